@@ -1,0 +1,147 @@
+"""Stages and workflows as data, checked when they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.workflow.context import StageContext
+    from jobs.workflow.results import StageResult
+
+StageFunction = Callable[["StageContext"], Awaitable["StageResult"]]
+Durations = Callable[[str, str], float | None]
+
+
+class BrokenWorkflow(ValueError):
+    """A workflow's stages do not fit together; the message names the stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One call on the path of a stage's item, with the seconds it is expected to take."""
+
+    server: str
+    tool: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its function, the stages that must have ended before it, and the path of its calls.
+
+    `path` lists the calls that one item goes through, in order; it feeds the order of waiting calls.
+    `wanted` tells from a job's parameters whether the stage is part of it (None: always).
+    """
+
+    id: str
+    name: str
+    run: StageFunction
+    needs: tuple[str, ...] = ()
+    path: tuple[Hop, ...] = ()
+    wanted: Callable[[Mapping[str, Any]], bool] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Give the expected seconds of the whole path of one item."""
+        return sum(hop.seconds for hop in self.path)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Stages that need one another. Raises BrokenWorkflow for unknown needs, circles and double ids.
+
+    `parse` turns what a user sent into a Request, or raises InvalidInput; `load` turns a stored
+    request's parameters into what the stages read; `schema` describes the input as JSON Schema.
+    `accepted` is called inside the launch transaction with the job's id, its owner's id and the parameters.
+    """
+
+    id: str
+    name: str
+    stages: tuple[Stage, ...]
+    parse: Callable[[Mapping[str, Any]], Request]
+    load: Callable[[Mapping[str, Any]], Any]
+    version: int = 1
+    schema: Callable[[], dict[str, Any]] = dict
+    accepted: Callable[[str, int, Mapping[str, Any]], None] | None = None
+
+    def __post_init__(self) -> None:
+        ids = [stage.id for stage in self.stages]
+        doubles = {id for id in ids if ids.count(id) > 1}
+        if doubles:
+            raise BrokenWorkflow(f"workflow {self.id}: stage {sorted(doubles)[0]} stands twice")
+        for stage in self.stages:
+            unknown = set(stage.needs) - set(ids)
+            if unknown:
+                raise BrokenWorkflow(f"stage {stage.id} needs {sorted(unknown)[0]}, which is no stage")
+        try:
+            TopologicalSorter({stage.id: stage.needs for stage in self.stages}).prepare()
+        except CycleError as error:
+            circle = " -> ".join(error.args[1])
+            raise BrokenWorkflow(
+                f"workflow {self.id}: stages need one another in a circle: {circle}"
+            ) from error
+
+    def select(self, ids: tuple[str, ...]) -> Workflow:
+        """Give the same workflow with only these stages; a need of a stage that is left out is dropped."""
+        kept = (stage for stage in self.stages if stage.id in ids)
+        fitted = tuple(replace(s, needs=tuple(n for n in s.needs if n in ids)) for s in kept)
+        return replace(self, stages=fitted)
+
+    def wanted(self, params: Mapping[str, Any]) -> Workflow:
+        """Give the workflow with the stages that these parameters ask for."""
+        return self.select(tuple(s.id for s in self.stages if s.wanted is None or s.wanted(params)))
+
+    @cached_property
+    def after(self) -> dict[str, float]:
+        """Give for each stage the expected seconds of the longest chain of stages behind it."""
+        behind: dict[str, float] = {}
+        order = tuple(TopologicalSorter({s.id: s.needs for s in self.stages}).static_order())
+        by_id = {s.id: s for s in self.stages}
+        for id in reversed(order):
+            followers = [s for s in self.stages if id in s.needs]
+            behind[id] = max((by_id[s.id].seconds + behind[s.id] for s in followers), default=0.0)
+        return behind
+
+    def remaining(self, stage: str, server: str, tool: str, learned: Durations | None = None) -> float:
+        """Give the expected seconds from the start of this call to the end of the job's longest path.
+
+        `learned` gives a measured duration of a tool in seconds, or None where nothing is known yet.
+        """
+        path = next(s.path for s in self.stages if s.id == stage)
+        seconds = [self._hop(hop, learned) for hop in path]
+        here = next((i for i, hop in enumerate(path) if (hop.server, hop.tool) == (server, tool)), len(path))
+        return sum(seconds[here:]) + self.after[stage]
+
+    @staticmethod
+    def _hop(hop: Hop, learned: Durations | None) -> float:
+        known = learned(hop.server, hop.tool) if learned else None
+        return hop.seconds if known is None else known
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an input, and the field it is about (dotted path, or "")."""
+
+    field: str
+    message: str
+
+
+class InvalidInput(ValueError):
+    """An input that cannot be launched, with every fault found."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked input: a title for people, the JSON-able parameters to store, and what to warn about."""
+
+    title: str
+    params: dict[str, Any]
+    warnings: list[Fault] = field(default_factory=list)

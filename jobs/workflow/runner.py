@@ -1,0 +1,125 @@
+"""The runner: starts each stage when the stages it needs have ended, and always comes to an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.workflow.context import Emit, Files, JobInfo, StageContext, Tools
+from jobs.workflow.events import StageComplete, StageError, StageStart, WorkflowComplete
+from jobs.workflow.graph import Stage, Workflow
+from jobs.workflow.results import Artifact, JobStatus, StageResult, Status, StepError, Stopped, judge_job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an earlier run of the same job left: ended stages, started stages, and items made so far."""
+
+    results: Mapping[str, StageResult]
+    started: frozenset[str] = frozenset()
+    made: Mapping[str, int] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs one job's workflow. It knows no database and no network: it tells its story through `emit`."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        job: JobInfo,
+        brief: Any,
+        tools: Tools,
+        files: Files,
+        emit: Emit,
+        before: Before | None = None,
+    ) -> None:
+        self.workflow, self.job, self.brief = workflow, job, brief
+        self.tools, self.files, self.emit = tools, files, emit
+        self.before = before or Before({})
+        self.results: dict[str, StageResult] = dict(self.before.results)
+        self._ends = {stage.id: asyncio.Event() for stage in workflow.stages}
+        self._stopped = False
+
+    async def run(self) -> JobStatus:
+        """Run every stage that has not ended yet, tell the end, and give the job's status.
+
+        Raises Stopped when the job was stopped on its way; what was under way has ended by then.
+        """
+        for id in self.results:
+            self._ends[id].set()
+        async with asyncio.TaskGroup() as group:
+            for index, stage in enumerate(self.workflow.stages):
+                if stage.id not in self.results:
+                    group.create_task(self._stage(stage, index), name=f"stage-{stage.id}")
+        if self._stopped:
+            raise Stopped("the job was stopped")
+        status = judge_job({id: result.status for id, result in self.results.items()})
+        await self.emit(
+            WorkflowComplete(
+                status=status, total_stages=len(self.workflow.stages), artifacts=self._artifacts()
+            )
+        )
+        return status
+
+    def _artifacts(self) -> tuple[Artifact, ...]:
+        ordered = (self.results[stage.id] for stage in self.workflow.stages)
+        return tuple(artifact for result in ordered for artifact in result.artifacts)
+
+    async def _stage(self, stage: Stage, index: int) -> None:
+        for need in stage.needs:
+            await self._ends[need].wait()
+        try:
+            if not self._stopped:
+                await self._run(stage, index)
+        except Stopped:
+            self._stopped = True
+        finally:
+            self._ends[stage.id].set()
+
+    async def _run(self, stage: Stage, index: int) -> None:
+        context = StageContext(
+            stage=stage,
+            index=index,
+            total_stages=len(self.workflow.stages),
+            job=self.job,
+            brief=self.brief,
+            results={id: self.results[id] for id in stage.needs},
+            tools=self.tools,
+            files=self.files,
+            emit=self.emit,
+            floor=self.before.made.get(stage.id, 0),
+        )
+        if stage.id not in self.before.started:
+            await self.emit(StageStart(**context.where))
+        result = await self._result(stage, context)
+        self.results[stage.id] = result
+        kind = StageError if result.status is Status.FAILED else StageComplete
+        await self.emit(
+            kind(
+                **context.where,
+                status=result.status,
+                current=result.made,
+                total=result.total,
+                artifacts=result.artifacts,
+                error=result.error,
+                data=result.data,
+            )
+        )
+
+    async def _result(self, stage: Stage, context: StageContext) -> StageResult:
+        try:
+            return await stage.run(context)
+        except Stopped:
+            raise
+        except StepError as error:
+            reason = str(error)
+        except Exception as error:
+            log.exception("stage %s of job %s broke", stage.id, self.job.id)
+            reason = f"internal error ({type(error).__name__})"
+        return StageResult(status=Status.FAILED, made=context.current, total=context.total, error=reason)
