@@ -1,0 +1,29 @@
+"""What came back from a tool: a reply, or the error class that it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.workflow.results import Source
+
+
+@dataclass(frozen=True, slots=True)
+class ImageContent:
+    """An image that a tool answered with, decoded."""
+
+    data: bytes = field(repr=False)
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a tool answered. `data`: its JSON object, {} for plain text; `remote_id` and `remote_url`: what the
+    policy's keys name in it, or ""; `source`: what this success is called."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    images: tuple[ImageContent, ...] = ()
+    remote_id: str = ""
+    remote_url: str = ""
+    source: Source = Source.LIVE
