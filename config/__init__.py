@@ -1,0 +1,1 @@
+"""The wiring: settings, addresses and the ASGI application, read from the environment."""
