@@ -18,7 +18,7 @@ class ImageContent:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a tool answered. `data`: its JSON object, {} for plain text; `remote_id` and `remote_url`: what the
+    """What a tool answered. `data`: its JSON object, {} for plain text; `remote_id`, `remote_url`: what the
     policy's keys name in it, or ""; `source`: what this success is called."""
 
     data: dict[str, Any] = field(default_factory=dict)
