@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from campaigns.documents.text import count, money
+
 #: Every spelling of a metric that can be reckoned with, and its short name.
 METRICS = {
     "ctr": "CTR",
@@ -116,3 +118,12 @@ def implied(budget: Decimal, kpis: list[Kpi]) -> list[Kpi]:
     if "CPCV" not in have and "completed views" in have:
         found["CPCV"] = budget / have["completed views"]
     return [Kpi(metric, value) for metric, value in found.items()]
+
+
+def figure(kpi: Kpi, currency: str) -> str:
+    """A KPI's value as people read it: money for a cost, percent for a rate, else a number."""
+    if kpi.metric in RATES:
+        return f"{kpi.value.quantize(Decimal('0.01')).normalize():f}%"
+    if kpi.metric.startswith("CP"):
+        return money(kpi.value.quantize(Decimal("0.01")), currency)
+    return f"{kpi.value.normalize():f}" if kpi.value < 100 else count(kpi.value)

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from campaigns.documents.text import count, money
 from campaigns.findings import Finding, InvalidBrief, faults
-from campaigns.kpis import RATES, Kpi, implied, parse_figure, parse_kpis
+from campaigns.kpis import Kpi, figure, implied, parse_figure, parse_kpis
 from campaigns.schema import DSP_NAMES, Brief, Line
+from campaigns.wording import check_wording
 
 # --- Figures of the market, second-hand: the one place to change them ---
 #: What each DSP sells.
@@ -78,6 +79,7 @@ def check(brief: Brief, *, today: date, include_search: bool) -> list[Finding]:
         found += _line(brief, line, f"media_plan.{index}")
     if include_search:
         found += _search(brief)
+    found += check_wording(brief, include_search)
     return sorted(found, key=lambda finding: finding.level != "error")
 
 
@@ -135,9 +137,7 @@ def _line(brief: Brief, line: Line, field: str) -> Iterator[Finding]:
     if line.kpi_target:
         kpis = parse_kpis(line.kpi_target)
         if not kpis:
-            yield _error(
-                f"{field}.kpi_target", 'must be a KPI with its figure, such as "CTR 0.4%" or "CPM 12"'
-            )
+            yield _error(f"{field}.kpi_target", 'must be a KPI with a figure, such as "CTR 0.4%"')
         yield from _doubts(f"{field}.kpi_target", kpis, line.budget, brief.currency)
 
 
@@ -155,15 +155,6 @@ def _doubts(field: str, kpis: list[Kpi], budget: Decimal, currency: str) -> Iter
 def _plausible(kpi: Kpi) -> bool:
     low, high = PLAUSIBLE.get(kpi.metric, (Decimal(0), kpi.value))
     return low <= kpi.value <= high
-
-
-def figure(kpi: Kpi, currency: str) -> str:
-    """A KPI's value as people read it: money for a cost, percent for a rate, else a number."""
-    if kpi.metric in RATES:
-        return f"{kpi.value.quantize(Decimal('0.01')).normalize():f}%"
-    if kpi.metric.startswith("CP"):
-        return money(kpi.value.quantize(Decimal("0.01")), currency)
-    return f"{kpi.value.normalize():f}" if kpi.value < 100 else count(kpi.value)
 
 
 def _kpis(brief: Brief) -> Iterator[Finding]:

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 from babel.numbers import format_currency, format_decimal
 
 NOT_GIVEN = "_Not given in the brief._"
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+# An underscore inside a word marks nothing, so names such as America/New_York stay readable.
+_SPECIAL = re.compile(r"([\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_]))")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _BLOCK_START = re.compile(r"^([-+=]|\d{1,9}[.)])", re.ASCII)
 

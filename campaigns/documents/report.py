@@ -1,0 +1,197 @@
+"""The summary report: what was made, where it is, what failed and what stands in, in Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from campaigns.documents.text import day, link, md, money, table
+from campaigns.schema import Brief
+
+
+@dataclass(frozen=True)
+class StageFact:
+    """How one stage ended: `made` of `total` items, in so many seconds (`None` when it was not timed)."""
+
+    name: str
+    status: str
+    made: int = 0
+    total: int = 0
+    seconds: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ArtifactFact:
+    """Something made; `source` is live, local, simulated or fallback; `url` is where it opens, or ""."""
+
+    title: str
+    source: str
+    stage: str = ""
+    url: str = ""
+    file: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LineFact:
+    """A media plan line on its DSP; `status` such as paused, not created or unknown."""
+
+    name: str
+    dsp: str
+    status: str
+    source: str
+    remote_id: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FailureFact:
+    """What failed, why, and what stands in for it ("" when nothing does)."""
+
+    what: str
+    why: str
+    stand_in: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point of the timeline; `at` knows its time zone."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """All that the report tells besides the brief; `seconds` is the job's own time on the clock."""
+
+    job: str
+    stages: Sequence[StageFact]
+    artifacts: Sequence[ArtifactFact] = ()
+    lines: Sequence[LineFact] = ()
+    failures: Sequence[FailureFact] = ()
+    timeline: Sequence[Moment] = ()
+    seconds: float | None = None
+    unknown: Sequence[str] = field(default=())
+
+
+def render_report(brief: Brief, facts: ReportFacts) -> str:
+    """The seven chapters; every artifact with its link and its source, every failure with its stand-in."""
+    chapters = {
+        "Executive summary": _summary(brief, facts),
+        "Artifacts created": _artifacts(facts),
+        "DSP activation status": _lines(facts),
+        "Timeline": _timeline(brief, facts),
+        "What failed and what stands in for it": _failures(facts),
+        "Timings": _timings(facts),
+        "Next steps": _next_steps(brief, facts),
+    }
+    parts = [f"# {md(brief.title)}: launch report"]
+    for title, body in chapters.items():
+        parts += [f"## {title}", body]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(brief: Brief, facts: ReportFacts) -> str:
+    ran = [stage for stage in facts.stages if stage.status != "skipped"]
+    done = sum(stage.status == "completed" for stage in ran)
+    skipped = [stage.name for stage in facts.stages if stage.status == "skipped"]
+    said = [
+        f"{done} of {len(ran)} stages completed for {md(brief.title)}; {len(facts.artifacts)} artifacts.",
+        f"The plan spends {md(money(brief.budget, brief.currency))} from {day(brief.flight_start)} to "
+        f"{day(brief.flight_end)} ({md(brief.timezone)}).",
+        _sources(facts),
+    ]
+    if skipped:
+        said.append(f"Skipped: {md(', '.join(skipped))}.")
+    if facts.failures:
+        said.append(f"Failed: {len(facts.failures)}; each is listed below with what stands in for it.")
+    if facts.unknown:
+        said.append(f"Unknown, to be checked by a person: {md(', '.join(facts.unknown))}.")
+    table_of_stages = table(
+        ["Stage", "Status", "Made"],
+        [[md(stage.name), md(stage.status), f"{stage.made} of {stage.total}"] for stage in facts.stages],
+    )
+    return " ".join(filter(None, said)) + f"\n\nJob `{_code(facts.job)}`\n\n{table_of_stages}"
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
+
+
+def _sources(facts: ReportFacts) -> str:
+    tally: dict[str, int] = {}
+    for artifact in facts.artifacts:
+        tally[artifact.source] = tally.get(artifact.source, 0) + 1
+    told = ", ".join(f"{number} {md(source)}" for source, number in sorted(tally.items()))
+    return f"By source: {told}." if told else ""
+
+
+def _artifacts(facts: ReportFacts) -> str:
+    rows = [
+        [md(item.stage), link(item.title, item.url), md(item.source), md(item.file), md(item.note)]
+        for item in facts.artifacts
+    ]
+    return table(["Stage", "Artifact", "Source", "File", "Note"], rows) if rows else "None."
+
+
+def _lines(facts: ReportFacts) -> str:
+    rows = [
+        [md(line.name), md(line.dsp), md(line.status), md(line.source), md(line.remote_id), md(line.note)]
+        for line in facts.lines
+    ]
+    return (
+        table(["Line", "DSP", "Status", "Source", "Identifier", "Note"], rows)
+        if rows
+        else "No line was created."
+    )
+
+
+def _timeline(brief: Brief, facts: ReportFacts) -> str:
+    zone = ZoneInfo(brief.timezone)
+    rows = [
+        [moment.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"), md(moment.what)]
+        for moment in facts.timeline
+    ]
+    return table([f"Time ({md(brief.timezone)})", "What happened"], rows) if rows else "Nothing was recorded."
+
+
+def _failures(facts: ReportFacts) -> str:
+    rows = [[md(item.what), md(item.why), md(item.stand_in) or "nothing"] for item in facts.failures]
+    return table(["What failed", "Why", "What stands in"], rows) if rows else "Nothing failed."
+
+
+def _timings(facts: ReportFacts) -> str:
+    timed = [stage for stage in facts.stages if stage.seconds is not None]
+    rows = [[md(stage.name), _seconds(stage.seconds)] for stage in timed]
+    parts = [table(["Stage", "Took"], rows)] if rows else ["No stage was timed."]
+    if facts.seconds is not None and rows:
+        summed = sum(stage.seconds or 0 for stage in timed)
+        parts.append(
+            f"The launch took {_seconds(facts.seconds)} on the clock; its stages one after the other "
+            f"would have taken {_seconds(summed)}."
+        )
+    return "\n\n".join(parts)
+
+
+def _seconds(seconds: float | None) -> str:
+    whole = seconds or 0.0
+    if whole < 60:
+        return f"{whole:.1f} s"
+    return f"{int(whole // 60)} min {int(whole % 60)} s"
+
+
+def _next_steps(brief: Brief, facts: ReportFacts) -> str:
+    steps = []
+    if facts.unknown:
+        steps.append(f"Settle what is unknown before anything is sent again: {md(', '.join(facts.unknown))}.")
+    if facts.failures:
+        steps.append("Retry what failed, or take its stand-in into use.")
+    if any(line.source == "simulated" for line in facts.lines):
+        steps.append("Simulated lines spend nothing: create them on their DSPs before the flight.")
+    steps.append(
+        f"Check the paused lines and activate them before {day(brief.flight_start)} ({md(brief.timezone)})."
+    )
+    steps.append("Go through the project's tasks and give each one its owner.")
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
