@@ -14,10 +14,13 @@ from typing import Any, Protocol
 
 from jobs.workflow.events import CallFallback, Event, StageProgress
 from jobs.workflow.graph import Stage
-from jobs.workflow.results import ItemOutcome, Missed, Source, StageResult, StepError, Stopped
+from jobs.workflow.results import ItemOutcome, Missed, Source, StageResult, StepError, Stopped, Timing
 
 log = logging.getLogger(__name__)
 Emit = Callable[[Event], Awaitable[None]]
+Make = Callable[["StageContext"], Awaitable[Any]]
+# (stage, name, make): runs `make` with the context of that stage, once a job for each name there
+Share = Callable[[str, str, Make], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,8 @@ def slug(text: str) -> str:
 
 
 class StageContext:
-    """One stage's way to the world. `results` holds the ended stages that this one needs;
-    `floor` is the count that an earlier run of the job has told already."""
+    """One stage's way to the world. `results` holds the ended stages that this one needs, `timings` when
+    they ran; `floor` is the count that an earlier run of the job has told already."""
 
     def __init__(
         self,
@@ -80,12 +83,14 @@ class StageContext:
         files: Files,
         emit: Emit,
         floor: int = 0,
+        timings: Mapping[str, Timing] | None = None,
+        share: Share | None = None,
     ) -> None:
         self.stage, self.index, self.total_stages = stage, index, total_stages
         self.job, self.brief, self.results, self.files = job, brief, results, files
-        self._tools, self._emit = tools, emit
+        self._tools, self._emit, self._share = tools, emit, share
         self.current = self.total = 0
-        self.floor = floor
+        self.floor, self.timings = floor, timings or {}
 
     @property
     def where(self) -> dict[str, Any]:
@@ -115,6 +120,16 @@ class StageContext:
         return await self._tools.call(
             server, tool, args, stage=self.stage.id, step=self.step(step, item), item=item
         )
+
+    async def shared(self, name: str, make: Make, *, stage: str) -> Any:
+        """Give what `make` makes, run once a job whichever stages ask for it, side by side or later.
+
+        `make` gets the context of the stage `stage`, so that its steps have the same names whoever asks
+        first. Raises, for every asker, what `make` raised; KeyError when the job has no such stage.
+        """
+        if self._share is None:
+            raise RuntimeError("this context belongs to no runner")
+        return await self._share(stage, name, make)
 
     async def progress(self, made: int, total: int, detail: str = "") -> None:
         """Tell that `made` of `total` items are made. The count never falls."""
@@ -146,27 +161,36 @@ class StageContext:
         """
         todo = list(things)
         await self.progress(0, len(todo))
+
+        async def count(outcome: ItemOutcome) -> None:
+            # current is raised before progress() awaits: two items that end at once never share a number
+            made = self.current = self.current + outcome.made
+            label = name(outcome.thing)
+            await self.progress(made, len(todo), label if outcome.made else f"{label}: {outcome.error}")
+
+        return await self.together(todo, work, ended=count)
+
+    async def together(
+        self,
+        things: Iterable[Any],
+        work: Callable[[Any], Awaitable[Any]],
+        *,
+        ended: Callable[[ItemOutcome], Awaitable[None]] | None = None,
+    ) -> list[ItemOutcome]:
+        """Do what `items` does, but count nothing: `ended` is told of each end. For items inside items."""
         stops: list[Stopped] = []
+
+        async def one(thing: Any) -> ItemOutcome:
+            outcome = await self._outcome(thing, work, stops)
+            if ended is not None and not stops:
+                await ended(outcome)
+            return outcome
+
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._item(t, work, name(t), len(todo), stops)) for t in todo]
+            tasks = [group.create_task(one(thing)) for thing in things]
         if stops:
             raise stops[0]
         return [task.result() for task in tasks]
-
-    async def _item(
-        self,
-        thing: Any,
-        work: Callable[[Any], Awaitable[Any]],
-        name: str,
-        total: int,
-        stops: list[Stopped],
-    ) -> ItemOutcome:
-        outcome = await self._outcome(thing, work, stops)
-        if not stops:
-            # current is raised before progress() awaits: two items that end at once never share a number
-            made = self.current = self.current + outcome.made
-            await self.progress(made, total, name if outcome.made else f"{name}: {outcome.error}")
-        return outcome
 
     async def _outcome(
         self, thing: Any, work: Callable[[Any], Awaitable[Any]], stops: list[Stopped]

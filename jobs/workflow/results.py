@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -82,6 +83,18 @@ class StageResult:
     artifacts: tuple[Artifact, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a stage began (with its time zone) and how many seconds it took."""
+
+    began: datetime
+    seconds: float
+
+    @property
+    def ended(self) -> datetime:
+        return self.began + timedelta(seconds=self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

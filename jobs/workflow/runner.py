@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from jobs.workflow.context import Emit, Files, JobInfo, StageContext, Tools
+from jobs.workflow.context import Emit, Files, JobInfo, Make, StageContext, Tools
 from jobs.workflow.events import StageComplete, StageError, StageStart, WorkflowComplete
 from jobs.workflow.graph import Stage, Workflow
-from jobs.workflow.results import Artifact, JobStatus, StageResult, Status, StepError, Stopped, judge_job
+from jobs.workflow.results import (
+    Artifact,
+    JobStatus,
+    StageResult,
+    Status,
+    StepError,
+    Stopped,
+    Timing,
+    judge_job,
+)
+from jobs.workflow.shared import Shared
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What an earlier run of the same job left: ended stages, started stages, and items made so far."""
+    """What an earlier run of the same job left: ended stages and when they ran, started stages, and items
+    made so far."""
 
     results: Mapping[str, StageResult]
     started: frozenset[str] = frozenset()
     made: Mapping[str, int] = field(default_factory=dict)
+    timings: Mapping[str, Timing] = field(default_factory=dict)
 
 
 class Runner:
@@ -43,6 +57,7 @@ class Runner:
         self.tools, self.files, self.emit = tools, files, emit
         self.before = before or Before({})
         self.results: dict[str, StageResult] = dict(self.before.results)
+        self.timings: dict[str, Timing] = dict(self.before.timings)
         self._ends = {stage.id: asyncio.Event() for stage in workflow.stages}
         self._stopped = False
 
@@ -54,6 +69,7 @@ class Runner:
         for id in self.results:
             self._ends[id].set()
         async with asyncio.TaskGroup() as group:
+            self._shared = Shared(group)
             for index, stage in enumerate(self.workflow.stages):
                 if stage.id not in self.results:
                     group.create_task(self._stage(stage, index), name=f"stage-{stage.id}")
@@ -83,22 +99,13 @@ class Runner:
             self._ends[stage.id].set()
 
     async def _run(self, stage: Stage, index: int) -> None:
-        context = StageContext(
-            stage=stage,
-            index=index,
-            total_stages=len(self.workflow.stages),
-            job=self.job,
-            brief=self.brief,
-            results={id: self.results[id] for id in stage.needs},
-            tools=self.tools,
-            files=self.files,
-            emit=self.emit,
-            floor=self.before.made.get(stage.id, 0),
-        )
+        context = self._context(stage, index)
+        began, clock = datetime.now(UTC), time.monotonic()
         if stage.id not in self.before.started:
             await self.emit(StageStart(**context.where))
         result = await self._result(stage, context)
         self.results[stage.id] = result
+        self.timings[stage.id] = Timing(began, time.monotonic() - clock)
         kind = StageError if result.status is Status.FAILED else StageComplete
         await self.emit(
             kind(
@@ -111,6 +118,28 @@ class Runner:
                 data=result.data,
             )
         )
+
+    def _context(self, stage: Stage, index: int) -> StageContext:
+        return StageContext(
+            stage=stage,
+            index=index,
+            total_stages=len(self.workflow.stages),
+            job=self.job,
+            brief=self.brief,
+            # a stage that lends its name to a shared step may be asked before those that it needs have ended
+            results={id: self.results[id] for id in stage.needs if id in self.results},
+            timings={id: self.timings[id] for id in stage.needs if id in self.timings},
+            tools=self.tools,
+            files=self.files,
+            emit=self.emit,
+            floor=self.before.made.get(stage.id, 0),
+            share=self._share,
+        )
+
+    async def _share(self, owner: str, name: str, make: Make) -> Any:
+        index = {stage.id: index for index, stage in enumerate(self.workflow.stages)}[owner]
+        context = self._context(self.workflow.stages[index], index)
+        return await self._shared.get(context.step(name), lambda: make(context))
 
     async def _result(self, stage: Stage, context: StageContext) -> StageResult:
         try:
