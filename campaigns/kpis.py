@@ -65,7 +65,7 @@ class Kpi:
 
 def parse_kpis(text: str) -> list[Kpi]:
     """The targets of a text; empty when it holds none that is a name with a number."""
-    pieces = re.split(r";|\||\+|/| and | & |,(?!\d{3}(?!\d))", text.casefold())
+    pieces = re.split(r";|\||/| \+ | and | & |,(?!\d{3}(?!\d))", text.casefold())
     return [kpi for piece in pieces if (kpi := _one(piece)) is not None]
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from campaigns.documents.text import count, money
+from campaigns.documents.words import found_words
 from campaigns.findings import Finding, InvalidBrief, faults
 from campaigns.kpis import Kpi, figure, implied, parse_figure, parse_kpis
-from campaigns.schema import DSP_NAMES, Brief, Line
+from campaigns.schema import DSP_NAMES, Brief, Line, SearchSettings
 from campaigns.wording import check_wording
 
 # --- Figures of the market, second-hand: the one place to change them ---
@@ -179,9 +180,18 @@ def _search(brief: Brief) -> Iterator[Finding]:
         for index, keyword in enumerate(getattr(search, name)):
             if len(keyword) > 80 or len(keyword.split()) > 10:
                 yield _error(f"search.{name}.{index}", "must be at most 80 characters and 10 words")
+    yield from _blocked(search)
     yield _warning(
         "search.daily_budget",
         f"search spends {money(search.daily_budget, brief.currency)} x {brief.flight_days} days = "
         f"{money(brief.search_spend, brief.currency)} beside the media plan; both together "
         f"{money(brief.budget + brief.search_spend, brief.currency)}",
     )
+
+
+def _blocked(search: SearchSettings) -> Iterator[Finding]:
+    """A negative keyword within a wanted one keeps the ad from the very searches it is bought for."""
+    for index, negative in enumerate(search.negative_keywords):
+        held = next((seed for seed in search.seed_keywords if found_words(seed, [negative])), None)
+        if held:
+            yield _warning(f"search.negative_keywords.{index}", f"blocks the keyword {held}")

@@ -169,8 +169,8 @@ def _timings(facts: ReportFacts) -> str:
     if facts.seconds is not None and rows:
         summed = sum(stage.seconds or 0 for stage in timed)
         parts.append(
-            f"The launch took {_seconds(facts.seconds)} on the clock; its stages one after the other "
-            f"would have taken {_seconds(summed)}."
+            f"The launch took {_seconds(facts.seconds)} on the clock; the times of its stages add up to "
+            f"{_seconds(summed)}."
         )
     return "\n\n".join(parts)
 
