@@ -1,0 +1,195 @@
+"""One supervised long-lived session a server: connects when wanted, reconnects after a crash, fails fast."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+
+from jobs.tools.connection import Connection, reason
+from jobs.tools.errors import ServerUnavailable, UnknownTool
+from jobs.tools.lines import LARGEST_LINE
+from jobs.tools.spec import ServerSpec
+from jobs.tools.tool import Tool
+
+log = logging.getLogger(__name__)
+CONNECT = 15.0
+LONGEST_DELAY = 5.0
+STABLE = 5.0  # seconds after which a connection counts as a good one
+CLOSE = 10.0
+
+
+class Session:
+    """Gives callers the one connection of a server. A supervising task owns a child task that enters and
+    leaves it: a crash ends the child, never the supervisor.
+
+    All callers share one attempt to connect (`connect_timeout` seconds). After a failure they are refused at
+    once until the next attempt is due, `delay` seconds later, then twice that, and so on.
+    """
+
+    def __init__(
+        self,
+        spec: ServerSpec,
+        *,
+        log_dir: Path | None = None,
+        connect_timeout: float = CONNECT,
+        delay: float = 0.5,
+        largest: int = LARGEST_LINE,
+    ) -> None:
+        self.spec = spec
+        self.last_error = ""
+        self._log_dir, self._connect_timeout, self._first_delay = log_dir, connect_timeout, delay
+        self._largest = largest
+        self._connection: Connection | None = None
+        self._attempt: asyncio.Future[None] | None = None  # the attempt to connect that callers share
+        self._wanted = asyncio.Event()
+        self._resting = False
+        self._closed = False
+        self._failures = 0
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether calls go straight through."""
+        return self._live() is not None
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools of the present connection, by name."""
+        connection = self._live()
+        return connection.tools if connection else {}
+
+    @property
+    def identity(self) -> tuple[int, int | None] | None:
+        """Pid and start time of the server process; None where there is none."""
+        process = self._connection.process if self._connection else None
+        return (process.pid, process.started) if process else None
+
+    def start(self) -> None:
+        """Connect in the background."""
+        if self._supervisor is None and not self._closed:
+            self._supervisor = asyncio.create_task(self._supervise(), name=f"session {self.spec.name}")
+        self._wanted.set()
+
+    async def tool(self, name: str) -> Tool:
+        """The tool of this name, connecting first where needed. Raises ServerUnavailable or UnknownTool."""
+        connection = await self._connect()
+        if name not in connection.tools:
+            raise UnknownTool(f"{self.spec.name} has no tool {name}")
+        return connection.tools[name]
+
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any], timeout: float
+    ) -> types.CallToolResult:
+        """Make one call; `timeout` in seconds is its total deadline. Raises ToolError."""
+        connection = await self._connect()
+        return await connection.call(tool, arguments, meta, timeout)
+
+    async def aclose(self) -> None:
+        """End the session and its server process, within seconds."""
+        self._closed = True
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        if self._connection is not None:
+            self._connection.close()
+        supervisor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervisor
+
+    async def _connect(self) -> Connection:
+        if (connection := self._live()) is not None:
+            return connection
+        if self._closed:
+            raise ServerUnavailable(f"{self.spec.name}: closed")
+        if self._resting:
+            raise ServerUnavailable(f"{self.spec.name}: {self.last_error}")
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.get_running_loop().create_future()
+        attempt = self._attempt
+        self.start()
+        await asyncio.shield(attempt)
+        if (connection := self._live()) is None:
+            raise ServerUnavailable(f"{self.spec.name}: {self.last_error or 'not connected'}")
+        return connection
+
+    def _live(self) -> Connection | None:
+        connection = self._connection
+        return None if connection is None or connection.lost or not connection.tools_known else connection
+
+    # the supervising task
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._wanted.wait()
+                since = loop.time()
+                await self._one_life()
+                self._count(loop.time() - since)
+                await self._rest()
+        finally:
+            self._closed = True
+            self._settle_attempt()
+
+    async def _one_life(self) -> None:
+        """Run one connection from its greeting to its end, in a child task."""
+        loop = asyncio.get_running_loop()
+        connection = self._connection = Connection(self.spec, log_dir=self._log_dir, largest=self._largest)
+        ready: asyncio.Future[None] = loop.create_future()
+        ready.add_done_callback(lambda _: self._settle_attempt())
+        child = asyncio.create_task(
+            connection.live(ready, self._connect_timeout), name=f"live {self.spec.name}"
+        )
+        try:
+            await asyncio.wait({child})
+        except asyncio.CancelledError:
+            connection.close()
+            await self._end(child)
+            raise
+        finally:
+            ready.cancel()
+        self._note(child, connection)
+
+    async def _end(self, child: asyncio.Task[None]) -> None:
+        """Let the child clean up; one that does not come to its end in time is cancelled."""
+        _, late = await asyncio.wait({child}, timeout=CLOSE / 2)
+        if late:
+            child.cancel()
+            await asyncio.wait({child}, timeout=CLOSE / 2)
+
+    def _note(self, child: asyncio.Task[None], connection: Connection) -> None:
+        if child.cancelled():
+            self.last_error = "the connection was cancelled"
+        elif (error := child.exception()) is not None:
+            self.last_error = reason(error, self.spec)
+        else:
+            self.last_error = "the connection ended"
+        log.warning("tool server %s: %s", self.spec.name, self.last_error)
+
+    def _count(self, lived: float) -> None:
+        connection = self._connection
+        good = connection is not None and (
+            connection.answered > 0 or (connection.tools_known and lived > STABLE)
+        )
+        self._failures = 0 if good else self._failures + 1
+
+    async def _rest(self) -> None:
+        """Wait before the next attempt; a server that was good just now gets it at once."""
+        self._connection = None
+        self._resting = self._failures > 0
+        self._settle_attempt()
+        if self._failures:
+            await asyncio.sleep(min(self._first_delay * 2 ** (self._failures - 1), LONGEST_DELAY))
+        self._resting = False
+        if self._failures > 1:
+            self._wanted.clear()  # after two misses in a row only a caller's wish brings the next attempt
+
+    def _settle_attempt(self) -> None:
+        if self._attempt is not None and not self._attempt.done():
+            self._attempt.set_result(None)

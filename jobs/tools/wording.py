@@ -1,0 +1,87 @@
+"""How servers word their failures: rate limits, waiting times, unknown tools, ids inside of error texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+RATE_LIMIT = re.compile(
+    r"(?<![\w.])429(?![\w.]*\w)|too many requests|rate[\s_-]?limit|quota|throttl", re.IGNORECASE
+)
+WAIT = re.compile(
+    r"(?:retry|try again|wait)[\s_-]*(?:after|in|for)?[\"']?\s*[:=]?\s*[\"']?(\d+(?:\.\d+)?)\s*"
+    r"(ms\b|milliseconds?|minutes?|mins?\b|m\b)?",
+    re.IGNORECASE,
+)
+UNKNOWN_TOOL = re.compile(
+    r"^\W*(?:mcp error -?\d+:\s*)?(?:unknown tool|tool [\w.\"'-]+ (?:was )?not found)", re.IGNORECASE
+)
+NAMED_ID = re.compile(r"\b(?:id|documentId|gid)[\"']?\s*[:=]\s*[\"']?([\w-]{3,})", re.IGNORECASE)
+URL = re.compile(r"https?://[^\s\"'<>)]+")
+LONGEST = 20_000
+
+
+def sentence(error: object) -> str:
+    """The words of an error, whatever its form."""
+    if isinstance(error, str):
+        return error
+    if isinstance(error, Mapping):
+        for key in ("message", "error", "detail", "details", "code"):
+            if error.get(key):
+                return sentence(error[key])
+    return str(error)[:LONGEST]
+
+
+def is_rate_limit(error: object) -> bool:
+    """Whether an error says that there were too many calls."""
+    if isinstance(error, Mapping) and str(error.get("code", error.get("status", ""))) == "429":
+        return True
+    return RATE_LIMIT.search(_all(error)) is not None
+
+
+def seconds_to_wait(error: object) -> float | None:
+    """The seconds after which the server wants to be asked again; None where it does not say."""
+    if isinstance(error, Mapping):
+        for key in ("retry_after", "retryAfter", "retry-after", "Retry-After"):
+            try:
+                return max(0.0, float(error[key]))
+            except (KeyError, TypeError, ValueError):
+                continue
+    if (found := WAIT.search(_all(error))) is None:
+        return None
+    unit = (found[2] or "s").lower()
+    factor = 0.001 if unit.startswith(("ms", "milli")) else 60.0 if unit[0] == "m" else 1.0
+    return float(found[1]) * factor
+
+
+def is_unknown_tool(text: str) -> bool:
+    """Whether a text says that the server has no such tool."""
+    return UNKNOWN_TOOL.search(text[:LONGEST]) is not None
+
+
+def object_in(text: str) -> dict[str, Any]:
+    """The JSON object inside a text, or the `id` and `url` that it names in words, or {}."""
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        try:
+            found = json.loads(text[start : end + 1])
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+    named, url = NAMED_ID.search(text[:LONGEST]), URL.search(text[:LONGEST])
+    if named is None:
+        return {}
+    return {"id": named[1], "url": url[0] if url else ""}
+
+
+def _all(error: object) -> str:
+    """Every word of an error, for searching."""
+    if isinstance(error, str):
+        return error[:LONGEST]
+    try:
+        return json.dumps(error)[:LONGEST]
+    except (TypeError, ValueError, RecursionError):
+        return str(error)[:LONGEST]
