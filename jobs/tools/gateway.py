@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from jobs.tools.calls import Call, Journal, Outcome, Settle
-from jobs.tools.errors import Ambiguous, InvalidArguments, RateLimited, ToolError, Unknown, UnknownTool
+from jobs.tools.errors import Ambiguous, RateLimited, ToolError, ToolFailed, Unknown, UnknownTool
 from jobs.tools.limits import Permits
 from jobs.tools.policy import Role, ToolPolicy
 from jobs.tools.reply import Reply, read_result
@@ -47,6 +48,7 @@ class _Attempts:
     waited: float = 0.0
     took: float = 0.0
     told: bool = False  # that it waits
+    note: str = ""  # how the end came about, where that is not plain
 
 
 class _Again(Exception):
@@ -121,13 +123,12 @@ class Gateway:
         try:
             reply: Reply = await loop(self._attempt, call, policy, journal, attempts)
         except _Again as last:
-            await journal.result(call, attempts.number, _ended("failed", last.error, attempts))
+            await journal.result(call, attempts.number, _ended(last.error, attempts))
             raise last.error from None
         except ToolError as error:
-            state = "unknown" if isinstance(error, Unknown) else "failed"
-            await journal.result(call, attempts.number, _ended(state, error, attempts))
+            await journal.result(call, attempts.number, _ended(error, attempts))
             raise
-        done = Outcome("done", "", 0.0, attempts.waited, attempts.took, reply)
+        done = Outcome("done", attempts.note, 0.0, attempts.waited, attempts.took, reply)
         await journal.result(call, attempts.number, done)
         return reply
 
@@ -139,11 +140,9 @@ class Gateway:
         except Ambiguous as error:
             if not policy.writes:
                 raise _Again(error) from None
-            return await self._settled(call, policy, error)
+            return await self._settled(call, policy, error, attempts)
         except ToolError as error:
-            if error.retryable or (
-                policy.retry_failed and not isinstance(error, UnknownTool | InvalidArguments)
-            ):
+            if error.retryable or (policy.retry_failed and _made_nothing(error)):
                 raise _Again(error) from None
             raise
 
@@ -172,12 +171,14 @@ class Gateway:
             finally:
                 attempts.took = time.monotonic() - began
 
-    async def _settled(self, call: Call, policy: ToolPolicy, error: Ambiguous) -> Reply:
+    async def _settled(self, call: Call, policy: ToolPolicy, error: Ambiguous, attempts: _Attempts) -> Reply:
+        """What came of an effect whose end is ambiguous: found, or sent again, or Unknown."""
         found = await self.settle(call, policy, error) if self.settle else None
         if isinstance(found, Reply):
+            attempts.note = f"{error.message}; looked up: it was done"
             return found
         if found == "absent":
-            raise _Again(error)
+            raise _Again(ToolFailed(f"{error.message}; looked up: it was not done"))
         raise Unknown(f"{error.message}; whether it was done is not known") from error
 
     def _policy(self, call: Call) -> ToolPolicy:
@@ -214,12 +215,12 @@ def _error(state: RetryCallState) -> ToolError:
     return error.error if isinstance(error, _Again) else ToolError("no error")
 
 
-def _ended(state: str, error: ToolError, attempts: _Attempts) -> Outcome:
-    kind = "unknown" if state == "unknown" else "failed"
-    return Outcome(kind, error.message, 0.0, attempts.waited, attempts.took, _carried(error), error)
+def _made_nothing(error: ToolError) -> bool:
+    return isinstance(error, ToolFailed) and not (error.reply and error.reply.remote_id)
 
 
-def _carried(error: ToolError) -> Reply | None:
-    """What a failure brought along: a thing that exists though the tool failed."""
-    reply = getattr(error, "reply", None)
-    return reply if isinstance(reply, Reply) else None
+def _ended(error: ToolError, attempts: _Attempts) -> Outcome:
+    """The outcome of a call that ends with an error, with the reply of a tool that failed but made something."""
+    reply = error.reply if isinstance(error, ToolFailed) else None
+    state: Literal["unknown", "failed"] = "unknown" if isinstance(error, Unknown) else "failed"
+    return Outcome(state, error.message, 0.0, attempts.waited, attempts.took, reply, error)
