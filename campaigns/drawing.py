@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from PIL import Image, ImageDraw
@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where things stand: the text's box, and the centre of the motif; `fade` is the way in which the motif grows."""
+    """Where things stand: the text's box, and the motif's centre; `fade` is the way in which it grows."""
 
     shape: str
     text: Box
@@ -58,7 +58,11 @@ def paint(words: Words, width: int, height: int, action: str, *, video: bool = F
     colours = palette_of(words.brand)
     plan = _plan(width, height)
     scale = 2 if width * height <= 3_000_000 else 1
-    picture = _scene(words, colours, plan, width * scale, height * scale)
+    # Behind the words of a strip nothing may call but its button.
+    quiet = (
+        replace(colours, accent=mix(colours.glow, colours.tint, 0.9)) if plan.shape == "strip" else colours
+    )
+    picture = _scene(words, quiet, plan, width * scale, height * scale)
     if video:
         _play(picture, colours, plan, scale)
     stack = _strip if plan.shape == "strip" else _stack
@@ -85,7 +89,7 @@ def _plan(width: int, height: int) -> Plan:
     return Plan("wide", text, (width * across, height * down), "right", 1.0)
 
 
-# --- the ground and the motif, drawn at twice the size and brought down for smooth edges -----------------------------
+# The ground and the motif: drawn at twice the size and brought down, for smooth edges.
 
 
 def _scene(words: Words, colours: Palette, plan: Plan, width: int, height: int) -> Image.Image:
@@ -135,7 +139,7 @@ def _hills(
     draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
 ) -> None:
     reach = _reach(width, height)
-    _disc(draw, (centre[0] + reach * 0.12, centre[1] - reach * 0.34), reach * 0.20, c.accent)
+    rising = centre[0] + reach * 0.12
     for layer, share in enumerate((0.25, 0.55, 0.95)):
         base = height * (0.62 + 0.13 * layer) if width > height else height * (0.74 + 0.085 * layer)
         swing, wave = min(width, height) * (0.10 - 0.015 * layer), width * (0.52 + 0.17 * layer)
@@ -143,6 +147,9 @@ def _hills(
             (x, base + swing * math.sin(2 * math.pi * (x / wave + 0.31 * layer + 0.08)))
             for x in range(0, width + 4, 4)
         ]
+        if layer == 0:
+            horizon = min(ridge, key=lambda point: abs(point[0] - rising))[1]
+            _disc(draw, (rising, horizon - reach * 0.13), reach * 0.22, c.accent)
         draw.polygon([*ridge, (width, height), (0, height)], fill=mix(c.shade, c.tint, share))
 
 
@@ -165,9 +172,9 @@ def _tiles(
     draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
 ) -> None:
     side = max(6.0, _reach(width, height) * 0.44)
-    left, top = centre[0] - side * 4, centre[1] - side * 3
+    left, top = centre[0] - side * 4, centre[1] - side * 2
     fills = (c.shade, c.tint, mix(c.glow, c.tint, 0.5), c.tint, c.shade)
-    for row in range(6):
+    for row in range(7):
         for column in range(math.ceil((width - left) / side) + 1):
             x, y, turn = left + column * side, top + row * side, (row * 3 + column * 2 + row * column) % 4
             accent = (row, column) == (2, 4)
@@ -221,7 +228,7 @@ def _pill(picture: Image.Image, box: Box, c: Palette, scale: int) -> None:
     ImageDraw.Draw(picture).rounded_rectangle(frame, radius=(frame[3] - frame[1]) / 2, fill=c.accent)
 
 
-# --- the text: sizes are found from the space, top down ---------------------------------------------------------------
+# The text: sizes are found from the space, top down.
 
 
 @dataclass
@@ -274,7 +281,7 @@ def _stack(words: Words, action: str, plan: Plan) -> Pieces:
     if not (box.height >= 60 and pieces.call(action, box.left, box.bottom - foot, button_room, foot)):
         foot = 0
     y, gap = box.top, unit * 0.045
-    mark = fit(brand, box.width, box.height * 0.14, unit * (0.15 if tower else 0.105), bold=True)
+    mark = fit(brand, box.width, box.height * 0.14, unit * (0.15 if tower else 0.105), lines=2, bold=True)
     y += pieces.put(mark, box.left, y, "accent") + (gap if mark else 0)
     room = (box.height * 0.58 if tower else box.bottom - foot - gap) - y + (box.top if tower else 0)
     under = room * 0.20 if product else 0

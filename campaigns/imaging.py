@@ -1,9 +1,10 @@
-"""Pictures of an exact size below the weight that ad servers take: drawn here, or made of an outside picture."""
+"""Pictures of an exact size below the weight that ad servers take: drawn here, or made of an outside one."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,16 +61,18 @@ class Picture:
 
 
 def weight_limit_kb(width: int, height: int) -> int:
-    """The most kilobytes (1,000 bytes) a creative of this size may weigh: IAB's figure, and for sizes outside its
-    table our own of 1 kB for each 4,096 pixels, at least 150 and at most 2,000 (1920x1080: 506)."""
+    """The most kilobytes (1,000 bytes) a creative of this size may weigh.
+
+    IAB's figure; for sizes outside its table our own: 1 kB for each 4,096 pixels, from 150 up to 2,000.
+    """
     return WEIGHT_LIMITS_KB.get((width, height)) or min(2000, max(150, width * height // 4096))
 
 
 def draw_creative(words: Words, size: Size, *, call_to_action: str = "Learn more", mime: str = "") -> Picture:
-    """A creative drawn here with the words' brand, product and tagline; the same words give the same picture.
+    """A creative drawn here with brand, product and tagline; the same words give the same picture.
 
-    A size whose `format` is `video` gets a play mark. `mime` asks for PNG or JPEG; without it the smaller loss wins.
-    Raises PictureError for a size that no picture has.
+    A size whose `format` is `video` gets a play mark. `mime` asks for PNG or JPEG; without it the better one
+    that fits is taken. Raises PictureError for a size that no picture has.
     """
     _check_size(size.width, size.height)
     video = getattr(size, "format", "") == "video"
@@ -79,8 +82,8 @@ def draw_creative(words: Words, size: Size, *, call_to_action: str = "Learn more
 def fit_image(data: bytes, width: int, height: int, *, mime: str = "") -> Picture:
     """An outside picture brought to exactly this size and below its weight limit.
 
-    It is cropped where that loses little, else shown whole on a blurred ground of itself. Raises PictureError for
-    bytes that are no PNG, JPEG, WebP or GIF, are broken, or hold too many pixels to be safe.
+    It is cropped where that loses little, else shown whole on a blurred ground of itself. Raises PictureError
+    for bytes that are no PNG, JPEG, WebP or GIF, are broken, or hold too many pixels to be safe.
     """
     _check_size(width, height)
     picture = _decoded(data)
@@ -102,8 +105,11 @@ def read_picture(data: bytes) -> Picture:
 
 
 def encode(picture: Image.Image, mime: str = "") -> Picture:
-    """The picture below its weight limit: PNG where it fits, else JPEG of the best quality that does; or as `mime`
-    asks, PNG of fewer colours. Detail is given up in the end, the size never. Raises PictureError for another type."""
+    """The picture below its weight limit: PNG where it fits, else the best JPEG that does.
+
+    `mime` asks for one of the two; PNG then gives up colours. At the last detail is given up, the size never.
+    Raises PictureError for another type.
+    """
     if mime not in ("", "image/png", "image/jpeg"):
         raise PictureError(f"{mime} is not written here; image/png and image/jpeg are")
     limit = weight_limit_kb(*picture.size) * 1000
@@ -118,7 +124,7 @@ def encode(picture: Image.Image, mime: str = "") -> Picture:
     raise PictureError(f"A picture of {picture.width}x{picture.height} cannot weigh less than {limit} bytes")
 
 
-def _attempts(picture: Image.Image, mime: str):  # noqa: ANN202
+def _attempts(picture: Image.Image, mime: str) -> Iterator[tuple[str, bytes]]:
     """Encodings of a picture, the best first."""
     if mime != "image/jpeg":
         yield "image/png", _png(picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,8 +80,10 @@ def fit(
     lines: int = 1,
     bold: bool = False,
 ) -> Block | None:
-    """The text at the largest size that fits into the space, wrapped to at most so many lines; cut short with an
-    ellipsis at the smallest size. None when nothing of it can be drawn there."""
+    """The text at the largest size that fits into the space, wrapped to at most so many lines.
+
+    Cut short with an ellipsis at the smallest size. None when nothing of it can be drawn there.
+    """
     words = drawable(text)
     if not words or width < 4 or height < smallest:
         return None
@@ -126,7 +129,7 @@ def _shorten(text: str, block: Block, width: float) -> str:
 
 
 def _wrap(text: str, block: Block, width: float, *, split: bool = False) -> list[str] | None:
-    """Lines of at most this width, evenly filled; None when a word alone is wider, unless words may be split."""
+    """Lines of at most this width, evenly filled; None when a word is wider, unless words may be split."""
     words = [
         piece for word in text.split(" ") for piece in (_pieces(word, block, width) if split else [word])
     ]
@@ -185,7 +188,7 @@ def _font_name(text: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def _coverage(name: str):  # noqa: ANN202
+def _coverage(name: str) -> Callable[[str], bool]:
     """A test of whether a font has a letter; raises OSError when the machine has no such font."""
     font = _font(name, 24)
     # Every letter that a font lacks is drawn as the same box; this one is a letter of no script.

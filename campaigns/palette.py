@@ -11,7 +11,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Palette:
-    """The ground runs from `ground` to `glow`; `tint` and `shade` are shapes on it; `accent` calls; `ink` is text."""
+    """It runs from `ground` to `glow`; `tint` and `shade` are shapes, `accent` calls, `ink` speaks."""
 
     ground: Colour
     glow: Colour
@@ -30,7 +30,7 @@ def dice(name: str, sides: int, throw: str = "") -> int:
 
 
 def palette_of(name: str) -> Palette:
-    """The palette of a name: one of many hues, on a dark ground or a light one, with an accent that stands off."""
+    """The palette of a name: one of many hues, on dark or light, with an accent that stands off."""
     hue = dice(name, 360, "hue")
     # Away from the ground, and never so near that the button drowns in it.
     turn = (150, 180, 210, 75)[dice(name, 4, "turn")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +31,8 @@ MODULES = {
 def build(role: str, folder: Path, url: str = "", latency: str = "") -> LocalServer:
     """The server of a role over a world's folder, with links under `url`, at a pace.
 
-    Raises KeyError for an unknown role, ValueError for an unknown pace, OSError when the folder cannot be written.
+    Raises KeyError for an unknown role, ValueError for an unknown pace, OSError or sqlite3.Error when the
+    folder cannot be used.
     """
     module = import_module(f"campaigns.servers.local.{MODULES[role]}")
     return LocalServer(
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> int:
     try:
         folder = Path(environ.get("LOCAL_DIR") or Path("var") / "local").expanduser()
         server = build(arguments[0], folder, environ.get("LOCAL_URL", ""), environ.get("LOCAL_LATENCY", ""))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, sqlite3.Error) as error:
         print(f"{arguments[0]} cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2
     asyncio.run(serve(server))

@@ -1,4 +1,4 @@
-"""The role `google-ads`: search campaigns with ad groups, keywords and ads, within the service's limits; no ad runs."""
+"""The role `google-ads`: search campaigns, ad groups, keywords, ads, within the service's limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ MAX_HEADLINE, MAX_DESCRIPTION, MAX_PATH = 30, 90, 15
 HEADLINES, DESCRIPTIONS = (3, 15), (2, 4)
 
 _CAMPAIGN = (
-    "daily_budget currency start_date end_date bidding_strategy target_cpa negative_keywords "
-    "contains_eu_political_advertising"
-).split()
+    "daily_budget",
+    "currency",
+    "start_date",
+    "end_date",
+    "bidding_strategy",
+    "target_cpa",
+    "negative_keywords",
+    "contains_eu_political_advertising",
+)
 _AD = ("headlines", "descriptions", "final_url", "path1", "path2")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from campaigns.servers.local.arguments import DATE, as_date, choice, text, whole
 from campaigns.servers.local.pages import facts, link, markdown, page, table
@@ -114,7 +115,7 @@ def _show_board(world: World, gid: str) -> None:
         [
             task.body["due_on"],
             link(f"../{task.id}/index.html", task.name),
-            facts([("", task.body["assignee"])]),
+            escape(task.body["assignee"]),
         ]
         for task in tasks
     ]

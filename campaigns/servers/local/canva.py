@@ -58,7 +58,7 @@ def check_size(args: Mapping[str, Any]) -> None:
 
 
 def create_design(call: Call) -> Said:
-    """A design of an exact size: the asset fitted into it, or its title alone; a page to view and one to edit."""
+    """A design of an exact size: the asset fitted into it, or its title; pages to view and edit it."""
     from campaigns.imaging import draw_creative, fit_image
 
     width, height = int(call["width"]), int(call["height"])
@@ -104,7 +104,8 @@ def _listed(call: Call, record: Record) -> dict[str, str]:
 
 def _figure(file: str, name: str, width: int, height: int) -> str:
     caption = f"<figcaption>{width} × {height} px, at its exact size</figcaption>"
-    return f'<figure><img src="{escape(file)}" width="{width}" height="{height}" alt="{escape(name)}">{caption}</figure>'
+    image = f'<img src="{escape(file)}" width="{width}" height="{height}" alt="{escape(name)}">'
+    return f"<figure>{image}{caption}</figure>"
 
 
 def _show(call: Call, made: Record, file: str, size: int) -> None:

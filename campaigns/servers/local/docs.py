@@ -30,7 +30,7 @@ def create_folder(call: Call) -> Said:
 
 
 def create_document(call: Call) -> Said:
-    """A document; content that is too long fails, but the document is there, empty, as with the real service."""
+    """A document; content that is too long fails, yet the document is there, as with the real service."""
     content = call.get("initialContent")
     raw = call.get("contentFormat") == "raw"
     too_long = len(content) > MAX_CONTENT

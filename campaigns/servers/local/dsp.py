@@ -1,4 +1,4 @@
-"""The roles `ttd`, `dv360` and `amazon-dsp`: lines as records, checked as the services would; no ad is bought."""
+"""The roles `ttd`, `dv360`, `amazon-dsp`: lines as checked records; no ad is bought."""
 
 from __future__ import annotations
 

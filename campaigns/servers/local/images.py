@@ -48,7 +48,7 @@ class Size:
 
 
 def words_of(prompt: str) -> Words:
-    """The words to draw: `Brand: X` and its like; else what is quoted; else what the prompt is for, or its first words."""
+    """The words to draw: `Brand: X` and its like, else its subject, a quotation, its first words."""
     named = {part: _labelled(prompt, label) for part, label in _LABELS.items()}
     quoted = iter(_QUOTED.findall(prompt))
     subject = _SUBJECT.search(prompt)
@@ -97,7 +97,7 @@ def generate_image(call: Call) -> Said:
     }
     name = words_of(call["prompt"]).brand
     call.world.add(Record(ident, "image", name, reference=call.get("reference"), body=said))
-    shown = f'<figure><img src="{file}" width="{picture.width}" height="{picture.height}" alt="{escape(name)}"></figure>'
+    image = f'<img src="{file}" width="{picture.width}" height="{picture.height}" alt="{escape(name)}">'
     rows = [
         ("Size", f"{picture.width} × {picture.height} px"),
         ("Weight", f"{len(picture.data) / 1000:.1f} kB"),
@@ -106,7 +106,9 @@ def generate_image(call: Call) -> Said:
     call.world.write(
         ident,
         "index.html",
-        page(name, "Picture, drawn here without a model", f"{shown}<h2>Details</h2>{details}"),
+        page(
+            name, "Picture, drawn here without a model", f"<figure>{image}</figure><h2>Details</h2>{details}"
+        ),
     )
     return said
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-#: Seconds a call at the pace `realistic`: the services' own proportions at about a fifth, so that the reference
-#: campaign takes about a minute with every server's limit in use.
+#: Seconds a call at the pace `realistic`: the services' own proportions at about a fifth, so that the
+#: reference campaign takes about a minute with every server's limit in use.
 SECONDS = {
     "createFolder": 2.0,
     "createDocument": 4.5,
@@ -41,7 +41,7 @@ class Pace:
 
     @classmethod
     def named(cls, name: str) -> Pace:
-        """The pace that `LOCAL_LATENCY` asks for: empty, `realistic` or a number; raises ValueError for another."""
+        """The pace that `LOCAL_LATENCY` asks for: empty, `realistic` or a number; else raises ValueError."""
         if name in ("", "realistic"):
             return cls(1.0 if name else 0.0)
         try:

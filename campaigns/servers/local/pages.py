@@ -7,15 +7,15 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #667085; --line: #e4e7ec; --paper: #fff; --back: #f4f5f7;
-  --mark: #2f5bea; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #2c3442; --paper: #171c25;
-  --back: #0f131a; --mark: #8aa6ff; } }
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #667085; --line: #e4e7ec; --paper: #fff;
+  --back: #f4f5f7; --mark: #2f5bea; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #2c3442;
+  --paper: #171c25; --back: #0f131a; --mark: #8aa6ff; } }
 * { box-sizing: border-box; }
 body { margin: 0; padding: 2rem 1rem 4rem; background: var(--back); color: var(--ink);
   font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 2.5rem clamp(1.25rem, 5vw, 3.5rem); background: var(--paper);
-  border: 1px solid var(--line); border-radius: 12px; overflow-wrap: anywhere; }
+main { max-width: 60rem; margin: 0 auto; padding: 2.5rem clamp(1.25rem, 5vw, 3.5rem);
+  background: var(--paper); border: 1px solid var(--line); border-radius: 12px; overflow-wrap: anywhere; }
 header { margin-bottom: 1.75rem; padding-bottom: 1rem; border-bottom: 1px solid var(--line); }
 header p { margin: 0; color: var(--soft); font-size: .85rem; }
 h1 { margin: 0 0 .35rem; font-size: 1.6rem; line-height: 1.25; letter-spacing: -.01em; }
@@ -24,13 +24,15 @@ a { color: var(--mark); } code { font-size: .9em; } img { max-width: 100%; }
 pre { white-space: pre-wrap; }
 .wide { overflow-x: auto; } table { width: 100%; border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .5rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { color: var(--soft); font-weight: 600; font-size: .8rem; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th { color: var(--soft); font-weight: 600; font-size: .8rem; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .4rem 1.5rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 .tag { display: inline-block; padding: .05rem .6rem; border: 1px solid currentColor; border-radius: 99px;
   font-size: .75rem; letter-spacing: .03em; color: var(--soft); }
 .note { margin: 0 0 1.5rem; padding: .7rem 1rem; border-left: 3px solid #d08700; background: #d0870014; }
-figure { margin: 0; overflow: auto; } figure img { max-width: none; display: block; border: 1px solid var(--line); }
+figure { margin: 0; overflow: auto; }
+figure img { max-width: none; display: block; border: 1px solid var(--line); }
 figcaption { margin-top: .6rem; color: var(--soft); font-size: .85rem; }
 """
 

@@ -25,7 +25,7 @@ KEY_FIELD = "flightplan/idempotency-key"
 
 @dataclass(frozen=True)
 class Call:
-    """One call as a tool sees it: `ident` is a fresh name, the same for the same key; `ready` is what `prepare` gave."""
+    """One call as a tool sees it: `ident`: a fresh name, the same for a key; `ready`: what `prepare` gave."""
 
     world: World
     args: Mapping[str, Any]
@@ -46,7 +46,7 @@ Said = JSON | str | Answer
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `run` does the whole effect inside a transaction; slow work that needs no state goes in `prepare`.
+    """One tool. `run` does the whole effect in a transaction; slow work without state goes in `prepare`.
 
     Both raise Refused for what the service would refuse; `run` of a tool that `reads` changes nothing.
     """
@@ -81,7 +81,7 @@ class Tool:
 
 
 class LocalServer:
-    """Plays one role. An effect happens once a key (or once a reference), whenever and however often it is asked for."""
+    """Plays one role. An effect happens once a key (or once a reference), however often it is asked for."""
 
     def __init__(
         self, name: str, tools: Sequence[Tool], world: World, pace: Pace, *, error_key: bool = False
@@ -108,7 +108,7 @@ class LocalServer:
         except (Refused, ValueError) as reason:
             return self._failure(str(reason))
         except Exception as error:
-            # The transaction is undone, so the caller may be told that nothing was made; the rest is for the log.
+            # The transaction is undone, so it is true that nothing was made; the rest is for the log.
             traceback.print_exc(file=sys.stderr)
             return self._failure(f"Internal error in {name}: {type(error).__name__}; nothing was made")
 

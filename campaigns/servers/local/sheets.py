@@ -61,7 +61,7 @@ def _column(letters: str) -> int:
 
 
 def put(rows: Rows, where: Area, values: Rows) -> Rows:
-    """The rows with values written from an area's first cell; null leaves a cell. Raises Refused beyond the area."""
+    """The rows with values written from an area's first cell; null skips a cell. Raises Refused beyond it."""
     height, width = len(values), max((len(line) for line in values), default=0)
     last_row, last_column = where.top + height - 1, where.left + width - 1
     if (where.bottom is not None and last_row > where.bottom) or (

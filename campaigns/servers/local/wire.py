@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Protocol
 
 JSON = dict[str, Any]
 
-#: Revisions that begin with `initialize`; clients of later ones fall back to it when `server/discover` is unknown.
+#: Revisions that begin with `initialize`; clients of later ones fall back to it when we do not know
+#: `server/discover`.
 PROTOCOL_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
@@ -55,7 +56,7 @@ class Wire:
         self._calls: dict[str | int, asyncio.Task[None]] = {}
 
     async def receive(self, lines: asyncio.Queue[bytes | None]) -> None:
-        """Answers line after line until None; calls still waiting are then dropped, as no one can hear them."""
+        """Answers line after line until None; calls still waiting are then dropped: no one can hear them."""
         while (line := await lines.get()) is not None:
             if line.strip():
                 self._take(line)

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS records (
 CREATE INDEX IF NOT EXISTS records_parent ON records (parent);
 CREATE INDEX IF NOT EXISTS records_reference ON records (reference);
 CREATE TABLE IF NOT EXISTS answers (
-    tool TEXT NOT NULL, token TEXT NOT NULL, text TEXT NOT NULL, failed INTEGER NOT NULL, PRIMARY KEY (tool, token)
+    tool TEXT NOT NULL, token TEXT NOT NULL, text TEXT NOT NULL, failed INTEGER NOT NULL,
+    PRIMARY KEY (tool, token)
 );
 """
 
@@ -40,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Record:
-    """One thing of the world; `parent` is the id of what it belongs to, `reference` the caller's own name for it."""
+    """One thing of the world; `parent`: id of what it belongs to, `reference`: the caller's name for it."""
 
     id: str
     kind: str
@@ -54,9 +55,9 @@ class Record:
 class World:
     """One role's state: `<folder>/<role>.sqlite3`, and files in `<folder>/<role>/<record id>/`.
 
-    Effects run inside `transaction()`, one at a time in this process and, through SQLite's write lock, among all
-    processes of the role. Files are replaced whole just before the commit: a crash between the two leaves files that
-    the same key writes again, never a record without its files.
+    Effects run inside `transaction()`, one at a time in this process and, through SQLite's write lock, among
+    all processes of the role. Files are replaced whole just before the commit: a crash between the two leaves
+    files that the same key writes again, never a record without its files.
     """
 
     def __init__(self, folder: Path, role: str, url: str = "") -> None:
@@ -108,7 +109,8 @@ class World:
         """Keeps a new record; gives it back with its moment."""
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._db.execute(
-            "INSERT INTO records (id, kind, name, parent, reference, body, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO records (id, kind, name, parent, reference, body, made_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 record.id,
                 record.kind,

@@ -1,0 +1,153 @@
+"""The parts that tool servers play: limits, how effects are keyed and found, what a success is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.tools.policy import Lookup, Role, ToolPolicy
+from jobs.workflow.results import Source
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_READS = ToolPolicy(writes=False)
+_PLAIN_SECONDS = 120.0
+
+# google-docs: no key argument, so the job's own folder carries the marker, and names are unique inside it
+
+_IN_FOLDER = Lookup("listFolderContents", {"folderId": "$parentFolderId"}, match="name", fields=("name",))
+_BY_NAME = Lookup(
+    "searchDriveFiles", {"query": "$marker", "searchIn": "name"}, match="marker", fields=("name",)
+)
+
+_GOOGLE_DOCS = {
+    "createFolder": ToolPolicy(name_argument="name", lookup=_BY_NAME),
+    "createDocument": ToolPolicy(lookup=_IN_FOLDER, error_may_name_effect=True),
+    "createSpreadsheet": ToolPolicy(lookup=_IN_FOLDER),
+    # The same cells with the same values: once or twice is the same sheet.
+    "writeSpreadsheet": ToolPolicy(idempotent=True, plain_text=True),
+    "listFolderContents": _READS,
+    "searchDriveFiles": _READS,
+}
+
+# asana-v2: no key argument; the marker is the last line of the notes
+
+_PROJECTS = Lookup(
+    "asana_search_projects",
+    {"workspace": "$workspace", "name_pattern": "~name"},
+    match="marker",
+    fields=("notes",),
+)
+_TASKS = Lookup(
+    "asana_get_tasks_for_project",
+    {"project_id": "$project_id", "opt_fields": "gid,name,notes,permalink_url", "limit": 100},
+    match="marker",
+    fields=("notes",),
+    page_argument="offset",
+)
+_ASANA = {
+    "asana_list_workspaces": _READS,
+    "asana_create_project": ToolPolicy(note_argument="notes", lookup=_PROJECTS),
+    "asana_create_task": ToolPolicy(note_argument="notes", lookup=_TASKS),
+    "asana_search_projects": _READS,
+    "asana_get_tasks_for_project": _READS,
+}
+
+# roles of our own contract: every effect takes the key as an argument
+
+
+def _keyed(argument: str, lookup_tool: str, **more: Any) -> ToolPolicy:
+    return ToolPolicy(key_argument=argument, lookup=Lookup(lookup_tool, {argument: "$key"}), **more)
+
+
+_IMAGE_GEN = {"generate_image": _keyed("reference", "find_images", image=True), "find_images": _READS}
+_CANVA = {
+    "upload_asset": _keyed("reference", "find_assets"),
+    "create_design": _keyed("reference", "find_designs", url_keys=("edit_url", "view_url", "url")),
+    "find_assets": _READS,
+    "find_designs": _READS,
+}
+_DSP = {
+    # Created paused: nothing is spent before the second act, which sets the status.
+    "create_campaign": _keyed("external_id", "find_campaigns"),
+    "set_campaign_status": ToolPolicy(money=True, idempotent=True),
+    "find_campaigns": _READS,
+}
+_GOOGLE_ADS = {
+    **{
+        f"google_ads_create_{what}": _keyed("external_id", "google_ads_find")
+        for what in ("campaign", "ad_group", "keyword", "responsive_search_ad")
+    },
+    "google_ads_find": _READS,
+}
+
+
+def _simulated(name: str, title: str, concurrency: int, tools: Mapping[str, ToolPolicy], **more: Any) -> Role:
+    return Role(
+        name,
+        concurrency,
+        tools,
+        timeout=_PLAIN_SECONDS,
+        bundled_source=Source.SIMULATED,
+        title=title,
+        lag=2.0,
+        **more,
+    )
+
+
+#: Every role by name. Rates count for outside servers only. Lags are our own estimates of how long an index
+#: may not show a new effect; they are spent only after an ambiguous end.
+ROLES: Mapping[str, Role] = {
+    role.name: role
+    for role in (
+        Role(
+            "google-docs",
+            3,
+            _GOOGLE_DOCS,
+            per_minute=60,
+            timeout=_PLAIN_SECONDS,
+            lag=3.0,
+            title="Google Docs",
+        ),
+        Role("asana-v2", 5, _ASANA, per_minute=150, timeout=_PLAIN_SECONDS, lag=3.0, title="Asana"),
+        Role("image-gen", 2, _IMAGE_GEN, timeout=300.0, title="Image generation"),
+        Role(
+            "canva",
+            2,
+            _CANVA,
+            per_minute={"create_design": 20, "upload_asset": 30},
+            timeout=_PLAIN_SECONDS,
+            lag=2.0,
+            title="Canva",
+        ),
+        _simulated("ttd", "The Trade Desk", 4, _DSP),
+        _simulated("dv360", "Display & Video 360", 4, _DSP, per_minute=150),
+        _simulated("amazon-dsp", "Amazon DSP", 2, _DSP),
+        _simulated("google-ads", "Google Ads", 2, _GOOGLE_ADS),
+    )
+}
+
+
+def bundled_servers(local_dir: Path | str, latency: str = "", url: str = "") -> dict[str, dict[str, Any]]:
+    """An `mcpServers` entry for each role's bundled server, all over one world.
+
+    `local_dir` is the world's folder; `latency` is empty (at once), `realistic` or a number; `url` the address
+    under which the web serves the folder, empty for `file://` links.
+    """
+    env = {
+        "PYTHONPATH": str(ROOT),
+        "LOCAL_DIR": str(Path(local_dir).resolve()),
+        "LOCAL_LATENCY": latency,
+        "LOCAL_URL": url,
+    }
+    return {
+        role: {
+            "command": sys.executable,
+            "args": ["-m", "campaigns.servers.local", role],
+            "env": dict(env),
+            "cwd": str(ROOT),
+        }
+        for role in ROLES
+    }
