@@ -1,0 +1,101 @@
+"""Activate on DSPs: a campaign for each line of the media plan, created paused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from campaigns.documents.lines import DSP_SERVERS, line_arguments, line_slug, render_line
+from campaigns.documents.text import number, within
+from campaigns.schema import Line
+from campaigns.stages.outcome import Misses, keep, place
+from jobs.tools.errors import Unknown
+from jobs.workflow.context import StageContext
+from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+
+TOOL = "create_campaign"
+
+
+class UnknownDsp(StepError):
+    """No tool server plays the DSP that a line names."""
+
+
+async def run(ctx: StageContext) -> StageResult:
+    """Create every line side by side, paused. Its data lists the lines for the report and for activation."""
+    misses = Misses()
+    lines: dict[str, dict[str, Any]] = {}
+
+    async def make(line: Line) -> Artifact | Missed:
+        try:
+            return await _created(ctx, line, lines)
+        except StepError as error:
+            return await _stand_in(ctx, line, lines, error, misses)
+
+    plan = ctx.brief.media_plan
+    outcomes = await ctx.items(plan, make, name=lambda line: line.label)
+    misses.outcomes(outcomes, lambda line: line.label)
+    artifacts = [outcome.value for outcome in outcomes if outcome.value is not None]
+    ordered = [lines[line_slug(line)] for line in plan if line_slug(line) in lines]
+    made = sum(outcome.made for outcome in outcomes)
+    return misses.result(made, len(plan), artifacts, {"lines": ordered})
+
+
+async def _created(ctx: StageContext, line: Line, lines: dict[str, dict[str, Any]]) -> Artifact:
+    server = DSP_SERVERS.get(line.dsp)
+    if server is None:
+        raise UnknownDsp(f"no tool server plays {line.dsp}")
+    slug = line_slug(line)
+    reply = await ctx.call(server, TOOL, line_arguments(ctx.brief, line), step="line", item=slug)
+    told = reply.data.get("status")
+    status = told.upper()[:40] if isinstance(told, str) and told else "PAUSED"
+    where = place(reply)
+    text = render_line(ctx.brief, line, reply.remote_id, status, reply.source)
+    lines[slug] = _record(ctx, line, server, reply.source, id=reply.remote_id, status=status)
+    return await _page(ctx, line, text, reply.source, status, where)
+
+
+async def _stand_in(
+    ctx: StageContext, line: Line, lines: dict[str, dict[str, Any]], error: StepError, misses: Misses
+) -> Missed:
+    """A line that is only pretended, and says so; one that nobody could settle may exist on its DSP."""
+    reason, slug = misses.add(line.label, error), line_slug(line)
+    server = DSP_SERVERS.get(line.dsp, "")
+    await ctx.fallback(server or line.dsp, TOOL, reason, step="line", item=slug)
+    status = "unknown" if isinstance(error, Unknown) else "not created"
+    why = f"Simulated line, it stands for one that could not be created: {reason}"
+    if isinstance(error, Unknown):
+        why = f"Simulated line; whether the real one exists on {line.dsp} is unknown: {reason}"
+    text = render_line(ctx.brief, line, status=status, source=Source.FALLBACK, why=why)
+    lines[slug] = _record(ctx, line, server, Source.FALLBACK, status=status, note=reason)
+    page = await _page(ctx, line, text, Source.FALLBACK, why, {})
+    misses.stands_in(line.label, page.file)
+    return Missed(reason, page)
+
+
+def _record(ctx: StageContext, line: Line, server: str, source: Source, **more: str) -> dict[str, Any]:
+    return {
+        "slug": line_slug(line),
+        "name": line.label,
+        "dsp": line.dsp,
+        "server": server,
+        "id": "",
+        "source": str(source),
+        "budget": number(line.budget),
+        "currency": ctx.brief.currency,
+        **more,
+    }
+
+
+async def _page(
+    ctx: StageContext, line: Line, text: str, source: Source, note: str, where: dict[str, Any]
+) -> Artifact:
+    name = f"line-{line_slug(line)}.md"
+    return Artifact(
+        name=name,
+        title=within(line.label, 200),
+        kind="line",
+        source=source,
+        file=await keep(ctx, name, text),
+        mime="text/markdown",
+        note=note,
+        **where,
+    )

@@ -1,0 +1,136 @@
+"""Generate Creatives: for each size a picture, its upload and its design."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from campaigns.documents.prompts import image_prompt
+from campaigns.documents.text import within
+from campaigns.imaging import Picture, PictureError, draw_creative, fit_image
+from campaigns.schema import CreativeSize
+from campaigns.stages.outcome import Misses, address, keep, place
+from jobs.workflow.context import StageContext
+from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+
+IMAGES, CANVA = "image-gen", "canva"
+#: The most bytes of a picture file that is read at all.
+MOST_BYTES = 25_000_000
+ASSET_NAME = 50
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture at its exact size, and why it is not the generated one ("" when it is)."""
+
+    picture: Picture
+    source: Source
+    lack: str = ""
+
+
+async def run(ctx: StageContext) -> StageResult:
+    """Make every creative side by side; one counts as made when picture, upload and design are all real."""
+    misses = Misses()
+
+    async def make(size: CreativeSize) -> Artifact | Missed:
+        return await _creative(ctx, size, misses)
+
+    outcomes = await ctx.items(ctx.brief.creative_sizes, make, name=lambda size: size.name)
+    misses.outcomes(outcomes, lambda size: size.name)
+    artifacts = [outcome.value for outcome in outcomes if outcome.value is not None]
+    return misses.result(sum(outcome.made for outcome in outcomes), len(outcomes), artifacts)
+
+
+async def _creative(ctx: StageContext, size: CreativeSize, misses: Misses) -> Artifact | Missed:
+    drawn = await _drawn(ctx, size, misses)
+    name = f"creative-{size.slug}.{drawn.picture.extension}"
+    misses.stands_in(size.name, name)
+    artifact = Artifact(
+        name=name,
+        title=within(f"{size.name} {size.size}", 200),
+        kind="image",
+        source=drawn.source,
+        file=await keep(ctx, name, drawn.picture.data),
+        mime=drawn.picture.mime,
+        width=size.width,
+        height=size.height,
+    )
+    try:
+        design = await _design(ctx, size, name)
+    except StepError as error:
+        lack = f"no design: {misses.add(size.name, error)}"
+        return _missed(artifact, drawn.lack, lack)
+    seen = address(design.data.get("view_url"))
+    artifact = replace(artifact, **(place(design) | ({"url": seen} if seen else {})))
+    return _missed(artifact, drawn.lack) if drawn.lack else artifact
+
+
+def _missed(artifact: Artifact, *lacks: str) -> Missed:
+    why = "; ".join(filter(None, lacks))
+    return Missed(why, replace(artifact, note=why))
+
+
+async def _drawn(ctx: StageContext, size: CreativeSize, misses: Misses) -> Drawn:
+    """The generated picture at its exact size; where there is none, one that is drawn here."""
+    try:
+        return await _generated(ctx, size)
+    except (StepError, PictureError) as error:
+        reason = misses.add(size.name, error)
+    await ctx.fallback(IMAGES, "generate_image", reason, step="image", item=size.slug)
+    picture = await asyncio.to_thread(draw_creative, ctx.brief, size)
+    return Drawn(picture, Source.FALLBACK, f"drawn here: {reason}")
+
+
+async def _generated(ctx: StageContext, size: CreativeSize) -> Drawn:
+    saved = ctx.files.path(f"generated-{size.slug}.png")
+    args = {
+        "prompt": image_prompt(ctx.brief, size),
+        "width": size.width,
+        "height": size.height,
+        "save_path": str(saved),
+    }
+    reply = await ctx.call(IMAGES, "generate_image", args, step="image", item=size.slug)
+    if reply.images:
+        # a later run of this job reads it from here: the journal keeps replies, but no pictures
+        await keep(ctx, saved.name, reply.images[0].data)
+    picture = await asyncio.to_thread(_fitted, reply, saved, size)
+    return Drawn(picture, reply.source)
+
+
+def _fitted(reply: Any, saved: Path, size: CreativeSize) -> Picture:
+    """The picture of a reply, or of the file that it names; raises PictureError when it cannot be used."""
+    if reply.images:
+        return fit_image(reply.images[0].data, size.width, size.height)
+    named = reply.data.get("path")
+    paths = [Path(named)] if isinstance(named, str) and Path(named).is_absolute() else []
+    return fit_image(_read([*paths, saved]), size.width, size.height)
+
+
+def _read(paths: list[Path]) -> bytes:
+    """The first of these that is an ordinary file of a sane size; raises PictureError when none is."""
+    for path in paths:
+        try:
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode) and about.st_size <= MOST_BYTES:
+                return path.read_bytes()
+        except (OSError, ValueError):
+            continue
+    raise PictureError("the picture that the server names cannot be read")
+
+
+async def _design(ctx: StageContext, size: CreativeSize, name: str) -> Any:
+    """Upload the picture and put it into a design of its size; gives the design's reply. Raises StepError."""
+    label = f"{ctx.brief.title} {size.name} {size.size}"
+    upload = {"name": within(label, ASSET_NAME), "path": str(ctx.files.path(name))}
+    design: dict[str, Any] = {"title": within(label, 200), "width": size.width, "height": size.height}
+    step, tool, item = "upload", "upload_asset", size.slug
+    try:
+        asset = await ctx.call(CANVA, tool, upload, step=step, item=item)
+        step, tool = "design", "create_design"
+        return await ctx.call(CANVA, tool, design | {"asset_id": asset.remote_id}, step=step, item=item)
+    except StepError as error:
+        await ctx.fallback(CANVA, tool, str(error), step=step, item=item)
+        raise

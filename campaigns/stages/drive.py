@@ -1,0 +1,65 @@
+"""Documents in the job's own Drive folder, which is made once a job by whichever stage needs it first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from campaigns.documents.text import within
+from campaigns.stages.outcome import Misses, address, keep, place
+from jobs.tools.errors import ToolFailed
+from jobs.workflow.context import StageContext
+from jobs.workflow.results import Artifact, Source, StageResult, StepError
+
+DOCS = "google-docs"
+
+
+async def _create_folder(ctx: StageContext) -> str:
+    reply = await ctx.call(
+        DOCS, "createFolder", {"name": within(f"{ctx.brief.title} campaign", 200)}, step="folder"
+    )
+    return str(reply.remote_id)
+
+
+async def folder(ctx: StageContext, misses: Misses) -> tuple[dict[str, str], str]:
+    """The arguments that put a file into the job's folder; without one none, and a note that says why."""
+    try:
+        # the step is the brief's whoever asks: its name, and so its key, must not depend on a race
+        return {"parentFolderId": await ctx.shared("folder", _create_folder, stage="brief")}, ""
+    except StepError as error:
+        misses.doubt("the folder of the documents", error)
+        return {}, f"not in a folder of its own: {error}"
+
+
+async def document(ctx: StageContext, *, title: str, text: str, file: str, kind: str) -> StageResult:
+    """Write a Markdown document on the server; our own copy is kept, and stands in where that fails."""
+    misses = Misses()
+    await ctx.progress(0, 1)
+    await keep(ctx, file, text)
+    own = Artifact(
+        name=file,
+        title=within(title, 200),
+        kind=kind,
+        source=Source.FALLBACK,
+        file=file,
+        mime="text/markdown",
+    )
+    inside, note = await folder(ctx, misses)
+    content = {"title": own.title, "initialContent": text, "contentFormat": "markdown"}
+    try:
+        reply = await ctx.call(DOCS, "createDocument", content | inside, step="document")
+    except StepError as error:
+        return await _stand_in(ctx, own, error, misses)
+    await ctx.progress(1, 1, own.title)
+    return misses.result(1, 1, [replace(own, source=reply.source, note=note, **place(reply))])
+
+
+async def _stand_in(ctx: StageContext, own: Artifact, error: StepError, misses: Misses) -> StageResult:
+    reason = misses.add(own.title, error)
+    misses.stands_in(own.title, own.file)
+    await ctx.fallback(DOCS, "createDocument", reason, step="document")
+    empty = error.reply if isinstance(error, ToolFailed) else None
+    if empty is None or not empty.remote_id:
+        return misses.result(0, 1, [replace(own, note=reason)])
+    where = address(empty.remote_url) or empty.remote_id
+    note = f"on the server stands a document without its content: {where} ({reason})"
+    return misses.result(0, 1, [replace(own, note=note, remote_id=place(empty)["remote_id"])])

@@ -1,0 +1,89 @@
+"""Setup Project Management: a project and its tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from campaigns.documents.tasks import PlannedTask, render_tasks, task_list
+from campaigns.documents.text import day, within
+from campaigns.stages.outcome import Misses, address, keep, place
+from jobs.workflow.context import StageContext
+from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+
+ASANA = "asana-v2"
+FILE = "project-tasks.md"
+
+
+class NoWorkspace(StepError):
+    """The project server shows no workspace to put the project into."""
+
+
+async def run(ctx: StageContext) -> StageResult:
+    """Create the project, then its tasks side by side; our own list holds those that could not be made."""
+    tasks, misses = task_list(ctx.brief), Misses()
+    title = within(f"{ctx.brief.title} campaign", 200)
+    await ctx.progress(0, len(tasks))
+    try:
+        project = await _project(ctx, title)
+    except StepError as error:
+        misses.stands_in(title, FILE)
+        await ctx.fallback(ASANA, "asana_create_project", misses.add(title, error), step="project")
+        listed = await _listed(ctx, {}, str(misses))
+        return misses.result(0, len(tasks), [listed])
+    made: dict[str, str] = {}
+
+    async def create(task: PlannedTask) -> Missed | None:
+        try:
+            reply = await ctx.call(
+                ASANA, "asana_create_task", _arguments(task, project.remote_id), step="task", item=task.slug
+            )
+        except StepError as error:
+            reason = misses.add(task.name, error)
+            misses.stands_in(task.name, FILE)
+            await ctx.fallback(ASANA, "asana_create_task", reason, step="task", item=task.slug)
+            return Missed(reason)
+        made[task.slug] = address(reply.remote_url)
+        return None
+
+    outcomes = await ctx.items(tasks, create, name=lambda task: task.name)
+    misses.outcomes(outcomes, lambda task: task.name)
+    board = Artifact(name="project", title=title, kind="project", source=project.source, **place(project))
+    return misses.result(len(made), len(tasks), [board, await _listed(ctx, made, str(misses))])
+
+
+async def _project(ctx: StageContext, title: str) -> Any:
+    seen = await ctx.call(ASANA, "asana_list_workspaces", {}, step="workspaces")
+    workspace = _first_workspace(seen)
+    brief = ctx.brief
+    notes = (
+        f"{brief.title}: flight from {day(brief.flight_start)} to {day(brief.flight_end)} ({brief.timezone})."
+    )
+    args = {"workspace": workspace, "name": title, "notes": notes}
+    return await ctx.call(ASANA, "asana_create_project", args, step="project")
+
+
+def _first_workspace(reply: Any) -> str:
+    """The gid of the first workspace in an answer, under whatever key its list is; raises NoWorkspace."""
+    for row in next((rows for rows in reply.data.values() if isinstance(rows, list)), []):
+        gid = row.get("gid") if isinstance(row, dict) else None
+        if isinstance(gid, str | int) and gid:
+            return str(gid)
+    raise NoWorkspace(f"{ASANA} shows no workspace")
+
+
+def _arguments(task: PlannedTask, project_id: str) -> dict[str, str]:
+    given = {"project_id": project_id, "name": task.name, "due_on": day(task.due_on)}
+    return given | ({"notes": task.notes} if task.notes else {})
+
+
+async def _listed(ctx: StageContext, made: dict[str, str], missed: str) -> Artifact:
+    """Our own list of all tasks; it stands in for those that are not in the project."""
+    return Artifact(
+        name=FILE,
+        title=within(f"{ctx.brief.title}: project tasks", 200),
+        kind="table",
+        source=Source.FALLBACK if missed else Source.LOCAL,
+        file=await keep(ctx, FILE, render_tasks(ctx.brief, made)),
+        mime="text/markdown",
+        note=missed,
+    )

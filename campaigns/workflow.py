@@ -1,0 +1,229 @@
+"""The campaign lifecycle on one page: its eight stages, what each needs, and how a launch is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from campaigns.findings import Finding, InvalidBrief
+from campaigns.models import Campaign
+from campaigns.presets import UnknownPreset, load_preset, preset_names
+from campaigns.rules import parse_brief
+from campaigns.schema import Brief
+from campaigns.stages import activate, brief, creative, landing, plan, project, report, search
+from jobs.workflow.graph import Fault, Hop, InvalidInput, Request, Stage, Workflow
+
+#: Characters of JSON that a launch may have; the reference campaign has some 9,000.
+LARGEST = 500_000
+#: The whole input of a launch, as API users name it.
+FIELDS = ("campaign", "includeSearch", "dryRun")
+
+STAGES = (
+    Stage(
+        "brief",
+        "Generate Campaign Brief",
+        brief.run,
+        # the folder is shared by every stage that files a document; its call is told as this stage's
+        path=(Hop("google-docs", "createFolder", 2), Hop("google-docs", "createDocument", 30)),
+    ),
+    Stage(
+        "plan",
+        "Create Media Plan",
+        plan.run,
+        path=(Hop("google-docs", "createSpreadsheet", 15), Hop("google-docs", "writeSpreadsheet", 15)),
+    ),
+    Stage(
+        "project",
+        "Setup Project Management",
+        project.run,
+        path=(
+            Hop("asana-v2", "asana_list_workspaces", 1),
+            Hop("asana-v2", "asana_create_project", 20),
+            Hop("asana-v2", "asana_create_task", 20),
+        ),
+    ),
+    Stage("landing", "Generate Landing Page", landing.run),
+    Stage(
+        "creative",
+        "Generate Creatives",
+        creative.run,
+        path=(
+            Hop("image-gen", "generate_image", 105),
+            Hop("canva", "upload_asset", 20),
+            Hop("canva", "create_design", 25),
+        ),
+    ),
+    Stage(
+        "activate",
+        "Activate on DSPs",
+        activate.run,
+        # a line goes to one of these; a second more or less does not change the order of calls
+        path=(
+            Hop("ttd", "create_campaign", 1),
+            Hop("dv360", "create_campaign", 1),
+            Hop("amazon-dsp", "create_campaign", 1),
+        ),
+    ),
+    Stage(
+        "search",
+        "Search Campaign",
+        search.run,
+        path=(
+            Hop("google-ads", "google_ads_create_campaign", 40),
+            Hop("google-ads", "google_ads_create_ad_group", 40),
+            Hop("google-ads", "google_ads_create_keyword", 30),
+            Hop("google-ads", "google_ads_create_responsive_search_ad", 40),
+        ),
+        wanted=lambda params: bool(params.get("includeSearch")),
+    ),
+    Stage(
+        "report",
+        "Generate Summary Report",
+        report.run,
+        needs=("brief", "plan", "project", "landing", "creative", "activate", "search"),
+        path=(Hop("google-docs", "createDocument", 30),),
+    ),
+)
+
+
+class LaunchInput(BaseModel):
+    """What a launch takes: a preset's name or a brief of one's own, and two choices."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"required": ["campaign"]})
+
+    campaign: Literal[preset_names()] | Brief = Field(description="The name of a preset, or a brief")
+    includeSearch: bool = Field(False, description="Whether a search campaign is part of it")  # noqa: N815
+    dryRun: bool = Field(False, description="Not available yet: must be false")  # noqa: N815
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of a launch."""
+    return LaunchInput.model_json_schema()
+
+
+def parse(raw: Any) -> Request:
+    """Read a launch. Raises InvalidInput with every fault, each naming the field as it was sent."""
+    if not isinstance(raw, Mapping):
+        raise InvalidInput([Fault("", "a launch is an object of named fields")])
+    _check_size(raw)
+    faults = [*_unknown_fields(raw), *_flags(raw)]
+    include_search = raw.get("includeSearch") is True
+    try:
+        source, preset = _brief_of(raw)
+        typed, findings = parse_brief(source, today=today_of(source), include_search=include_search)
+    except InvalidInput as error:
+        raise InvalidInput([*error.faults, *faults])
+    except InvalidBrief as error:
+        raise InvalidInput([*map(_fault, error.errors), *faults])
+    if faults:
+        raise InvalidInput(faults)
+    params = {
+        "brief": typed.model_dump(mode="json"),
+        "includeSearch": include_search,
+        "dryRun": False,
+        "preset": preset,
+    }
+    return Request(typed.title, params, [_fault(finding) for finding in findings])
+
+
+def load(params: Mapping[str, Any]) -> Brief:
+    """The brief of a stored launch."""
+    return Brief.model_validate(params["brief"])
+
+
+def accepted(job_id: str, owner_id: int, params: Mapping[str, Any]) -> None:
+    """Keep the launched brief as a campaign of its own, in the transaction of the launch."""
+    typed = load(params)
+    Campaign.objects.create(
+        job_id=job_id,
+        owner_id=owner_id,
+        slug=typed.slug,
+        brand=typed.brand,
+        product=typed.product,
+        budget=typed.budget,
+        currency=typed.currency,
+        flight_start=typed.flight_start,
+        flight_end=typed.flight_end,
+        brief=params["brief"],
+    )
+
+
+def today_of(source: Any) -> date:
+    """The date that it is in a raw brief's time zone, in UTC where it names none that exists."""
+    zone = source.get("timezone") if isinstance(source, Mapping) else None
+    known = isinstance(zone, str) and zone in available_timezones()
+    return now().astimezone(ZoneInfo(zone) if known else UTC).date()
+
+
+def now() -> datetime:
+    """The moment of the launch."""
+    return datetime.now(UTC)
+
+
+def _brief_of(raw: Mapping[str, Any]) -> tuple[Any, str]:
+    """The raw brief and the name of its preset, "" for one of the sender's own. Raises InvalidInput."""
+    if "campaign" not in raw:
+        raise InvalidInput([Fault("campaign", "is required: the name of a preset, or a brief")])
+    campaign = raw["campaign"]
+    if isinstance(campaign, Mapping):
+        return campaign, ""
+    if not isinstance(campaign, str):
+        raise InvalidInput([Fault("campaign", "must be the name of a preset, or a brief as an object")])
+    try:
+        # a preset's dates count from its own today, so its time zone is read first
+        return load_preset(campaign, today_of(load_preset(campaign, now().date()))), campaign
+    except UnknownPreset as error:
+        raise InvalidInput([Fault("campaign", str(error))])
+
+
+def _check_size(raw: Mapping[str, Any]) -> None:
+    try:
+        size = len(json.dumps(raw, ensure_ascii=False, default=str))
+    except RecursionError:
+        raise InvalidInput([Fault("", "is nested too deeply")])
+    if size > LARGEST:
+        raise InvalidInput([Fault("", f"is too large: {size:,} characters of at most {LARGEST:,}")])
+
+
+def _unknown_fields(raw: Mapping[str, Any]) -> list[Fault]:
+    known = ", ".join(FIELDS)
+    return [
+        Fault(_shown(name), f"is not known here; known are {known}") for name in raw if name not in FIELDS
+    ]
+
+
+def _shown(name: Any) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in str(name)[:80])
+
+
+def _flags(raw: Mapping[str, Any]) -> list[Fault]:
+    faults = [
+        Fault(name, "must be true or false")
+        for name in ("includeSearch", "dryRun")
+        if not isinstance(raw.get(name, False), bool)
+    ]
+    if raw.get("dryRun") is True:
+        faults.append(Fault("dryRun", "dry run is not available yet"))
+    return faults
+
+
+def _fault(finding: Finding) -> Fault:
+    return Fault(f"campaign.{finding.field}" if finding.field else "campaign", finding.message)
+
+
+LIFECYCLE = Workflow(
+    id="campaign-lifecycle",
+    name="Campaign Lifecycle",
+    stages=STAGES,
+    parse=parse,
+    load=load,
+    schema=schema,
+    accepted=accepted,
+)
