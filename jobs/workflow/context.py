@@ -67,8 +67,8 @@ def slug(text: str) -> str:
 
 
 class StageContext:
-    """One stage's way to the world. `results` holds the ended stages that this one needs, `timings` when
-    they ran; `floor` is the count that an earlier run of the job has told already."""
+    """One stage's way to the world. `results` holds the ended stages that this one needs, `names` what
+    they are called, `timings` when they ran; `floor` is the count that an earlier run of the job has told already."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class StageContext:
         files: Files,
         emit: Emit,
         floor: int = 0,
+        names: Mapping[str, str] | None = None,
         timings: Mapping[str, Timing] | None = None,
         share: Share | None = None,
     ) -> None:
@@ -90,7 +91,7 @@ class StageContext:
         self.job, self.brief, self.results, self.files = job, brief, results, files
         self._tools, self._emit, self._share = tools, emit, share
         self.current = self.total = 0
-        self.floor, self.timings = floor, timings or {}
+        self.floor, self.names, self.timings = floor, names or {}, timings or {}
 
     @property
     def where(self) -> dict[str, Any]:

@@ -75,7 +75,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """The end of a stage: `made` of `total` items, what exists now, and `data` for the stages after it."""
+    """The end of a stage: `made` of `total` items, what exists now, and `data` for the stages after it.
+
+    `data["unknown"]`, where it is there, lists what nobody could settle: such a job is never completed.
+    """
 
     status: Status
     made: int
@@ -125,10 +128,10 @@ def judge(made: int, total: int) -> Status:
     return Status.COMPLETED if made * 4 >= total * 3 else Status.PARTIAL
 
 
-def judge_job(stages: Mapping[str, Status]) -> JobStatus:
-    """Give the status of an ended job from those of its stages."""
+def judge_job(stages: Mapping[str, Status], *, unknown: bool = False) -> JobStatus:
+    """Give the status of an ended job from those of its stages; `unknown`: one of them holds an unknown."""
     statuses = list(stages.values())
-    if all(status is Status.COMPLETED for status in statuses):
+    if not unknown and all(status is Status.COMPLETED for status in statuses):
         return JobStatus.COMPLETED
     if any(status in (Status.COMPLETED, Status.PARTIAL) for status in statuses):
         return JobStatus.PARTIAL

@@ -75,7 +75,8 @@ class Runner:
                     group.create_task(self._stage(stage, index), name=f"stage-{stage.id}")
         if self._stopped:
             raise Stopped("the job was stopped")
-        status = judge_job({id: result.status for id, result in self.results.items()})
+        unknown = any(result.data.get("unknown") for result in self.results.values())
+        status = judge_job({id: result.status for id, result in self.results.items()}, unknown=unknown)
         await self.emit(
             WorkflowComplete(
                 status=status, total_stages=len(self.workflow.stages), artifacts=self._artifacts()
@@ -128,6 +129,7 @@ class Runner:
             brief=self.brief,
             # a stage that lends its name to a shared step may be asked before those that it needs have ended
             results={id: self.results[id] for id in stage.needs if id in self.results},
+            names={other.id: other.name for other in self.workflow.stages if other.id in stage.needs},
             timings={id: self.timings[id] for id in stage.needs if id in self.timings},
             tools=self.tools,
             files=self.files,
