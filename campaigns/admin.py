@@ -1,0 +1,33 @@
+"""The admin of campaigns: the briefs that were launched, to look at."""
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from campaigns.models import Campaign
+from jobs.admin_parts import BoundedPaginator, ReadOnly, as_json, fields_of
+
+
+@admin.register(Campaign)
+class CampaignAdmin(ReadOnly, admin.ModelAdmin):
+    """Campaigns, newest first."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_display = ("product", "brand", "owner", "budget", "currency", "flight_start", "flight_end", "page")
+    list_filter = ("flight_start",)
+    list_select_related = ("owner",)
+    search_fields = ("brand", "product", "slug", "owner__username")
+    readonly_fields = ("page", "brief_read")
+    fields = (*fields_of(Campaign, "id", "brief"), "page", "brief_read")
+
+    @admin.display(description="job's page")
+    def page(self, campaign: Campaign) -> SafeString:
+        """Give the link to the job's page."""
+        return format_html('<a href="{}">open</a>', reverse("job", args=[campaign.job_id]))
+
+    @admin.display(description="brief")
+    def brief_read(self, campaign: Campaign) -> SafeString:
+        """Give the brief as it was launched."""
+        return as_json(campaign.brief)
