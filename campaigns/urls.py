@@ -1,1 +1,10 @@
-urlpatterns = []
+"""The addresses of campaigns: the launch form and its check."""
+
+from django.urls import path
+
+from campaigns import views
+
+urlpatterns = [
+    path("campaigns/new", views.campaign_new, name="campaign-new"),
+    path("campaigns/check", views.campaign_check, name="campaign-check"),
+]

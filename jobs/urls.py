@@ -1,1 +1,20 @@
-urlpatterns = []
+"""The addresses of jobs: pages, files, signing in and out."""
+
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from jobs import downloads, signin, views
+
+urlpatterns = [
+    path("", views.job_list, name="jobs"),
+    path("jobs/<uuid:job_id>/", views.job_page, name="job"),
+    path("jobs/<uuid:job_id>/progress", views.job_progress, name="job-progress"),
+    path("jobs/<uuid:job_id>/documents/<str:name>", downloads.document, name="document"),
+    path("api/jobs/<uuid:job_id>/artifacts/<str:name>", downloads.artifact, name="artifact"),
+    path("local/<str:role>/<path:path>", downloads.world, name="world"),
+    path("connections/", views.connections, name="connections"),
+    path("sign-in/", auth.LoginView.as_view(redirect_authenticated_user=True), name="sign-in"),
+    path("sign-in/<str:token>/", signin.sign_in_link, name="sign-in-link"),
+    path("sign-out/", auth.LogoutView.as_view(), name="sign-out"),
+    path("", include("jobs.api_urls")),  # last: it answers for whatever else is under /api/
+]

@@ -1,0 +1,113 @@
+"""What jobs have made, as files: artifacts, Markdown as pages, and the local world of bundled servers."""
+
+import mimetypes
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils.cache import patch_cache_control
+from django.views.decorators.http import require_safe
+
+from jobs import markdown
+from jobs.models import Artifact, Job, ToolCall
+from jobs.pieces import READABLE, Thing, thing
+
+#: Pages that we did not write ourselves: no script and no form runs in them, nothing is loaded from outside.
+#: They keep their origin, because without it the browser would not send the session for their own pictures.
+SANDBOX = (
+    "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; "
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
+)
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".htm": "text/html; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".pdf": "application/pdf",
+}
+SHOWN = {".html", ".htm", ".md", ".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
+
+
+@require_safe
+def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponseBase:
+    """Send our own copy of an artifact; a page or picture shows in the browser, the rest is saved."""
+    row = _artifact(request, job_id, name)
+    return _send(_open(row), row.file)
+
+
+@require_safe
+def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse:
+    """Show a Markdown artifact as a page that reads well. Other artifacts are 404 here."""
+    row = _artifact(request, job_id, name)
+    if not row.name.endswith(READABLE):
+        raise Http404("not a document")
+    with _open(row) as file:
+        text = file.read().decode("utf-8", errors="replace")
+    shown: Thing = thing(row.job, row)
+    context = {"job": row.job, "thing": shown, "html": markdown.to_html(text)}
+    return render(request, "jobs/document.html", context)
+
+
+@require_safe
+def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
+    """Send a file of the local world; 404 unless a job that the user may see has made it.
+
+    The first part of the path is the id under which the role knows what it made.
+    """
+    remote_id = path.split("/", 1)[0]
+    mine = Job.objects.visible_to(request.user)
+    if not ToolCall.objects.filter(server=role, remote_id=remote_id, job__in=mine).exists():
+        raise Http404("nothing of yours is there")
+    folder = (settings.DATA_DIR / "local" / role / remote_id).resolve()
+    found = (settings.DATA_DIR / "local" / role / path).resolve()
+    inside = found == folder or folder in found.parents
+    if (
+        not remote_id.strip(".")
+        or (settings.DATA_DIR / "local").resolve() not in folder.parents
+        or not inside
+    ):
+        raise Http404("not a file of the local world")
+    if found.is_dir():
+        found = found / "index.html"
+    if not found.is_file():
+        raise Http404("there is no such file")
+    return _send(File(found.open("rb")), found.name)
+
+
+def _artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> Artifact:
+    jobs = Job.objects.visible_to(request.user)
+    rows = Artifact.objects.select_related("job").filter(job__in=jobs).exclude(file="")
+    return get_object_or_404(rows, job_id=job_id, name=name)
+
+
+def _open(row: Artifact) -> File:
+    try:
+        return default_storage.open(f"{row.job.folder}/{row.file}")
+    except (FileNotFoundError, IsADirectoryError, SuspiciousFileOperation):
+        raise Http404("the file is gone") from None
+
+
+def _send(file: File, name: str) -> FileResponse:
+    ending = Path(name).suffix.lower()
+    kind = TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    response = FileResponse(
+        file, filename=Path(name).name, as_attachment=ending not in SHOWN, content_type=kind
+    )
+    response["Content-Security-Policy"] = SANDBOX
+    response["X-Content-Type-Options"] = "nosniff"
+    patch_cache_control(response, private=True, no_cache=True)
+    return response

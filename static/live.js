@@ -1,0 +1,176 @@
+// The live page: socket first, poll when it is down, and an honest word about which of them it is.
+// No eval and no inline script: all of this works under script-src 'self'.
+(() => {
+  "use strict";
+  const POLL_MS = 2000;
+  const SLOWEST_POLL_MS = 15000;
+  const SILENT_MS = 40000; // the server sends a heartbeat each 15 s
+  const REOPEN_MS = 10000;
+
+  htmx.config.history = false;
+  htmx.config.ws = { ...htmx.config.ws, pauseOnBackground: false, reconnectMaxDelay: 10000 };
+  htmx.registerExtension("flightplan", {
+    // what a person has opened or closed stays so when its piece is replaced
+    htmx_before_morph_attr: (element, detail) =>
+      !(detail.attrName === "open" && element.tagName === "DETAILS"),
+  });
+
+  const byId = (id) => document.getElementById(id);
+  const on = (name, act) => document.addEventListener(name, act);
+  const skew = Date.parse(document.body.dataset.now || "") - Date.now() || 0;
+  const now = () => Date.now() + skew;
+
+  // --- Durations, from data-since (and data-until) attributes ---
+  function words(ms) {
+    const s = Math.max(0, Math.floor(ms / 1000));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+    return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  }
+  function elapsed() {
+    for (const one of document.querySelectorAll("[data-since]")) {
+      const text = words(now() - Date.parse(one.dataset.since));
+      if (one.textContent !== text) one.textContent = text;
+    }
+  }
+  elapsed();
+  setInterval(elapsed, 1000);
+  on("htmx:after:swap", elapsed);
+
+  // --- One job's page ---
+  const live = byId("live");
+  if (!live) return;
+  let socket = null; // the extension's connection
+  let up = false;
+  let closedAt = 0; // when the extension gave the socket up for good
+  let heard = Date.now();
+  let offline = 0;
+  let signedOut = false;
+  let polled = false;
+  let tag = "";
+  let failures = 0;
+  let asking = null;
+  let timer = 0;
+
+  const ended = () => byId("job-header")?.dataset.ended === "yes";
+  const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
+
+  function state() {
+    if (ended()) return ["ended", "Finished"];
+    if (up) return ["live", "Live"];
+    if (signedOut) return ["signed-out", "Signed out"];
+    if (offline) return ["offline", `Offline since ${clock(offline)}`];
+    return polled ? ["polling", "Polling"] : ["connecting", "Connecting"];
+  }
+  function show() {
+    const [name, text] = state();
+    const box = byId("link");
+    box.dataset.state = name;
+    if (byId("link-word").textContent !== text) byId("link-word").textContent = text;
+    const quiet = name === "ended" || name === "connecting" || name === "signed-out";
+    byId("link-heard").textContent = quiet ? "" : `last heard ${words(Date.now() - heard)} ago`;
+    byId("link-again").hidden = name !== "signed-out";
+  }
+  function hear() {
+    heard = Date.now();
+    offline = failures = 0;
+    signedOut = false;
+  }
+
+  // --- The socket ---
+  on("htmx:ws:before:connection", (event) => { socket = event.detail.connection; closedAt = 0; });
+  on("htmx:ws:after:connection", () => { up = true; hear(); asking?.abort(); show(); });
+  on("htmx:ws:after:message:incoming", () => { up = true; hear(); asking?.abort(); settle(); });
+  on("htmx:ws:error", () => { show(); });
+  on("htmx:ws:close", (event) => {
+    up = false;
+    const { code, connection } = event.detail;
+    if (!connection?.config?.reconnectCodes?.includes(code)) closedAt = Date.now();
+    schedule(200);
+    show();
+  });
+  function hangUp() {
+    if (!socket) return;
+    socket.config.reconnect = false;
+    socket.socket?.close(1000);
+  }
+
+  // --- The poll ---
+  async function poll() {
+    if (up || ended() || asking) return;
+    const mine = (asking = new AbortController());
+    const limit = setTimeout(() => mine.abort(), 10000);
+    try {
+      const headers = { "HX-Request": "true", ...(tag && { "If-None-Match": tag }) };
+      const answer = await fetch(live.dataset.poll, { headers, signal: mine.signal, credentials: "same-origin" });
+      await take(answer);
+    } catch {
+      if (!up) fail();
+    } finally {
+      clearTimeout(limit);
+      asking = null;
+      settle();
+    }
+  }
+  async function take(answer) {
+    if (answer.status === 401) { hear(); signedOut = true; return; }
+    if (answer.status !== 304 && !answer.ok) throw new Error(`status ${answer.status}`);
+    const text = answer.status === 304 ? "" : await answer.text();
+    if (up) return; // the socket is back, and newer
+    hear();
+    polled = true;
+    if (!text) return;
+    tag = answer.headers.get("ETag") || "";
+    await htmx.swap({ sourceElement: live, target: live, swap: "none", text });
+  }
+  function fail() {
+    failures += 1;
+    offline ||= heard;
+  }
+  function schedule(ms) {
+    clearTimeout(timer);
+    timer = setTimeout(tick, ms);
+  }
+  async function tick() {
+    if (ended()) return;
+    if (up && Date.now() - heard > SILENT_MS) { up = false; socket?.socket?.close(); }
+    if (!up) {
+      if (closedAt && Date.now() - closedAt > REOPEN_MS) {
+        closedAt = Date.now();
+        live.dispatchEvent(new CustomEvent("reconnect"));
+      }
+      await poll();
+    }
+    const slower = Math.min(SLOWEST_POLL_MS, POLL_MS * 2 ** Math.min(failures, 5));
+    schedule((up ? POLL_MS : slower) * (0.75 + Math.random() / 2));
+  }
+  on("visibilitychange", () => { if (!document.hidden) schedule(0); });
+  window.addEventListener("online", () => { failures = 0; schedule(0); });
+
+  // --- After each change: say which stage has ended, and stop when the job has ---
+  const known = new Map();
+  function changes() {
+    const news = [];
+    for (const row of document.querySelectorAll("[data-stage]")) {
+      const { stage, status, name } = row.dataset;
+      const before = known.get(stage);
+      known.set(stage, status);
+      if (before && before !== status && row.dataset.ended === "yes") news.push(`${name}: ${status}`);
+    }
+    const head = byId("job-header");
+    if (head) document.title = head.dataset.title;
+    const whole = known.get("");
+    known.set("", head?.dataset.status);
+    if (whole && whole !== head?.dataset.status && ended()) news.push(`The campaign is ${head.dataset.status}`);
+    if (news.length) byId("announcer").textContent = news.join(". ");
+  }
+  function settle() {
+    changes();
+    if (ended()) { hangUp(); clearTimeout(timer); }
+    show();
+  }
+  changes();
+  show();
+  setInterval(show, 1000);
+  if (!ended()) schedule(1500);
+})();
