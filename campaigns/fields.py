@@ -25,11 +25,12 @@ _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def slug_of(text: str, max_length: int = 60) -> str:
-    """A lower-case ASCII slug, never empty; a short hash tells apart what is cut or cannot be spelled."""
+    """A lower-case ASCII slug, never empty; a short hash tells apart what it cannot spell."""
     slug = str(slugify(text))
-    if slug and len(slug) <= max_length:
+    plain = [char for char in unicodedata.normalize("NFKD", text) if unicodedata.category(char) != "Mn"]
+    if slug and len(slug) <= max_length and all(char.isascii() or not char.isalnum() for char in plain):
         return slug
-    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    digest = hashlib.sha256(text.casefold().encode()).hexdigest()[:6]
     return f"{slug[: max_length - 7].rstrip('-')}-{digest}".lstrip("-")
 
 

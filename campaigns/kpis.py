@@ -45,7 +45,8 @@ METRICS = {
 RATES = frozenset({"CTR", "VCR", "LTR", "viewability"})
 _SCALE = {"k": 1_000, "m": 1_000_000, "mm": 1_000_000, "bn": 1_000_000_000, "b": 1_000_000_000}
 _NUMBER = re.compile(
-    r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,15}(?:\.\d{1,6})?)\s*(?P<scale>(?:k|mm|m|bn|b)\b)?\s*(?P<percent>%)?",
+    r"(?P<digits>\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,6})?|\d{1,15}(?:\.\d{1,6})?)"
+    r"\s*(?P<scale>(?:k|mm|m|bn|b)\b)?\s*(?P<percent>%)?",
     re.ASCII | re.IGNORECASE,
 )
 _NAMES = re.compile(

@@ -115,6 +115,7 @@ def _category(brief: Brief, search: SearchSettings) -> AdGroup:
 
 def _group(brief: Brief, name: str, keywords: tuple[Keyword, ...], lead: Sequence[str]) -> AdGroup:
     slug = slug_of(name)
+    keywords = tuple({keyword.slug: keyword for keyword in reversed(keywords)}.values())[::-1]
     url = tracked(brief.landing_url, source="google", medium="cpc", campaign=brief.slug, content=slug)
     return AdGroup(name, slug, keywords, (write_ad(brief, lead, url),))
 

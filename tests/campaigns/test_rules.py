@@ -178,6 +178,13 @@ def test_kpis_are_read_as_people_write_them(text: str, kpis: list[tuple[str, str
     assert [(kpi.metric, kpi.value) for kpi in parse_kpis(text)] == [(name, Decimal(v)) for name, v in kpis]
 
 
+def test_a_figure_of_any_length_is_judged_without_a_crash() -> None:
+    endless = "9" + ",999" * 25
+    for text in (f"CPM {endless}", f"{endless} impressions", "CPC 0.000001, CTR 0.000001%, CPM 999999999bn"):
+        assert found("error", media_plan=[line(kpi_target=text)]) == {}
+    assert found("error", kpis={"CPM": endless, "clicks": "0", "ROAS": "0.000001"}) == {}
+
+
 def test_a_campaign_kpi_needs_a_figure_and_tells_what_it_implies() -> None:
     assert "kpis.reach" in found("error", kpis={"reach": "a lot"})
     assert "implies a CPM of $60,000" in found("warning", kpis={"impressions": 1000})["kpis"]

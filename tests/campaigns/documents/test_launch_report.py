@@ -1,0 +1,77 @@
+"""The summary report: its chapters, links with their source, failures with their stand-in."""
+
+import re
+from datetime import UTC, datetime
+
+from campaigns.documents.report import (
+    ArtifactFact,
+    FailureFact,
+    LineFact,
+    Moment,
+    ReportFacts,
+    StageFact,
+    render_report,
+)
+from tests.campaigns.briefs import brief_of
+
+STAGES = [
+    StageFact("Brief", "completed", 1, 1, 30.0),
+    StageFact("Creatives", "failed", 0, 4, 90.0, "no images"),
+    StageFact("Search", "skipped"),
+]
+
+
+def report(**facts: object) -> str:
+    return render_report(brief_of(), ReportFacts(job="0123abcd", stages=STAGES, **facts))
+
+
+def test_it_has_its_seven_chapters_even_when_nothing_happened() -> None:
+    text = render_report(brief_of(), ReportFacts(job="x", stages=[]))
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+        "Executive summary",
+        "Artifacts created",
+        "DSP activation status",
+        "Timeline",
+        "What failed and what stands in for it",
+        "Timings",
+        "Next steps",
+    ]
+    assert "Nothing failed." in text
+
+
+def test_skipped_stages_are_named_and_not_counted() -> None:
+    text = report()
+    assert "1 of 2 stages completed" in text
+    assert "Skipped: Search." in text
+
+
+def test_every_artifact_is_listed_with_its_link_and_source() -> None:
+    text = report(
+        artifacts=[
+            ArtifactFact("Brief", "live", "Brief", "https://docs.example/1"),
+            ArtifactFact("Trick", "fallback", "Brief", "javascript:alert(1)", "trick.md"),
+        ]
+    )
+    assert "[Brief](https://docs.example/1) | live" in text
+    assert "| Trick | fallback | trick.md |" in text and "javascript" not in text
+    assert "By source: 1 fallback, 1 live." in text
+
+
+def test_lines_failures_and_unknowns_are_told_plainly() -> None:
+    text = report(
+        lines=[LineFact("Display", "TTD", "paused", "simulated", "c-1")],
+        failures=[FailureFact("Creatives", "no images", "local designs"), FailureFact("Search", "refused")],
+        unknown=["image 300x250"],
+    )
+    assert "| Display | TTD | paused | simulated | c-1 |" in text
+    assert "| Creatives | no images | local designs |" in text
+    assert "| Search | refused | nothing |" in text
+    assert "Unknown, to be checked by a person: image 300x250." in text
+    assert "Simulated lines spend nothing" in text
+
+
+def test_times_are_those_of_the_campaigns_zone() -> None:
+    text = report(timeline=[Moment(datetime(2027, 7, 1, 22, 30, tzinfo=UTC), "Started")], seconds=95.0)
+    assert "| Time (Europe/Berlin) |" in text
+    assert "| 2027-07-02 00:30:00 | Started |" in text
+    assert "took 1 min 35 s on the clock; the times of its stages add up to 2 min 0 s" in text
