@@ -256,7 +256,7 @@ class WorkerBeatAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnly, admin.ModelAdmin):
-    """The API tokens, to revoke by deleting; `manage.py apitoken` makes them. The hash is nobody's business."""
+    """The API tokens, to revoke by deleting; `manage.py apitoken` makes them. Their hashes are not shown."""
 
     list_display = ("user", "scopes", "created_at", "expires_at")
     list_select_related = ("user",)

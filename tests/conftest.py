@@ -1,0 +1,12 @@
+"""What all tests share: a database in a real file, because threads and processes meet in it."""
+
+import pytest
+from django.conf import settings
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the test database be a file; in memory SQLite has other locks than on a disk."""
+    if settings.SQLITE:
+        file = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(file)

@@ -1,0 +1,72 @@
+"""A job's story for tests, told by hand: the job, its events, and a renderer that shows only the fold."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from jobs import feed
+from jobs.models import Job
+from jobs.workflow import events as ev
+from jobs.workflow.progress import Progress
+from jobs.workflow.results import Artifact, Source
+
+PLAN = [["brief", "Generate Campaign Brief"], ["creative", "Generate Creatives"]]
+STAGE = {"stage": "creative", "stage_name": "Generate Creatives", "stage_index": 1, "total_stages": 2}
+CALL = {"stage": "creative", "step": "creative/image/a", "server": "image-gen", "tool": "generate_image"}
+
+
+def user(name: str = "mara", **values: Any) -> Any:
+    """Give the user of this name; made where missing."""
+    found, _ = get_user_model().objects.get_or_create(username=name, defaults=values)
+    return found
+
+
+def job(owner: Any = None, **values: Any) -> Job:
+    """Give a new job with its first event."""
+    values = {"workflow": "campaign-lifecycle", "title": "Aurora One", "params": {}, "plan": PLAN} | values
+    made = Job.objects.create(owner=owner or user(), **values)
+    queued = ev.JobQueued(workflow=made.workflow, version=1, title=made.title, stages=made.plan)
+    feed.append(made.pk, [queued])
+    return made
+
+
+def begin() -> ev.StageStart:
+    """Give the start of the creative stage."""
+    return ev.StageStart(**STAGE)
+
+
+def step(current: int, total: int = 1000) -> ev.StageProgress:
+    """Give a step of the creative stage."""
+    return ev.StageProgress(**STAGE, current=current, total=total, detail=f"image {current}")
+
+
+def end(status: str = "completed") -> list[ev.Event]:
+    """Give the end of the creative stage and of the job."""
+    artifact = Artifact(
+        name="creative-1x1.png", title="Square", kind="image", source=Source.LOCAL, file="creative-1x1.png"
+    )
+    stage = ev.StageComplete(
+        **STAGE, status=status, current=4, total=4, artifacts=(artifact,), data={"secret": "inside"}
+    )
+    return [stage, ev.WorkflowComplete(status=status, total_stages=2, artifacts=(artifact,))]
+
+
+def ended_job(owner: Any = None, **values: Any) -> Job:
+    """Give a job that has run to its end: six events, of them one of a call."""
+    made = job(owner, **values)
+    feed.append(made.pk, [begin(), step(1, 4), ev.CallStart(**CALL, attempt=1), *end()])
+    return made
+
+
+def plain(job: Job, progress: Progress) -> dict[str, str]:
+    """Render a job as two pieces: its status, and how many items the creative stage has made."""
+    return {
+        "head": f"<p id=head>{progress.status}</p>",
+        "stage": f"<p id=stage>{progress.stage('creative').current}</p>",
+    }
+
+
+def seqs(recorded: Iterable[ev.Recorded]) -> list[int]:
+    """Give the seq of each event."""
+    return [one.seq for one in recorded]
