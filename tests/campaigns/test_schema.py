@@ -183,7 +183,7 @@ _json = st.recursive(
 _fields = st.sampled_from(sorted(Brief.model_fields))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.one_of(_json, st.dictionaries(_fields, _json).map(lambda wild: raw_brief() | wild)), st.booleans())
 def test_wild_json_is_a_brief_or_an_invalid_one_and_nothing_else(raw: Any, include_search: bool) -> None:
     try:
@@ -196,7 +196,7 @@ def test_wild_json_is_a_brief_or_an_invalid_one_and_nothing_else(raw: Any, inclu
         assert brief.budget == brief.lines_total
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(briefs(), st.booleans())
 def test_any_brief_its_types_allow_is_judged_and_kept_whole(brief: Brief, include_search: bool) -> None:
     raw = brief.model_dump(mode="json")

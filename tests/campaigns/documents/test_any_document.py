@@ -175,7 +175,7 @@ def _tables_are_whole(markdown: str) -> bool:
     return kinds.count("table_open") == separators
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(briefs())
 def test_every_document_of_any_brief_is_made_and_whole(brief: Brief) -> None:
     for name, text in markdown_of(brief).items():

@@ -20,7 +20,7 @@ CAMPAIGN = {
 SOUND = Ad(("One", "Two", "Three"), ("First.", "Second."), "a", "b", "https://a.example/")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(briefs())
 def test_ads_and_keywords_of_any_brief_are_within_the_limits(brief: Brief) -> None:
     plan = search_plan(brief)
@@ -35,7 +35,7 @@ def test_ads_and_keywords_of_any_brief_are_within_the_limits(brief: Brief) -> No
 
 
 @given(st.text(max_size=200), st.integers(1, 90))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_cut_text_fits_and_keeps_whole_words(text: str, limit: int) -> None:
     short = fit(text, limit)
     assert ad_length(short) <= limit
