@@ -133,7 +133,7 @@ ROLES: Mapping[str, Role] = {
 def bundled_servers(local_dir: Path | str, latency: str = "", url: str = "") -> dict[str, dict[str, Any]]:
     """An `mcpServers` entry for each role's bundled server, all over one world.
 
-    `local_dir` is the world's folder; `latency` is empty (at once), `realistic` or a number; `url` the address
+    `local_dir` is the folder; `latency` is empty (at once), `realistic` or a number; `url` is the address
     under which the web serves the folder, empty for `file://` links.
     """
     env = {
