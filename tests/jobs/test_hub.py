@@ -1,0 +1,336 @@
+"""The hub: what reaches pages and streams, in which order, how often, and what is left afterwards."""
+
+import asyncio
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection
+
+from jobs import doorbell, feed, rooms
+from jobs.hub import Hub, HubBroken, JobGone
+from jobs.workflow.events import Recorded
+from tests.jobs import story
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+append = sync_to_async(feed.append)
+SOON = 10.0
+NEVER = 3600.0
+
+
+@pytest.fixture
+async def make_hub():
+    made = []
+
+    def make(render=story.plain, **pace) -> Hub:
+        made.append(Hub(render, **({"gather": 0.001, "pace": 0.001, "poll": NEVER} | pace)))
+        return made[-1]
+
+    yield make
+    for hub in made:
+        assert hub.watchers() == 0
+
+
+@pytest.fixture
+def job():
+    return story.job()
+
+
+async def follow(hub: Hub, job_id, after: int = 0, until: int | None = None) -> list[int]:
+    """Give the seqs a stream gets, to the job's end or until it has got the seq `until`."""
+    got: list[int] = []
+    async with asyncio.timeout(SOON):
+        with hub.events(job_id, after) as stream:
+            while not stream.over and (until is None or not got or got[-1] < until):
+                got += story.seqs(await stream.take(SOON))
+    return got
+
+
+async def test_a_page_gets_all_pieces_first_then_only_those_that_change_then_the_end(make_hub, job):
+    hub = make_hub()
+    with hub.pieces(job.pk) as page:
+        assert await page.take(SOON) == {"head": "<p id=head>queued</p>", "stage": "<p id=stage>0</p>"}
+        await append(job.pk, [story.begin()])
+        assert await page.take(SOON) == {"head": "<p id=head>running</p>"}
+        await append(job.pk, [story.step(3)])
+        assert await page.take(SOON) == {"stage": "<p id=stage>3</p>"}
+        assert not page.over
+        await append(job.pk, story.end())
+        last = await page.take(SOON)
+        assert last["head"] == "<p id=head>completed</p>"
+        assert page.over
+
+
+async def test_a_second_page_of_a_watched_job_gets_all_pieces_too(make_hub, job):
+    hub = make_hub()
+    with hub.pieces(job.pk) as first:
+        await first.take(SOON)
+        with hub.pieces(job.pk) as second:
+            assert set(await second.take(SOON)) == {"head", "stage"}
+
+
+async def test_quiet_gives_something_empty_after_the_seconds_asked_for(make_hub, job):
+    hub = make_hub()
+    with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
+        await page.take(SOON)
+        await stream.take(SOON)
+        assert await page.take(0.01) == {}
+        assert await stream.take(0.01) == []
+
+
+async def test_streams_that_come_and_go_get_each_of_a_thousand_events_once_and_in_order(
+    make_hub, job, monkeypatch
+):
+    monkeypatch.setattr(rooms, "RECENT", 40)  # so that some must read the log
+    hub, last = make_hub(), 1 + 999 + 2  # queued, the steps, the two of the end
+
+    def write() -> None:
+        try:
+            for n in range(1, 1000, 3):
+                feed.append(job.pk, [story.step(n), story.step(n + 1), story.step(n + 2)])
+            feed.append(job.pk, story.end())
+        finally:
+            connection.close()
+
+    async def cut_and_resumed(every: int) -> list[int]:
+        got: list[int] = []
+        while not got or got[-1] < last:
+            after = got[-1] if got else 0
+            got += await follow(hub, job.pk, after, until=after + every)
+        return got
+
+    with ThreadPoolExecutor(1) as writer:
+        written = asyncio.get_running_loop().run_in_executor(writer, write)
+        watchers = [follow(hub, job.pk) for _ in range(5)]
+        watchers += [cut_and_resumed(every) for every in (1, 7, 50, 333)]
+        async with asyncio.timeout(60):
+            everything = await asyncio.gather(*watchers)
+            await written
+    assert {len(got) for got in everything} == {last}
+    assert all(got == list(range(1, last + 1)) for got in everything)
+
+
+async def test_what_is_committed_while_the_log_is_read_is_not_lost(make_hub, job, monkeypatch):
+    """The poll never comes here: only a listener registered before the reading hears of the second event."""
+    hub, real, raced = make_hub(), feed.after, threading.Event()
+
+    def after(job_id: object, seq: int = 0, limit: int = feed.PAGE) -> list[Recorded]:
+        page = real(job_id, seq, limit)
+        if not raced.is_set():
+            raced.set()
+            feed.append(job_id, [story.begin()])  # too late for this page, and rung for while it is read
+        return page
+
+    monkeypatch.setattr(feed, "after", after)
+    assert await follow(hub, job.pk, until=2) == [1, 2]
+
+
+async def test_an_event_between_two_readings_reaches_a_subscriber_that_comes_in_between(
+    make_hub, job, monkeypatch
+):
+    hub = make_hub()
+    with hub.events(job.pk) as first:
+        await first.take(SOON)
+        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        await append(job.pk, [story.begin()])
+        assert await follow(hub, job.pk, after=1, until=2) == [2]
+        assert story.seqs(await first.take(SOON)) == [2]
+
+
+async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatch):
+    hub = make_hub(poll=0.05)
+    with hub.events(job.pk) as stream:
+        await stream.take(SOON)
+        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        await append(job.pk, [story.begin()])
+        assert story.seqs(await stream.take(SOON)) == [2]
+
+
+async def test_a_bell_that_may_have_overflowed_is_no_longer_believed(make_hub, job, monkeypatch):
+    hub, ring = make_hub(), doorbell.ring
+    with hub.events(job.pk) as stream:
+        await stream.take(SOON)
+        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        await append(job.pk, [story.begin()])
+        for _ in range(20):
+            ring(uuid.uuid4())
+        assert story.seqs(await stream.take(SOON)) == [2]
+
+
+async def test_a_ring_for_nonsense_changes_nothing(make_hub, job):
+    hub = make_hub()
+    with hub.events(job.pk) as stream:
+        await stream.take(SOON)
+        doorbell.ring("no job at all")
+        await append(job.pk, [story.begin()])
+        assert story.seqs(await stream.take(SOON)) == [2]
+
+
+async def test_a_slow_page_finds_the_latest_html_of_each_piece_and_no_queue(make_hub, job):
+    hub = make_hub()
+    with hub.pieces(job.pk) as slow, hub.pieces(job.pk) as quick:
+        for n in range(1, 6):
+            await append(job.pk, [story.step(n)])
+            while f">{n}<" not in (await quick.take(SOON)).get("stage", ""):
+                pass
+        assert await slow.take(SOON) == {"head": "<p id=head>queued</p>", "stage": "<p id=stage>5</p>"}
+
+
+async def test_a_change_is_rendered_once_for_all_its_viewers(make_hub, job):
+    rendered = []
+
+    def render(row, progress):
+        rendered.append(progress.last_seq)
+        return story.plain(row, progress)
+
+    hub = make_hub(render)
+    with hub.pieces(job.pk) as first, hub.pieces(job.pk) as second, hub.pieces(job.pk) as third:
+        pages = (first, second, third)
+        await asyncio.gather(*(page.take(SOON) for page in pages))
+        await append(job.pk, [story.step(1)])
+        got = await asyncio.gather(*(page.take(SOON) for page in pages))
+    assert rendered == [1, 2]
+    assert got == [{"stage": "<p id=stage>1</p>"}] * 3
+
+
+async def test_a_busy_job_is_rendered_at_its_pace_however_many_events_come(make_hub, job):
+    painted: list[float] = []
+
+    def render(row, progress):
+        painted.append(asyncio.run_coroutine_threadsafe(now(), loop).result())
+        return story.plain(row, progress)
+
+    async def now() -> float:
+        return loop.time()
+
+    loop = asyncio.get_running_loop()
+    hub = make_hub(render, pace=0.1)
+    with hub.pieces(job.pk) as page:
+        for n in range(1, 40):
+            await append(job.pk, [story.step(n)])
+        await append(job.pk, story.end())
+        while not page.over:
+            await page.take(SOON)
+    gaps = [later - earlier for earlier, later in pairwise(painted)]
+    assert gaps
+    assert min(gaps) > 0.09
+
+
+async def test_a_job_that_has_ended_is_told_in_full_and_then_over(make_hub):
+    done = await sync_to_async(story.ended_job)()
+    hub = make_hub()
+    assert await follow(hub, done.pk) == [1, 2, 3, 4, 5, 6]
+    assert await follow(hub, done.pk, after=4) == [5, 6]
+    assert await follow(hub, done.pk, after=6) == []
+    assert await follow(hub, done.pk, after=9999) == []
+    with hub.pieces(done.pk) as page:
+        assert (await page.take(SOON))["head"] == "<p id=head>completed</p>"
+        assert page.over
+
+
+async def test_a_cursor_from_a_log_put_back_to_an_older_state_gets_what_comes_next(make_hub, job):
+    hub = make_hub()
+    with hub.events(job.pk, after=9999) as stream:
+        assert await stream.take(0.05) == []
+        await append(job.pk, [story.begin()])
+        assert story.seqs(await stream.take(SOON)) == [2]
+
+
+async def test_a_job_is_forgotten_and_the_bell_taken_down_when_the_last_viewer_leaves(make_hub, job):
+    hub = make_hub()
+    before, tasks = set(doorbell.bells().iterdir()), asyncio.all_tasks()
+    with hub.pieces(job.pk) as page:
+        with hub.events(job.pk) as stream:
+            await page.take(SOON)
+            await stream.take(SOON)
+            assert hub.watchers(job.pk) == hub.watchers() == 2
+            assert len(set(doorbell.bells().iterdir()) - before) == 1
+        assert hub.watchers() == 1
+    assert hub.watchers() == 0
+    assert set(doorbell.bells().iterdir()) == before
+    await asyncio.sleep(0)
+    assert {task for task in asyncio.all_tasks() if not task.cancelling()} == tasks
+
+
+async def test_a_viewer_that_is_cut_off_leaves_nothing_behind(make_hub, job):
+    hub = make_hub()
+    started = asyncio.Event()
+
+    async def view() -> None:
+        with hub.pieces(job.pk) as page:
+            await page.take(SOON)
+            started.set()
+            await page.take(NEVER)
+
+    task = asyncio.create_task(view())
+    await asyncio.wait_for(started.wait(), SOON)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert hub.watchers() == 0
+
+
+async def test_a_renderer_that_fails_ends_the_pages_and_not_the_streams(make_hub, job, caplog):
+    def broken(row, progress):
+        raise ValueError("no such template")
+
+    hub = make_hub(broken)
+    with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
+        with pytest.raises(HubBroken):
+            await page.take(SOON)
+        await append(job.pk, [story.begin()])
+        got = story.seqs(await stream.take(SOON))
+        assert got == [1, 2] or story.seqs(await stream.take(SOON)) == [2]
+    assert "cannot render" in caplog.text
+
+
+async def test_an_event_that_this_release_does_not_know_ends_that_job_only(make_hub, job, caplog):
+    def write_strange() -> None:
+        job.events.create(seq=2, type="stage:teleport", payload={}, at=job.created_at)
+        type(job).objects.filter(pk=job.pk).update(last_seq=2)
+
+    other = await sync_to_async(story.job)()
+    hub = make_hub(poll=0.05)
+    with hub.events(job.pk) as stream, hub.events(other.pk) as well:
+        await stream.take(SOON)
+        await well.take(SOON)
+        await sync_to_async(write_strange)()
+        with pytest.raises(HubBroken):
+            await stream.take(SOON)
+        await append(other.pk, [story.begin()])
+        assert story.seqs(await well.take(SOON)) == [2]
+    assert "cannot follow" in caplog.text
+
+
+async def test_a_database_that_fails_for_a_moment_costs_a_moment(make_hub, job, monkeypatch):
+    hub, real, failures = make_hub(poll=0.05), feed.after, iter(range(2))
+
+    def after(*args, **kwargs):
+        if next(failures, None) is not None:
+            raise DatabaseError("it is being restarted")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(feed, "after", after)
+    assert await follow(hub, job.pk, until=1) == [1]
+
+
+async def test_a_job_that_is_deleted_while_somebody_watches_is_gone(make_hub, job):
+    hub = make_hub(poll=0.05)
+    with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
+        await page.take(SOON)
+        await stream.take(SOON)
+        await sync_to_async(job.delete)()
+        with pytest.raises(JobGone):
+            await stream.take(SOON)
+        with pytest.raises(JobGone):
+            await page.take(SOON)
+
+
+async def test_the_hub_wakes_again_after_it_slept(make_hub, job):
+    hub = make_hub()
+    assert await follow(hub, job.pk, until=1) == [1]
+    await append(job.pk, [story.begin()])
+    assert await follow(hub, job.pk, until=2) == [1, 2]
