@@ -158,8 +158,9 @@ def accepted(job_id: str, owner_id: int, params: Mapping[str, Any]) -> None:
 def today_of(source: Any) -> date:
     """The date that it is in a raw brief's time zone, in UTC where it names none that exists."""
     zone = source.get("timezone") if isinstance(source, Mapping) else None
-    known = isinstance(zone, str) and zone in available_timezones()
-    return now().astimezone(ZoneInfo(zone) if known else UTC).date()
+    if isinstance(zone, str) and zone in available_timezones():
+        return now().astimezone(ZoneInfo(zone)).date()
+    return now().date()
 
 
 def now() -> datetime:
