@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from jobs.tools.entry import TOLERATED, Entry, Expansion, names_of
 from jobs.tools.policy import Role
-from jobs.tools.spec import ServerSpec
+from jobs.tools.spec import ServerSpec as ServerSpec
 from jobs.workflow.results import Source
 
 log = logging.getLogger(__name__)

@@ -184,10 +184,13 @@ class Connection:
             self.close()
 
 
-def reason(error: BaseException, spec: ServerSpec) -> str:
+def reason(error: BaseException, spec: ServerSpec, process: Process | None = None) -> str:
     """Why connecting failed, in words for people and without secrets."""
     if isinstance(error, BaseExceptionGroup):
-        return reason(error.exceptions[0], spec)
+        return reason(error.exceptions[0], spec, process)
+    if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED and process is not None:
+        code = process.returncode
+        return f"its process ended{'' if code is None else f' with code {code}'}; see {spec.name}.stderr.log"
     if isinstance(error, TimeoutError):
         return "does not answer the greeting"
     if isinstance(error, FileNotFoundError):

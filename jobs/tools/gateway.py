@@ -20,6 +20,8 @@ from jobs.tools.session import Session
 from jobs.tools.spec import ServerSpec
 from jobs.workflow.results import Source
 
+__all__ = ["Call", "Gateway", "Journal", "Outcome", "Reply", "ServerStatus", "Settle"]
+
 ATTEMPTS = 3
 LONGEST_WAIT = 120.0  # seconds; however long a server wants us to wait
 
@@ -92,6 +94,8 @@ class Gateway:
 
     async def aclose(self) -> None:
         """End all sessions and server processes, within seconds."""
+        for session in self._sessions.values():
+            session.close()  # all of them, even when the wait is cancelled
         await asyncio.gather(*(session.aclose() for session in self._sessions.values()))
 
     def source(self, server: str) -> Source:
@@ -220,7 +224,7 @@ def _made_nothing(error: ToolError) -> bool:
 
 
 def _ended(error: ToolError, attempts: _Attempts) -> Outcome:
-    """The outcome of a call that ends with an error, with the reply of a tool that failed but made something."""
+    """The outcome of a call that ends with an error, with what a failed tool made all the same."""
     reply = error.reply if isinstance(error, ToolFailed) else None
     state: Literal["unknown", "failed"] = "unknown" if isinstance(error, Unknown) else "failed"
     return Outcome(state, error.message, 0.0, attempts.waited, attempts.took, reply, error)

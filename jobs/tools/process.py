@@ -85,6 +85,11 @@ class Process(asyncio.SubprocessProtocol):
             raise
         return process
 
+    @property
+    def returncode(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._transport.get_returncode() if self._transport else None
+
     # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +49,8 @@ class Session:
         self._wanted = asyncio.Event()
         self._resting = False
         self._closed = False
-        self._failures = 0
+        self._strikes = 0
+        self._delay = 0.0
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -90,17 +90,19 @@ class Session:
         connection = await self._connect()
         return await connection.call(tool, arguments, meta, timeout)
 
-    async def aclose(self) -> None:
-        """End the session and its server process, within seconds."""
+    def close(self) -> None:
+        """Begin to end the session and its server process; it ends by itself from here on."""
         self._closed = True
-        supervisor = self._supervisor
-        if supervisor is None:
-            return
         if self._connection is not None:
             self._connection.close()
-        supervisor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await supervisor
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+
+    async def aclose(self) -> None:
+        """End the session and its server process, within seconds."""
+        self.close()
+        if self._supervisor is not None:
+            await asyncio.wait({self._supervisor}, timeout=2 * CLOSE)
 
     async def _connect(self) -> Connection:
         if (connection := self._live()) is not None:
@@ -142,7 +144,7 @@ class Session:
         loop = asyncio.get_running_loop()
         connection = self._connection = Connection(self.spec, log_dir=self._log_dir, largest=self._largest)
         ready: asyncio.Future[None] = loop.create_future()
-        ready.add_done_callback(lambda _: self._settle_attempt())
+        ready.add_done_callback(lambda done: None if done.cancelled() else self._settle_attempt())
         child = asyncio.create_task(
             connection.live(ready, self._connect_timeout), name=f"live {self.spec.name}"
         )
@@ -152,9 +154,9 @@ class Session:
             connection.close()
             await self._end(child)
             raise
-        finally:
-            ready.cancel()
         self._note(child, connection)
+        if ready.cancel():  # it never came about: whoever waits is told
+            self._settle_attempt()
 
     async def _end(self, child: asyncio.Task[None]) -> None:
         """Let the child clean up; one that does not come to its end in time is cancelled."""
@@ -167,28 +169,32 @@ class Session:
         if child.cancelled():
             self.last_error = "the connection was cancelled"
         elif (error := child.exception()) is not None:
-            self.last_error = reason(error, self.spec)
+            self.last_error = reason(error, self.spec, connection.process)
         else:
             self.last_error = "the connection ended"
         log.warning("tool server %s: %s", self.spec.name, self.last_error)
 
     def _count(self, lived: float) -> None:
+        """Count strikes in a row; the first crash of a server that did connect is forgiven."""
         connection = self._connection
-        good = connection is not None and (
-            connection.answered > 0 or (connection.tools_known and lived > STABLE)
-        )
-        self._failures = 0 if good else self._failures + 1
+        ready = connection is not None and connection.tools_known
+        good = connection is not None and ready and (connection.answered > 0 or lived > STABLE)
+        self._strikes = 0 if good else self._strikes + 1
+        delays = self._strikes - 1 if ready else self._strikes
+        self._delay = min(self._first_delay * 2 ** (delays - 1), LONGEST_DELAY) if delays > 0 else 0.0
 
     async def _rest(self) -> None:
-        """Wait before the next attempt; a server that was good just now gets it at once."""
+        """Refuse callers until the next attempt is due."""
         self._connection = None
-        self._resting = self._failures > 0
-        self._settle_attempt()
-        if self._failures:
-            await asyncio.sleep(min(self._first_delay * 2 ** (self._failures - 1), LONGEST_DELAY))
+        self._resting = self._delay > 0
+        if self._resting:
+            self._settle_attempt()
+            await asyncio.sleep(self._delay)
         self._resting = False
-        if self._failures > 1:
-            self._wanted.clear()  # after two misses in a row only a caller's wish brings the next attempt
+        if self._strikes > 1:
+            self._wanted.clear()  # from here on only a caller's wish brings the next attempt
+        if self._attempt is not None and not self._attempt.done():
+            self._wanted.set()
 
     def _settle_attempt(self) -> None:
         if self._attempt is not None and not self._attempt.done():

@@ -90,12 +90,15 @@ async def _pump(
     """Carry messages from stdout to the SDK until either side ends. Noise is dropped, and slows its maker."""
     try:
         while (chunk := await process.chunk()) is not None:
-            noise = len(chunk) >= FLOOD
+            noise = messages = 0
             for line, whole in splitter.feed(chunk):
-                if (message := read_line(line, whole=whole)) is not None:
-                    noise = False
+                if (message := read_line(line, whole=whole)) is None:
+                    noise += 1
+                else:
+                    messages += 1
                     await into.send(SessionMessage(message))
-            await asyncio.sleep(BREATH if noise else 0)
+            flood = len(chunk) >= FLOOD and noise > messages
+            await asyncio.sleep(BREATH if flood else 0)
     except Endless:
         process.kill()
     except (anyio.ClosedResourceError, anyio.BrokenResourceError):

@@ -1,0 +1,416 @@
+"""The outside world, in one file: a scriptable MCP server that knows only the tools contract, and a journal.
+
+As a program: `python tests/fakes.py ROLE --ledger FILE [--fault SPEC]... [--latency S] [--http PORT]`.
+SPEC is `tool:kind[=value][?text][@n]`: only for calls whose arguments hold `text`, only for the n-th call of
+the tool (counted over restarts). Kinds: see `Server.fault` and `Server.http_answer`; of the tool `*`:
+`ignore-term`, `banner`, `refuse`, `mute`.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+CONTRACT: dict[str, dict[str, list[str]]] = {}
+with open(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), "contract.txt"), encoding="utf-8"
+) as _lines:
+    for _role, _tool, *_arguments in (line.split() for line in _lines if line[0] != "#"):
+        CONTRACT.setdefault(_role, {})[_tool] = _arguments
+FINDS = {  # look-up tool -> how the tools begin whose effects it finds
+    "find_campaigns": "create_campaign",
+    "find_images": "generate_image",
+    "find_assets": "upload_asset",
+    "find_designs": "create_design",
+    "google_ads_find": "google_ads_create",
+    "listFolderContents": "create",
+    "searchDriveFiles": "create",
+    "asana_search_projects": "asana_create_project",
+    "asana_get_tasks_for_project": "asana_create_task",
+}
+
+
+ANSWERS = {  # what a tool that does nothing says
+    "rpc": lambda value: {"error": {"code": int(value or -32603), "message": "it broke"}},
+    "rpc-text": lambda value: {"error": {"code": -32603, "message": value}},
+    "iserror": lambda value: said(value or "it did not work", error=True),
+    "toperror": lambda value: said(json.dumps({"error": value or "it did not work"})),
+    "429": lambda value: said("429 Too Many Requests" + f". Retry-After: {value}" * bool(value), error=True),
+    "429-words": lambda value: said(f"Rate limit exceeded, retry after {value} seconds", error=True),
+    "429-top": lambda value: said(json.dumps({"error": {"code": 429, "retry_after": float(value)}})),
+    "bad-result": lambda value: {"result": {"content": "text"}},
+}
+AFTER = {  # what a tool that did its work says
+    "noid": lambda value: {"content": [{"type": "text", "text": "made it, I think"}]},
+    "image": lambda value: {"content": [{"type": "image", "data": "aW1hZ2U=", "mimeType": "image/png"}]},
+    "schema": lambda value: {"content": [], "structuredContent": {"id": "not a number"}},
+    "structured": lambda value: {"content": [], "structuredContent": json.loads(value)},
+}
+RAW = {  # what follows the beginning of an answer, or stands in its place
+    "no-result": b"}\n",
+    "garbage": b"Traceback (most recent call last):\n  File ...\n",
+    "half": b',"result":{"content":[{"ty\n',
+    "half-die": b',"result":{"content":[{"ty',
+    "utf8": b',"result":{"content":[{"type":"text","text":"\xff\xfe"}]}}\n',
+}
+NOTICE = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}\n'
+
+
+def listing(role: str) -> list[dict]:
+    """The role's `tools/list`."""
+    return [{"name": name, "inputSchema": schema(arguments)} for name, arguments in CONTRACT[role].items()]
+
+
+def schema(arguments: list[str]) -> dict:
+    """The input schema of a tool, of arguments such as `name`, `title*` (required) and `width*:integer`."""
+    kinds = {name.rstrip("*"): kind or "string" for name, _, kind in (a.partition(":") for a in arguments)}
+    properties = {name: {} if kind == "any" else {"type": kind} for name, kind in kinds.items()}
+    required = [a.partition("*")[0] for a in arguments if "*" in a]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+class Server:
+    """One role over stdio or HTTP. Its memory is the ledger, so that it survives its own death."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.role, self.ledger, self.latency = options.role, options.ledger, options.latency
+        self.faults = [self._spec(text) for text in options.fault]
+        self.counts: dict[str, int] = {}
+        for entry in ledger(self.ledger):
+            if entry["event"] == "start":
+                self.counts[entry["tool"]] = self.counts.get(entry["tool"], 0) + 1
+        self.tools = listing(self.role)
+        if any(kind == "schema" for _, kind, *_ in self.faults):
+            promise = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+            self.tools = [{**tool, "outputSchema": promise} for tool in self.tools]
+        self.lock = threading.Lock()
+        self.out = sys.stdout.buffer
+        self.note("hello", pgid=os.getpgrp(), env=dict(os.environ), cwd=os.getcwd())
+
+    @staticmethod
+    def _spec(text: str) -> tuple[str, str, str, str, int]:
+        text, _, nth = text.rpartition("@") if text.rsplit("@", 1)[-1].isdigit() else (text, "", "0")
+        text, _, needle = text.partition("?")
+        tool, _, kind = text.partition(":")
+        kind, _, value = kind.partition("=")
+        return tool, kind, value, needle, int(nth)
+
+    def note(self, event: str, **facts: object) -> None:
+        """Append one line to the ledger; O_APPEND keeps lines of several processes whole."""
+        line = json.dumps({"event": event, "t": time.monotonic(), "pid": os.getpid(), **facts}) + "\n"
+        fd = os.open(self.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(fd, line.encode())
+        os.close(fd)
+
+    def has(self, kind: str) -> bool:
+        """Whether a fault of the whole server is asked for."""
+        return any(tool == "*" and fault == kind for tool, fault, *_ in self.faults)
+
+    def write(self, data: bytes) -> None:
+        """Bytes to stdout, whole."""
+        with self.lock:
+            self.out.write(data)
+            self.out.flush()
+
+    def send(self, message: dict) -> None:
+        """One message to stdout."""
+        self.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def stdio(self) -> None:
+        """Read requests until stdin ends; every call in a thread of its own."""
+        if self.has("ignore-term"):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.has("refuse"):
+            sys.exit("no token file")
+        if self.has("banner"):
+            self.write(b"Server running on stdio\n\xff\xfe\n{not json\n\n")
+        for line in sys.stdin.buffer:
+            request = json.loads(line)
+            if "id" in request and not self.has("mute"):
+                threading.Thread(target=self._serve, args=(request,), daemon=True).start()
+        while self.has("ignore-term"):
+            time.sleep(60)
+
+    def _serve(self, request: dict) -> None:
+        answer = self.answer(request)
+        if answer is not None:
+            self.send({"id": request["id"], **answer})
+
+    def answer(self, request: dict) -> dict | None:
+        """The result or error of a request; None when it gets no (further) answer."""
+        method = request["method"]
+        if method == "tools/call":
+            return self._call(request)
+        if method == "initialize":
+            hello = {"protocolVersion": request["params"]["protocolVersion"], "capabilities": {"tools": {}}}
+            return {"result": {**hello, "serverInfo": {"name": self.role, "version": "1"}}}
+        results = {"ping": {}, "tools/list": {"tools": self.tools}}
+        return (
+            {"result": results[method]} if method in results else {"error": {"code": -32601, "message": "?"}}
+        )
+
+    def _call(self, request: dict) -> dict | None:
+        params = request["params"]
+        tool, args, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
+        with self.lock:
+            number = self.counts[tool] = self.counts.get(tool, 0) + 1
+        mark = uuid.uuid4().hex
+        self.note("start", call=mark, tool=tool, args=args, meta=meta)
+        kind, value = self._fault_of(tool, args, number)
+        try:
+            time.sleep(float(value) if kind == "slow" else self.latency)
+            return self.fault(kind, value, request, tool, args, meta)
+        finally:
+            self.note("end", call=mark, tool=tool)
+
+    def _fault_of(self, tool: str, args: dict, number: int) -> tuple[str, str]:
+        for name, kind, value, needle, nth in self.faults:
+            if name == tool and nth in (0, number) and needle in json.dumps(args):
+                return kind, value
+        return "", ""
+
+    def fault(self, kind: str, value: str, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
+        """What happens instead of, or beside, the ordinary answer."""
+        head = f'{{"jsonrpc":"2.0","id":{request["id"]},'.encode()
+        if kind in ANSWERS:
+            return ANSWERS[kind](value)
+        if kind in RAW:
+            self.write(RAW[kind] if kind == "garbage" else head[:-1] + RAW[kind])
+            return os._exit(9) if kind == "half-die" else None
+        if kind in ("hang", "freeze"):
+            _ = self.lock.acquire() if kind == "freeze" else None
+            time.sleep(3600)
+        if kind == "die-before":
+            os._exit(9)
+        if kind == "flood":
+            for _ in range(int(value) // 1000):
+                self.write(NOTICE * 1000)
+        if kind == "stderr":
+            for number in range(int(value) * 1000):
+                sys.stderr.write(f"{number:09d} {'e' * 989}\n")
+        if kind == "orphan":
+            forever = [sys.executable, "-c", "import time; time.sleep(600)"]
+            child = subprocess.Popen(forever, start_new_session=value == "session")
+            self.note("orphan", child=child.pid)
+        if kind == "huge":
+            self.write(head + b'"result":{"content":[{"type":"text","text":"')
+            for _ in range(int(value)):
+                self.write(b"x" * 1_000_000)
+            return self.write(b'"}]}}\n')
+        done = self.effect(tool, args, meta)
+        if kind == "die-after":
+            os._exit(9)
+        if kind == "lost-after":
+            time.sleep(3600)
+        if kind == "wrong-id":
+            return self.send({"id": 987654, **done})
+        if kind == "double":
+            self.send({"id": request["id"], **done})
+            return said('{"id": "second"}')
+        if kind == "partial":
+            text = done["result"]["content"][0]["text"]
+            return said(f"Document created but content failed: {text} (429 quota)", error=True)
+        if kind in AFTER:
+            return {"result": AFTER[kind](value)}
+        return done
+
+    def effect(self, tool: str, args: dict, meta: dict) -> dict:
+        """Do what the tool says, as strictly as the contract has it."""
+        words = CONTRACT[self.role].get(tool)
+        if words is None:
+            return {"error": {"code": -32602, "message": f"Unknown tool: {tool}"}}
+        declared = schema(words)
+        missing = set(declared["required"]) - set(args)
+        undeclared = set(args) - set(declared["properties"])
+        if missing or undeclared:
+            return said(f"Invalid arguments: {sorted(missing or undeclared)}", error=True)
+        if tool in FINDS:
+            return said(json.dumps(self.find(tool, args)))
+        if tool == "asana_list_workspaces":
+            return said(json.dumps([{"gid": "1200", "name": "Marketing"}]))
+        if tool == "writeSpreadsheet":
+            self.note("effect", tool=tool, args=args, meta=meta)
+            return said("Successfully wrote to the range")
+        made = self.thing(tool, args)
+        self.note("effect", tool=tool, args=args, meta=meta, **made)
+        return said(json.dumps(made))
+
+    def thing(self, tool: str, args: dict) -> dict:
+        """The new thing in the role's own words."""
+        one = str(args["id"]) if tool == "set_campaign_status" else uuid.uuid4().hex[:12]
+        name = args.get("name", args.get("title", args.get("text", "")))
+        match self.role:
+            case "google-docs":
+                return {"id": one, "name": name, "url": f"https://docs.example/{one}"}
+            case "asana-v2":
+                return {"gid": one, "name": name, "permalink_url": f"https://asana.example/{one}"}
+            case "image-gen":
+                path = args.get("save_path", f"/tmp/{one}.png")
+                size = {"width": args["width"], "height": args["height"]}
+                return {"path": path, **size, "mime_type": "image/png", "model": "fake", "cost_usd": 0.04}
+            case "canva" if tool == "create_design":
+                url = f"https://canva.example/{one}"
+                return {"id": one, "edit_url": url + "/edit", "view_url": url + "/view"}
+        return {"id": one, "name": name, "status": args.get("status", "PAUSED")}
+
+    def find(self, tool: str, args: dict) -> object:
+        """A look-up's answer, from the effects in the ledger."""
+        effects = [
+            e for e in ledger(self.ledger) if e["event"] == "effect" and e["tool"].startswith(FINDS[tool])
+        ]
+        if self.role == "google-docs":
+            query, folder = args.get("query", ""), args.get("folderId")
+            hits = [
+                e for e in effects if query in e["name"] and folder in (None, e["args"].get("parentFolderId"))
+            ]
+            return {"files": [{key: e[key] for key in ("id", "name", "url")} for e in hits]}
+        if self.role == "asana-v2":
+            hits = [e for e in effects if args.get("project_id") == e["args"].get("project_id")]
+            return {
+                "data": [
+                    {"gid": e["gid"], "name": e["name"], "notes": e["args"].get("notes", "")} for e in hits
+                ]
+            }
+        key = "reference" if "reference" in args else "external_id"
+        hits = [e for e in effects if e["args"].get(key) == args[key]]
+        return {"items": [{"id": e.get("id", e.get("path")), "name": e.get("name", "")} for e in hits]}
+
+    def http(self, port: int) -> None:
+        """Serve JSON answers at any path; a first line on stdout tells the port."""
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.note("http", headers=dict(self.headers), method=request.get("method"))
+                status, headers, answer = server.http_answer(request) if "id" in request else (202, {}, None)
+                if status == 0:
+                    self.close_connection = True
+                    return
+                data = (
+                    b""
+                    if answer is None
+                    else json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode()
+                )
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
+
+            def do_GET(self) -> None:
+                self.send_error(405)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        listener = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        print(listener.server_port, flush=True)
+        listener.serve_forever()
+
+    def http_answer(self, request: dict) -> tuple[int, dict, dict | None]:
+        """Status, headers and answer, with the faults that only HTTP has: `http=STATUS[,Retry-After]`, `drop`
+        (the connection closes without a word), `big=MB`."""
+        headers = {"Content-Type": "application/json", "Mcp-Session-Id": "session-1"}
+        if request["method"] == "tools/call":
+            tool, args = request["params"]["name"], request["params"].get("arguments") or {}
+            kind, value = self._fault_of(tool, args, self.counts.get(tool, 0) + 1)
+            if kind in ("http", "drop", "big"):
+                self.counts[tool] = self.counts.get(tool, 0) + 1
+                self.note("start", call=uuid.uuid4().hex, tool=tool, args=args, meta={})
+            if kind == "http":
+                status, _, after = value.partition(",")
+                return int(status), {"Content-Type": "text/plain", "Retry-After": after}, None
+            if kind == "drop":
+                return 0, {}, None
+            if kind == "big":
+                return 200, headers, said("x" * int(value) * 1_000_000)
+        return 200, headers, self.answer(request)
+
+
+def said(text: str, *, error: bool = False) -> dict:
+    """A tool result of one text."""
+    return {"result": {"content": [{"type": "text", "text": text}], **({"isError": True} if error else {})}}
+
+
+def ledger(path: object, event: str = "", tool: str = "") -> list[dict]:
+    """The ledger's entries, all or those of an event and a tool."""
+    with contextlib.suppress(FileNotFoundError):
+        with open(str(path), encoding="utf-8") as file:
+            entries = [json.loads(line) for line in file if line.endswith("\n")]
+        return [e for e in entries if event in ("", e["event"]) and tool in ("", e.get("tool"))]
+    return []
+
+
+def peak(path: object, tool: str = "") -> int:
+    """The most calls that the server had in hand at one time."""
+    starts = [(e["t"], 1) for e in ledger(path, "start", tool)]
+    ends = [(e["t"], -1) for e in ledger(path, "end", tool)]
+    level = top = 0
+    for _, step in sorted(starts + ends):
+        level += step
+        top = max(top, level)
+    return top
+
+
+def entry(role: str, path: object, *faults: str, latency: float = 0.0) -> dict:
+    """An entry of the tool servers file that plays a role with this program."""
+    flags = [flag for fault in faults for flag in ("--fault", fault)]
+    args = ["-S", "-E", __file__, role, "--ledger", str(path), "--latency", str(latency), *flags]
+    return {"command": sys.executable, "args": args}
+
+
+def servers_file(path, entries: dict[str, dict]):
+    """Write a tool servers file with these entries, and give its path."""
+    path.write_text(json.dumps({"mcpServers": entries}))
+    return path
+
+
+class MemoryJournal:
+    """A journal that only remembers: `events` holds ("waiting"|"intent"|"result", step, ...) in order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple] = []
+        self.stop_before: object = None  # an exception to raise instead of an intent
+
+    async def waiting(self, call, in_use: int, limit: int) -> None:
+        self.events.append(("waiting", call.step, in_use, limit))
+
+    async def intent(self, call, attempt: int) -> None:
+        if self.stop_before is not None:
+            raise self.stop_before
+        self.events.append(("intent", call.step, attempt))
+
+    async def result(self, call, attempt: int, outcome) -> None:
+        self.events.append(("result", call.step, attempt, outcome))
+
+    def outcomes(self, step: str = "") -> list:
+        """The outcomes told, in order, of one step or of all."""
+        return [event[3] for event in self.events if event[0] == "result" and step in ("", event[1])]
+
+
+def main() -> None:
+    """Run as a server."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=CONTRACT)
+    parser.add_argument("--ledger", required=True)
+    parser.add_argument("--fault", action="append", default=[])
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--http", type=int)
+    options = parser.parse_args()
+    server = Server(options)
+    server.stdio() if options.http is None else server.http(options.http)
+
+
+if __name__ == "__main__":
+    main()

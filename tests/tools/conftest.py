@@ -1,0 +1,108 @@
+"""Roles as the contract has them, and a gateway over real server processes for every test."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from jobs.tools.calls import Call
+from jobs.tools.config import load_servers
+from jobs.tools.gateway import Gateway
+from jobs.tools.policy import Lookup, Role, ToolPolicy
+from jobs.workflow.results import Source
+from tests import fakes
+
+READ = ToolPolicy(writes=False)
+FIND_CAMPAIGNS = Lookup("find_campaigns", {"external_id": "$key"})
+ROLES = {
+    "google-docs": Role(
+        "google-docs",
+        3,
+        {
+            "createFolder": ToolPolicy(name_argument="name"),
+            "createDocument": ToolPolicy(error_may_name_effect=True),
+            "createSpreadsheet": ToolPolicy(),
+            "writeSpreadsheet": ToolPolicy(plain_text=True, idempotent=True),
+            "listFolderContents": READ,
+            "searchDriveFiles": READ,
+        },
+        per_minute=60,
+    ),
+    "asana-v2": Role(
+        "asana-v2",
+        5,
+        {
+            "asana_list_workspaces": READ,
+            "asana_create_project": ToolPolicy(note_argument="notes"),
+            "asana_create_task": ToolPolicy(note_argument="notes"),
+            "asana_get_tasks_for_project": READ,
+            "no_such_tool": READ,
+        },
+        per_minute=150,
+    ),
+    "image-gen": Role(
+        "image-gen",
+        2,
+        {"generate_image": ToolPolicy(image=True, key_argument="reference"), "find_images": READ},
+    ),
+    "ttd": Role(
+        "ttd",
+        4,
+        {
+            "create_campaign": ToolPolicy(money=True, key_argument="external_id", lookup=FIND_CAMPAIGNS),
+            "find_campaigns": READ,
+        },
+        bundled_source=Source.SIMULATED,
+    ),
+}
+TASK = {"project_id": "1", "name": "Kick-off"}
+NUMBERS = itertools.count(1)
+
+
+def call(tool: str, args: dict | None = None, **changes) -> Call:
+    """A call of a tool, of the role that has it."""
+    number = next(NUMBERS)
+    server = next(name for name, role in ROLES.items() if tool in role.tools)
+    facts = {"job": "job", "order": 1.0, "stage": "stage", "step": f"step-{number}", "key": f"{number:032x}"}
+    return Call(server=server, tool=tool, args=args or {}, **{**facts, **changes})
+
+
+def task(name: str = "Kick-off", **changes) -> Call:
+    """A call that creates a task."""
+    return call("asana_create_task", {"project_id": "1", "name": name}, **changes)
+
+
+async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for something outside of this process, at most `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - the ledger of another process has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+Open = Callable[..., Gateway]
+
+
+@pytest.fixture
+async def gateway(tmp_path) -> AsyncIterator[Open]:
+    """`gateway("asana-v2:SPEC", ..., role={fields})`: opens a gateway over fakes of these faults.
+
+    Each role's ledger is `tmp_path/<role>.jsonl`. All is closed, in seconds, at the end of the test.
+    """
+    opened: list[Gateway] = []
+
+    def build(*faults: str, backoff: float = 0.0, settle=None, latency: float = 0.0, **roles) -> Gateway:
+        entries = {}
+        for role in ROLES:
+            own = [fault for fault in faults if fault.split(":")[0] in {*fakes.CONTRACT[role], "*"}]
+            entries[role] = fakes.entry(role, tmp_path / f"{role}.jsonl", *own, latency=latency)
+            entries[role] |= {"timeout": 5, **roles.get(role.replace("-", "_"), {})}
+        specs = load_servers(None, ROLES, entries)
+        made = Gateway(specs, ROLES, backoff=backoff, log_dir=tmp_path / "logs", settle=settle)
+        opened.append(made)
+        return made
+
+    yield build
+    async with asyncio.timeout(20):
+        for one in opened:
+            await one.aclose()
