@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -158,9 +158,11 @@ def accepted(job_id: str, owner_id: int, params: Mapping[str, Any]) -> None:
 def today_of(source: Any) -> date:
     """The date that it is in a raw brief's time zone, in UTC where it names none that exists."""
     zone = source.get("timezone") if isinstance(source, Mapping) else None
-    if isinstance(zone, str) and zone in available_timezones():
-        return now().astimezone(ZoneInfo(zone)).date()
-    return now().date()
+    try:
+        return now().astimezone(ZoneInfo(zone.strip()) if isinstance(zone, str) else UTC).date()
+    except (KeyError, ValueError, OSError):
+        # no such zone, no name of one, or a folder of the zone data: the fault is told with the others
+        return now().date()
 
 
 def now() -> datetime:

@@ -142,7 +142,8 @@ def test_today_is_the_day_in_the_time_zone_of_the_brief(monkeypatch):
     assert set(faults({"campaign": raw_brief(timezone="Europe/Berlin", **start)})) == {
         "campaign.flight_start"
     }
-    assert lifecycle.today_of({"timezone": "Nowhere/Land"}) == date(2027, 5, 1)
+    for wrong in ("Nowhere/Land", "Europe", "../UTC", "", "\0", "x" * 5000):
+        assert lifecycle.today_of({"timezone": wrong}) == date(2027, 5, 1)
     assert lifecycle.today_of({"timezone": ["Europe/Berlin"]}) == lifecycle.today_of(7) == date(2027, 5, 1)
 
 

@@ -177,3 +177,29 @@ async def test_a_stage_learns_when_the_stages_that_it_needs_ran_also_in_an_earli
     await runner(*stages, Stage("end", "End", last, ("old", "new")), tools=Tools(), before=before).run()
     assert told["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
     assert begun <= told["new"].began <= datetime.now(UTC) and 0 <= told["new"].seconds < 5
+
+
+async def test_a_stage_learns_the_names_of_those_that_it_needs():
+    told = {}
+
+    async def first(ctx) -> StageResult:
+        return DONE
+
+    async def last(ctx) -> StageResult:
+        told.update(ctx.names)
+        return DONE
+
+    stages = (
+        Stage("one", "First", first),
+        Stage("two", "Second", first),
+        Stage("end", "End", last, ("two",)),
+    )
+    await runner(*stages, tools=Tools()).run()
+    assert told == {"two": "Second"}
+
+
+async def test_a_job_that_holds_an_unknown_is_never_completed():
+    async def run(ctx) -> StageResult:
+        return StageResult(status=Status.COMPLETED, made=3, total=4, data={"unknown": ["the fourth"]})
+
+    assert await runner(Stage("one", "One", run), tools=Tools()).run() == JobStatus.PARTIAL

@@ -19,6 +19,12 @@ def brief(request: pytest.FixtureRequest) -> Brief:
 
 
 @pytest.fixture(scope="session")
+def light(brief: Brief) -> Brief:
+    """Each of the presets with its first creative alone, where pictures are not what is looked at."""
+    return brief.model_copy(update={"creative_sizes": brief.creative_sizes[:1]})
+
+
+@pytest.fixture(scope="session")
 def aurora() -> Brief:
     """The reference campaign."""
     return Brief.model_validate(load_preset("aurora-one", TODAY))

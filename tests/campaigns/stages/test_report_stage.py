@@ -27,10 +27,10 @@ async def test_a_whole_job_completes_and_its_report_names_all_that_was_made(brie
     assert document.args["initialContent"] == text
 
 
-async def test_every_step_of_a_job_has_a_name_of_its_own_that_is_the_same_in_every_run(brief, tools, files):
+async def test_every_step_of_a_job_has_a_name_of_its_own_that_is_the_same_in_every_run(light, tools, files):
     again = ToolBox()
-    await play(brief=brief, tools=tools, files=files)
-    await play(brief=brief, tools=again, files=files)
+    await play(brief=light, tools=tools, files=files)
+    await play(brief=light, tools=again, files=files)
     steps = [sent.step for sent in tools.calls]
     assert len(set(steps)) == len(steps)
     assert sorted(steps) == sorted(sent.step for sent in again.calls)
@@ -38,8 +38,8 @@ async def test_every_step_of_a_job_has_a_name_of_its_own_that_is_the_same_in_eve
     assert all(step.startswith(f"{sent.stage}.") for step, sent in zip(steps, tools.calls, strict=True))
 
 
-async def test_every_call_of_a_job_stands_on_the_declared_path_of_its_stage(brief, tools, files):
-    await play(brief=brief, tools=tools, files=files)
+async def test_every_call_of_a_job_stands_on_the_declared_path_of_its_stage(light, tools, files):
+    await play(brief=light, tools=tools, files=files)
     paths = {stage.id: {(hop.server, hop.tool) for hop in stage.path} for stage in LIFECYCLE.stages}
     assert {
         (sent.server, sent.tool) for sent in tools.calls if (sent.server, sent.tool) not in paths[sent.stage]
@@ -65,7 +65,7 @@ async def test_the_reference_campaign_takes_the_calls_it_is_known_for(aurora, to
     assert len([sent for sent in tools.calls if sent.stage != "search"]) == 1 + 1 + 2 + 15 + 12 + 5 + 1
 
 
-async def test_with_everything_down_the_job_ends_as_partial_with_a_stand_in_for_all(brief, tools, files):
+async def test_with_everything_down_the_job_ends_as_partial_with_a_stand_in_for_all(light, tools, files):
     for server in (
         "google-docs",
         "asana-v2",
@@ -77,7 +77,7 @@ async def test_with_everything_down_the_job_ends_as_partial_with_a_stand_in_for_
         "google-ads",
     ):
         tools.faults.add(server, ServerUnavailable(f"{server} cannot be reached"))
-    played = await play(brief=brief, tools=tools, files=files)
+    played = await play(brief=light, tools=tools, files=files)
     assert played.status == JobStatus.PARTIAL  # the landing page is made here
     statuses = {id: str(result.status) for id, result in played.results.items()}
     assert statuses.pop("landing") == "completed" and statuses.pop("search") == "skipped"
@@ -111,8 +111,8 @@ async def test_our_own_report_stands_in_when_only_the_last_document_fails(aurora
     assert files.path("report.md").is_file()
 
 
-async def test_artifact_names_are_unique_in_a_job_and_fit_where_they_are_stored(brief, tools, files):
-    long = brief.model_copy(update={"product": "p" * 120, "brand": "b" * 120})
+async def test_artifact_names_are_unique_in_a_job_and_fit_where_they_are_stored(light, tools, files):
+    long = light.model_copy(update={"product": "p" * 120, "brand": "b" * 120})
     played = await play(brief=long, tools=tools, files=files)
     artifacts = [artifact for result in played.results.values() for artifact in result.artifacts]
     assert len({artifact.name for artifact in artifacts}) == len(artifacts)
