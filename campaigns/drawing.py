@@ -10,7 +10,7 @@ from typing import Protocol
 from PIL import Image, ImageDraw
 
 from campaigns.lettering import Block, fit
-from campaigns.palette import Palette, dice, mix, palette_of
+from campaigns.palette import Colour, Palette, dice, mix, palette_of
 
 
 class Words(Protocol):
@@ -207,7 +207,7 @@ def _reach(width: int, height: int) -> float:
     return min(short * 0.62, long * 0.40) if long < short * 2.6 else short * 0.62
 
 
-def _disc(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float, fill: object) -> None:
+def _disc(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float, fill: Colour | int) -> None:
     x, y = centre
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
 

@@ -141,7 +141,9 @@ def _group(world: World, group: Record) -> str:
     ]
     shown = table(("Keyword", "Match", ""), words) if words else ""
     for ad in (r for r in inside if r.kind == "ad"):
-        shown += f"<h3>{escape(ad.name)}</h3>" + facts([(n.capitalize(), ad.body[n]) for n in _AD])
+        shown += f"<h3>{escape(ad.name)}</h3>" + facts(
+            [(n.replace("_", " ").capitalize(), ad.body[n]) for n in _AD]
+        )
     return f"<h2>{escape(group.name)}</h2>{shown or '<p>Empty.</p>'}"
 
 

@@ -24,7 +24,9 @@ _LABELS = {
     "tagline": r"tagline|headline|the idea",
     "action": r"call to action|cta",
 }
-_SUBJECT = re.compile(r"\bfor (?!an? )(?:the )?(.{2,60}?)[.,;:\n]", re.IGNORECASE)
+#: Where a name or a line ends: before the next label, as it may hold full stops; else at the first one.
+_ENDS = (r"\.?\s+[A-Z][^.:\n]{2,24}:", r"[.,;]\s|[\n:;]|[.,]?\s*$")
+_SUBJECT = r"\bfor (?!(?:an?|the) [a-z])(.{2,120}?)"
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{2,80})[\"”»]")
 
 
@@ -51,18 +53,20 @@ def words_of(prompt: str) -> Words:
     """The words to draw: `Brand: X` and its like, else its subject, a quotation, its first words."""
     named = {part: _labelled(prompt, label) for part, label in _LABELS.items()}
     quoted = iter(_QUOTED.findall(prompt))
-    subject = _SUBJECT.search(prompt)
-    fallback = subject[1] if subject else ""
-    brand = named["brand"] or fallback or next(quoted, "") or " ".join(prompt.split()[:4])
+    brand = named["brand"] or _upto_end(_SUBJECT, prompt) or next(quoted, "") or " ".join(prompt.split()[:4])
     tagline = named["tagline"] or next(quoted, "")
     return Words(brand.strip(), named["product"], tagline if tagline != brand else "", named["action"])
 
 
 def _labelled(prompt: str, label: str) -> str:
-    found = re.search(
-        rf"(?:^|[\s.;])(?:{label})\s*:\s*(.{{1,120}}?)(?=\.\s|\.$|[\n;]|$)", prompt, re.IGNORECASE
-    )
-    return found[1].strip(" \"“”'") if found else ""
+    return _upto_end(rf"(?:^|[\s.;])(?i:{label})\s*:\s*(.{{1,200}}?)", prompt)
+
+
+def _upto_end(beginning: str, prompt: str) -> str:
+    for end in _ENDS:
+        if found := re.search(f"{beginning}(?={end})", prompt):
+            return found[1].strip(" \"“”'")
+    return ""
 
 
 def draw(args: Mapping[str, Any]) -> Any:
@@ -72,7 +76,7 @@ def draw(args: Mapping[str, Any]) -> Any:
     if not args["prompt"].strip():
         raise Refused("prompt must not be blank")
     words = words_of(args["prompt"])
-    opening = re.search(r"\b(video|film)\b", args["prompt"], re.IGNORECASE)
+    opening = re.search(r"\b(video|opening frame)\b", args["prompt"], re.IGNORECASE)
     size = Size(int(args["width"]), int(args["height"]), "video" if opening else "static")
     mime = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
     wanted = mime.get(Path(args.get("save_path") or "").suffix.lower(), "")

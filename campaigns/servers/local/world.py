@@ -152,7 +152,10 @@ class World:
         columns = "id, kind, name, parent, reference, body, made_at"
         # The condition is one of the constants above; every value is bound.
         rows = self._db.execute(f"SELECT {columns} FROM records WHERE {where} ORDER BY seq", values)  # noqa: S608
-        return [Record(*row[:5], json.loads(row[5]), row[6]) for row in rows]
+        return [
+            Record(ident, kind, name, parent, reference, json.loads(body), made_at)
+            for ident, kind, name, parent, reference, body, made_at in rows
+        ]
 
     def path(self, ident: str, name: str) -> Path:
         """Where a file of a record lies."""

@@ -82,6 +82,11 @@ async def test_what_cannot_be_drawn_is_refused(arguments, reason, tmp_path):
         ),
         ('Poster with "Northwind" and "Stays cold"', "Northwind", "Stays cold"),
         ("a red fox jumping over snow", "a red fox jumping", ""),
+        (
+            "Opening frame of a film for St. Ives & Co. The idea: Rise. Shine. Composition: a wide strip.",
+            "St. Ives & Co",
+            "Rise. Shine",
+        ),
     ],
 )
 def test_the_words_of_a_picture_come_from_its_prompt(prompt, brand, tagline):
