@@ -199,10 +199,8 @@ class Server:
             child = subprocess.Popen(forever, start_new_session=value == "session")
             self.note("orphan", child=child.pid)
         if kind == "huge":
-            self.write(head + b'"result":{"content":[{"type":"text","text":"')
-            for _ in range(int(value)):
-                self.write(b"x" * 1_000_000)
-            return self.write(b'"}]}}\n')
+            filler = b"x" * 1_000_000 * int(value)
+            return self.write(head + b'"result":{"content":[{"type":"text","text":"' + filler + b'"}]}}\n')
         done = self.effect(tool, args, meta)
         if kind == "die-after":
             os._exit(9)

@@ -144,7 +144,7 @@ class Connection:
             return await session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except MCPError as error:
             fault = protocol_error(self.spec, tool, error, trace)
-            self._take_note(fault, trace)
+            await self._take_note(fault, trace)
             raise fault from None
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
@@ -154,10 +154,13 @@ class Connection:
             kind: type[ToolError] = ConnectionLost if trace.sent else ServerUnavailable
             raise kind(f"{self.spec.name} {tool}: internal error ({type(error).__name__})") from error
 
-    def _take_note(self, fault: ToolError, trace: Trace) -> None:
-        """A session that the server has forgotten is of no further use."""
+    async def _take_note(self, fault: ToolError, trace: Trace) -> None:
+        """A session that the server forgot is of no further use; a server that hung up may not act on."""
         if isinstance(fault, ServerUnavailable) and (trace.sent or self.process is not None):
             self.close()
+        if isinstance(fault, ConnectionLost) and self.process is not None:
+            self.close()
+            await self.process.put_down()
 
     async def _fenced(self) -> None:
         """After a timeout: a server process that does not answer a ping either is killed, once for all."""
@@ -180,7 +183,7 @@ class Connection:
             )
             self.lost = True
             if self.process is not None:
-                self.process.kill()
+                await self.process.put_down()
             self.close()
 
 

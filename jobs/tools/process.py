@@ -152,6 +152,11 @@ class Process(asyncio.SubprocessProtocol):
         _send(os.killpg, self.pid, signal.SIGKILL)
         _kill_all(family)
 
+    async def put_down(self) -> None:
+        """SIGKILL, and wait until it is dead: from then on it does nothing more outside."""
+        self.kill()
+        await self._gone(REAP)
+
     async def stop(self) -> None:
         """End the server: stdin closed, SIGTERM, SIGKILL. Leaves nothing behind, even when cancelled."""
         family = descendants(self.pid)
@@ -170,6 +175,7 @@ class Process(asyncio.SubprocessProtocol):
             log.warning("tool server process %d is still there after SIGKILL", self.pid)
         if self._transport:
             self._transport.close()
+            await asyncio.sleep(0)  # its pipes say good-bye in the next turn of the loop
 
     async def _gone(self, seconds: float) -> bool:
         """Whether process and group end within the time. Polled: waiting would also wait for its pipes."""

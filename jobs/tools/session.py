@@ -92,6 +92,8 @@ class Session:
 
     def close(self) -> None:
         """Begin to end the session and its server process; it ends by itself from here on."""
+        if self._closed:
+            return  # a second cancellation would interrupt the clean-up
         self._closed = True
         if self._connection is not None:
             self._connection.close()
