@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from ninja import Header, NinjaAPI, Query
+from ninja.responses import Status
 
 from jobs import actions, api_schemas, feed, stream
 from jobs.api_auth import Caller, doors, still_allowed
@@ -111,13 +112,14 @@ def _launch(request: HttpRequest, workflow_id: str, key: str | None) -> Any:
         raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault])
     launched = actions.launch(workflow_id, _json_object(request), _caller(request).user, idempotency_key=key)
     id = launched.job.pk
-    return 202, {
+    told = {
         "job_id": str(id),
         "status_url": reverse("api:events", args=[id]),
         "job_url": reverse("api:job", args=[id]),
         "page_url": reverse("job", args=[id]),
         "warnings": launched.warnings,
     }
+    return Status(202, told)
 
 
 def _json_object(request: HttpRequest) -> dict[str, Any]:

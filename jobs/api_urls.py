@@ -7,7 +7,7 @@ from jobs import health
 from jobs.api import api
 from jobs.api_errors import guarded, not_found
 
-patterns, app_name, namespace = api.urls
+patterns, app, namespace = api.urls  # "app_name" would name this very module to Django
 for pattern in patterns:
     if isinstance(pattern, URLPattern):
         pattern.callback = guarded(not_found if pattern.name == "api-root" else pattern.callback)
@@ -15,6 +15,6 @@ for pattern in patterns:
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("api/", include((patterns, app_name), namespace)),
+    path("api/", include((patterns, app), namespace)),
     re_path(r"^api/", guarded(not_found)),
 ]

@@ -1,0 +1,162 @@
+"""The admin: everything can be looked at, nothing can be changed, and a long history stays quick."""
+
+from datetime import date
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Campaign
+from jobs import feed
+from jobs.admin_parts import BoundedPaginator
+from jobs.models import ApiToken, Artifact, CallAttempt, Job, ToolCall, WorkerBeat, WorkflowEvent
+from tests.jobs import story
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [Job, WorkflowEvent, ToolCall, CallAttempt, Artifact, WorkerBeat, ApiToken, Campaign]
+
+
+@pytest.fixture
+def boss() -> Client:
+    client = Client()
+    client.force_login(story.user("boss", is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.fixture
+def job() -> Job:
+    job = story.ended_job(params={"campaign": "<script>alert(1)</script>"})
+    call = ToolCall.objects.create(
+        job=job,
+        step="creative/image/a",
+        stage="creative",
+        server="image-gen",
+        tool="generate_image",
+        key="k",
+        args={"prompt": "a lamp"},
+        args_hash="h",
+        state="done",
+        remote_id="img-7",
+        remote_url="javascript:alert(1)",
+    )
+    CallAttempt.objects.create(call=call, number=1, epoch=1, outcome="retry", detail="429")
+    WorkerBeat.objects.create(worker="w1", host="here", pid=1)
+    ApiToken.make(job.owner, ["read"])
+    Campaign.objects.create(
+        job=job,
+        owner=job.owner,
+        slug="a",
+        brand="Aurora",
+        product="One",
+        budget=1,
+        currency="EUR",
+        flight_start=date(2026, 1, 1),
+        flight_end=date(2026, 2, 1),
+        brief={"brand": "Aurora"},
+    )
+    return job
+
+
+def address(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_every_row_can_be_looked_at(boss, job, model):
+    row = model.objects.first()
+    assert boss.get(address(model, "changelist")).status_code == 200
+    assert boss.get(address(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_can_be_added_or_changed_and_only_tokens_deleted(boss, job, model):
+    row = model.objects.first()
+    assert boss.get(address(model, "add")).status_code == 403
+    assert boss.post(address(model, "change", row.pk), {"title": "x"}).status_code == 403
+    deleted = boss.post(address(model, "delete", row.pk), {"post": "yes"})
+    assert deleted.status_code == (302 if model is ApiToken else 403)
+    assert model.objects.filter(pk=row.pk).exists() is (model is not ApiToken)
+
+
+def test_every_model_of_ours_is_there():
+    ours = {model for label in ("jobs", "campaigns") for model in apps.get_app_config(label).get_models()}
+    assert {model for model in ours if admin.site.is_registered(model)} == set(MODELS) == ours
+
+
+def test_a_job_shows_its_calls_events_artifacts_and_where_to_see_more(boss, job):
+    page = boss.get(address(Job, "change", job.pk)).content.decode()
+    for text in (
+        "creative/image/a",
+        "attempt 1: retry",
+        "workflow:complete",
+        "creative-1x1.png",
+        f"/jobs/{job.pk}/",
+        f"/api/jobs/{job.pk}/artifacts/creative-1x1.png",
+        f"{address(WorkflowEvent, 'changelist')}?q={job.pk}",
+    ):
+        assert text in page
+    assert "<script>alert" not in page
+    assert "javascript:" not in page
+
+
+def test_a_job_with_a_long_log_shows_its_latest_events_only(boss):
+    job = story.job()
+    feed.append(job.pk, [story.step(n) for n in range(1, 401)])
+    page = boss.get(address(Job, "change", job.pk)).content.decode()
+    assert all(f"image {n}&quot;" in page for n in (400, 201))
+    assert "image 200&quot;" not in page
+
+
+def test_the_search_finds_a_jobs_rows_by_its_id_and_jobs_by_title_owner_and_id(boss, job):
+    other = story.ended_job(story.user("noor"), title="Casa Olmeda")
+
+    def found(model: type, query: str) -> int:
+        return len(boss.get(address(model, "changelist"), {"q": query}).context["cl"].result_list)
+
+    assert found(WorkflowEvent, str(job.pk)) == found(WorkflowEvent, str(other.pk)) == 6
+    assert found(WorkflowEvent, "olmeda") == 0
+    assert found(CallAttempt, str(job.pk)) == found(ToolCall, str(job.pk)) == 1
+    assert found(Job, "olmeda") == found(Job, "noor") == found(Job, str(other.pk)) == 1
+    assert found(Job, "nothing") == 0
+
+
+def test_lists_can_be_filtered_by_what_a_row_is(boss, job):
+    events = boss.get(address(WorkflowEvent, "changelist"), {"type": "workflow:complete"}).context["cl"]
+    assert [event.seq for event in events.result_list] == [6]
+    story.job()
+    jobs = boss.get(address(Job, "changelist"), {"status": "queued"}).context["cl"]
+    assert [one.status for one in jobs.result_list] == ["queued"]
+
+
+def test_a_tokens_hash_is_nowhere(boss, job):
+    token = ApiToken.objects.get()
+    for path in (address(ApiToken, "changelist"), address(ApiToken, "change", token.pk)):
+        assert token.digest not in boss.get(path).content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_asks_the_database_the_same_whatever_its_length(
+    boss, job, model, django_assert_max_num_queries
+):
+    for _ in range(10):
+        more = story.ended_job(story.user("noor"))
+        call = ToolCall.objects.create(job=more, step="a", stage="creative", server="s", tool="t", args={})
+        CallAttempt.objects.create(call=call, number=1, epoch=1)
+    with django_assert_max_num_queries(5):  # session, user, count, rows
+        boss.get(address(model, "changelist"))
+
+
+def test_counting_stops_where_nobody_turns_the_pages_any_more(monkeypatch):
+    monkeypatch.setattr("jobs.admin_parts.COUNTED", 3)
+    job = story.ended_job()
+    pages = BoundedPaginator(WorkflowEvent.objects.filter(job=job), 2)
+    assert (pages.count, pages.num_pages) == (3, 2)
+
+
+def test_staff_without_rights_see_nothing(job):
+    client = Client()
+    client.force_login(story.user("clerk", is_staff=True))
+    assert client.get(address(Job, "changelist")).status_code == 403

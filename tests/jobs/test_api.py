@@ -1,0 +1,450 @@
+"""The HTTP API: launching, listing, reading, and the one shape of its errors."""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from jobs import actions, feed, workflows
+from jobs.api_auth import signed_in_or_token
+from jobs.models import ApiToken, Job
+from jobs.workflow import events as ev
+from jobs.workflow.graph import Fault, InvalidInput, Request, Stage, Workflow
+from tests.jobs import story
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+START = "/api/workflows/campaign-lifecycle/start"
+BODY = {"campaign": "aurora-one", "includeSearch": False, "dryRun": True}
+
+
+def parse(raw: dict[str, Any]) -> Request:
+    """Read a launch: a preset is all it needs."""
+    if not isinstance(raw.get("campaign"), str):
+        raise InvalidInput(
+            [Fault("campaign", "is required"), Fault("campaign.media_plan.2.budget", "is too low")]
+        )
+    if raw["campaign"] == "break":
+        raise RuntimeError("the secret is 42")
+    warnings = [Fault("campaign.goal", "is vague")] if raw.get("dryRun") else []
+    return Request(raw["campaign"], dict(raw), warnings)
+
+
+async def run(context: Any) -> Any:
+    """Do nothing; no worker runs here."""
+
+
+FLOW = Workflow(
+    id="campaign-lifecycle",
+    name="Campaign lifecycle",
+    stages=(
+        Stage("brief", "Generate Campaign Brief", run),
+        Stage("search", "Search Campaign", run, needs=("brief",), wanted=lambda p: p.get("includeSearch")),
+    ),
+    parse=parse,
+    load=dict,
+    schema=lambda: {"type": "object", "required": ["campaign"]},
+)
+
+
+@pytest.fixture(autouse=True)
+def one_workflow(monkeypatch):
+    monkeypatch.setattr(workflows, "workflows", lambda: {FLOW.id: FLOW})
+    monkeypatch.setattr("jobs.api.workflows", lambda: {FLOW.id: FLOW})
+
+
+def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:
+    """Give a client with a token of these scopes."""
+    token = ApiToken.make(user or story.user(), list(scopes), days)
+    return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {token}"})
+
+
+def post(client: Client, body: Any = BODY, path: str = START, **headers: str) -> HttpResponse:
+    """Post a launch."""
+    data = body if isinstance(body, str | bytes) else json.dumps(body)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(path, data, content_type="application/json", headers=named)
+
+
+def problem(answer: HttpResponse, status: int) -> dict[str, Any]:
+    """Give the problem that an answer is."""
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = answer.json()
+    assert list(told) == ["type", "title", "status", "detail", "errors"]
+    assert told["status"] == status
+    assert told["type"].startswith("urn:flightplan:problem:")
+    assert told["detail"]
+    return told
+
+
+def fields(answer: HttpResponse, status: int = 422) -> list[str]:
+    """Give the fields at fault."""
+    return [fault["field"] for fault in problem(answer, status)["errors"]]
+
+
+# launching
+
+
+@pytest.mark.parametrize("path", [START, "/api/workflows/campaign-lifecycle-demo"])
+def test_a_launch_is_accepted_with_the_addresses_to_follow_it(path):
+    client = bearer("launch", "read")
+    answer = post(client, path=path)
+    assert answer.status_code == 202
+    told = answer.json()
+    job = Job.objects.get()
+    assert told == {
+        "jobId": str(job.pk),
+        "statusUrl": f"/api/jobs/{job.pk}/events",
+        "jobUrl": f"/api/jobs/{job.pk}",
+        "pageUrl": f"/jobs/{job.pk}/",
+        "warnings": [{"field": "campaign.goal", "message": "is vague"}],
+    }
+    assert (job.owner, job.title, job.params) == (story.user(), "aurora-one", BODY)
+    assert client.get(told["jobUrl"]).json()["status"] == "queued"
+
+
+def test_the_alias_of_a_workflow_starts_it_too():
+    assert post(bearer("launch"), path="/api/workflows/campaign-lifecycle-demo/start").status_code == 202
+
+
+def test_every_fault_of_a_launch_names_the_field_as_the_user_wrote_it():
+    assert fields(post(bearer("launch"), {"includeSearch": True})) == [
+        "campaign",
+        "campaign.media_plan.2.budget",
+    ]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("body", ["", "{", "{'a': 1}", b"\xff", "[" * 100_000, '{"a": NaN}', "1" * 5000])
+def test_a_body_that_is_no_json_is_told_so(body):
+    assert problem(post(bearer("launch"), body), 400)["type"].endswith("malformed-json")
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"aurora-one"', "7"])
+def test_a_body_that_is_no_object_is_told_so(body):
+    assert fields(post(bearer("launch"), body)) == [""]
+
+
+def test_a_body_of_more_than_a_megabyte_is_refused_before_it_is_read():
+    problem(post(bearer("launch"), {"campaign": "x" * (1024 * 1024)}), 413)
+    problem(post(Client(), {"campaign": "x" * (3 * 1024 * 1024)}), 413)
+
+
+def test_an_unknown_workflow_is_not_found_and_the_known_ones_are_named():
+    assert (
+        "campaign-lifecycle" in problem(post(bearer("launch"), path="/api/workflows/x/start"), 404)["detail"]
+    )
+
+
+def test_a_fault_of_ours_tells_nothing_of_what_is_inside(caplog):
+    answer = post(bearer("launch"), {"campaign": "break"})
+    assert "secret" not in json.dumps(problem(answer, 500))
+    assert "the secret is 42" in caplog.text
+
+
+# idempotency
+
+
+def test_the_same_key_and_body_give_the_same_job():
+    client = bearer("launch")
+    first, second = (post(client, Idempotency_Key="a") for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["jobId"] == second.json()["jobId"]
+    assert Job.objects.count() == 1
+
+
+def test_the_same_key_with_another_body_is_a_conflict():
+    client = bearer("launch")
+    post(client, Idempotency_Key="a")
+    assert fields(post(client, BODY | {"dryRun": False}, Idempotency_Key="a"), 409) == ["Idempotency-Key"]
+    assert Job.objects.count() == 1
+
+
+def test_a_key_is_its_users_own():
+    post(bearer("launch"), Idempotency_Key="a")
+    post(bearer("launch", user=story.user("noor")), Idempotency_Key="a")
+    assert Job.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "caf\xe9"])
+def test_a_key_that_cannot_be_kept_is_named(key):
+    assert fields(post(bearer("launch"), Idempotency_Key=key)) == ["Idempotency-Key"]
+
+
+def test_fifty_launches_at_once_with_one_key_make_one_job():
+    token = ApiToken.make(story.user(), ["launch"])
+
+    def launch(_: int) -> tuple[int, str]:
+        try:
+            answer = post(Client(headers={"Authorization": f"Bearer {token}"}), Idempotency_Key="once")
+            return answer.status_code, answer.json().get("jobId")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(50) as threads:
+        answers = set(threads.map(launch, range(50)))
+    job = Job.objects.get()
+    assert answers == {(202, str(job.pk))}
+    assert story.seqs(feed.whole(job.pk)) == [1]
+
+
+# who calls
+
+
+def test_nobody_gets_401_and_no_sign_in_page():
+    for path in (
+        "/api/workflows",
+        "/api/jobs",
+        f"/api/jobs/{uuid.uuid4()}",
+        f"/api/jobs/{uuid.uuid4()}/events",
+    ):
+        answer = Client().get(path)
+        problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    problem(post(Client()), 401)
+
+
+def test_a_token_that_is_unknown_expired_or_of_a_deactivated_user_gets_401():
+    made_up = Client(headers={"Authorization": "Bearer fp_made-up"})
+    assert problem(made_up.get("/api/jobs"), 401)["type"].endswith("invalid-token")
+    client = bearer("read")
+    assert client.get("/api/jobs").status_code == 200
+    ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    problem(client.get("/api/jobs"), 401)
+    ApiToken.objects.update(expires_at=timezone.now() + timedelta(days=1))
+    type(story.user()).objects.update(is_active=False)
+    problem(client.get("/api/jobs"), 401)
+
+
+@pytest.mark.parametrize("header", ["Basic bWFyYTptYXJh", "Bearer", "Bearer ", "fp_x", ""])
+def test_a_bad_authorization_header_is_not_made_good_by_a_session(header):
+    client = Client(headers={"Authorization": header})
+    client.force_login(story.user())
+    problem(client.get("/api/jobs"), 401)
+
+
+def test_a_token_opens_only_what_its_scopes_say():
+    answer = post(bearer("read"))
+    assert "launch" in problem(answer, 403)["detail"]
+    assert 'scope="launch"' in answer.headers["WWW-Authenticate"]
+    problem(bearer("launch").get("/api/jobs"), 403)
+    assert not Job.objects.exists()
+
+
+def test_a_session_needs_its_csrf_token_to_launch_and_none_to_read():
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(story.user())
+    assert client.get("/api/jobs").status_code == 200
+    assert problem(post(client), 403)["type"].endswith("csrf")
+    client.cookies["csrftoken"] = "a" * 32
+    assert post(client, X_CSRFToken="b" * 32).status_code == 403
+    assert post(client, X_CSRFToken="a" * 32).status_code == 202
+
+
+def test_a_plain_view_knows_the_same_callers():
+    @signed_in_or_token("read")
+    def view(request, name):
+        return HttpResponse(f"{name} for {request.user}")
+
+    def ask(accept: str = "*/*", **headers: str) -> HttpResponse:
+        request = RequestFactory().get("/x?y=1", headers={"Accept": accept, **headers})
+        request.user = nobody
+        return view(request, name="brief")
+
+    from django.contrib.auth.models import AnonymousUser
+
+    nobody = AnonymousUser()
+    token = ApiToken.make(story.user(), ["read"])
+    assert ask(Authorization=f"Bearer {token}").content == b"brief for mara"
+    problem_of = json.loads(ask().content)
+    assert problem_of["status"] == 401
+    to_sign_in = ask("text/html,*/*")
+    assert (to_sign_in.status_code, to_sign_in.url) == (302, "/sign-in/?next=/x%3Fy%3D1")
+    launch_only = ApiToken.make(story.user(), ["launch"])
+    assert ask("text/html", Authorization=f"Bearer {launch_only}").status_code == 403
+    assert view.login_required is False
+
+
+# other errors
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/nothing", "/api/jobs/", "/api/jobs/not-an-id", "/api/jobs/not-an-id/events"]
+)
+def test_an_address_that_does_not_exist_is_a_problem_too(path):
+    problem(bearer("read").get(path), 404)
+
+
+def test_a_method_that_is_not_possible_is_a_problem_too():
+    answer = bearer("read").delete("/api/jobs")
+    assert "DELETE" in problem(answer, 405)["detail"]
+    assert answer.headers["Allow"] == "GET"
+
+
+def test_somebody_elses_job_is_as_little_there_as_none():
+    theirs = story.job(story.user("noor"))
+    client = bearer("read")
+    for id in (theirs.pk, uuid.uuid4()):
+        problem(client.get(f"/api/jobs/{id}"), 404)
+        problem(client.get(f"/api/jobs/{id}/events"), 404)
+    boss = bearer("read", user=story.user("boss", is_staff=True))
+    assert boss.get(f"/api/jobs/{theirs.pk}").status_code == 200
+
+
+# reading
+
+
+def test_a_job_is_told_in_full():
+    job = story.job()
+    feed.append(
+        job.pk,
+        [
+            story.begin(),
+            ev.CallWaiting(**story.CALL, in_use=5, limit=5),
+            ev.CallStart(**story.CALL, attempt=1),
+            ev.CallRetry(**story.CALL, attempt=1, delay=1.0, reason="429"),
+            ev.CallStart(**story.CALL, attempt=2),
+            ev.CallComplete(
+                **story.CALL, state="done", attempt=2, waited=1.5, took=2.25, remote_id="7", source="local"
+            ),
+            story.step(1, 4),
+        ],
+    )
+    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert told["calls"] == [
+        {
+            "step": "creative/image/a",
+            "stage": "creative",
+            "item": "",
+            "server": "image-gen",
+            "tool": "generate_image",
+            "state": "done",
+            "attempts": 2,
+            "waited": 1.5,
+            "took": 2.25,
+            "source": "local",
+            "remoteId": "7",
+            "remoteUrl": "",
+            "error": "",
+            "standIn": False,
+        }
+    ]
+    brief, creative = told["stages"]
+    assert (brief["status"], brief["startedAt"]) == ("pending", None)
+    assert (creative["status"], creative["current"], creative["total"], creative["percent"]) == (
+        "running",
+        1,
+        4,
+        25,
+    )
+    assert creative["startedAt"].endswith("Z")
+    assert (told["status"], told["lastEventId"], told["timings"]["endedAt"]) == ("running", 8, None)
+    feed.append(job.pk, story.end("partial"))
+    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert told["status"] == "partial"
+    assert told["stages"][1]["artifacts"] == ["creative-1x1.png"]
+    assert told["artifacts"][0]["fileUrl"] == f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
+    assert told["timings"]["seconds"] >= 0
+
+
+def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_launched_meanwhile():
+    now = timezone.now()
+    jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some at one moment
+    story.job(story.user("noor"))
+    client, got, after = bearer("read"), [], ""
+    while after is not None:
+        page = client.get("/api/jobs", {"limit": 4, "after": after}).json()
+        got += [one["jobId"] for one in page["items"]]
+        after = page["after"]
+        story.job(created_at=timezone.now() + timedelta(days=1))
+    assert got == [str(job.pk) for job in sorted(jobs, key=lambda job: (job.created_at, job.pk))[::-1]]
+
+
+def test_the_list_is_filtered_by_status_title_and_id():
+    done, other = story.ended_job(title="Casa Olmeda"), story.job(title="Aurora One")
+    client = bearer("read")
+
+    def ids(**query: str) -> list[str]:
+        return [one["jobId"] for one in client.get("/api/jobs", query).json()["items"]]
+
+    assert ids(status="completed") == ids(q="olmeda") == [str(done.pk)]
+    assert ids(status="queued") == ids(q=str(other.pk)) == ids(q=other.pk.hex[:8]) == [str(other.pk)]
+    assert ids(q="olmeda", status="failed") == []
+    assert fields(client.get("/api/jobs?status=finished")) == ["status"]
+
+
+def test_a_row_of_the_list_says_how_the_job_stands():
+    job = story.ended_job()
+    row = bearer("read").get("/api/jobs").json()["items"][0]
+    assert (row["title"], row["owner"], row["status"]) == ("Aurora One", "mara", "completed")
+    assert (row["stagesEnded"], row["totalStages"]) == (1, 2)
+    assert (row["jobUrl"], row["pageUrl"]) == (f"/api/jobs/{job.pk}", f"/jobs/{job.pk}/")
+
+
+@pytest.mark.parametrize("after", ["x", "1-2", "-", "9" * 60 + "-" + "0" * 32, "1" * 101])
+def test_a_cursor_that_no_page_gave_is_named(after):
+    assert fields(bearer("read").get("/api/jobs", {"after": after})) == ["after"]
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "many"])
+def test_a_page_has_at_most_a_hundred_jobs(limit):
+    assert fields(bearer("read").get("/api/jobs", {"limit": limit})) == ["limit"]
+
+
+def test_the_list_asks_the_database_the_same_whatever_its_length(django_assert_num_queries):
+    client = bearer("read")
+    for _ in range(20):
+        story.job()
+    with django_assert_num_queries(2):  # the token, the jobs with their owners
+        client.get("/api/jobs")
+
+
+def test_the_workflows_say_how_to_launch_them():
+    told = bearer("read").get("/api/workflows").json()["items"]
+    assert told == [
+        {
+            "id": "campaign-lifecycle",
+            "name": "Campaign lifecycle",
+            "version": 1,
+            "aliases": ["campaign-lifecycle-demo"],
+            "startUrl": START,
+            "stages": [
+                {"id": "brief", "name": "Generate Campaign Brief", "needs": [], "optional": False},
+                {"id": "search", "name": "Search Campaign", "needs": ["brief"], "optional": True},
+            ],
+            "inputSchema": {"type": "object", "required": ["campaign"]},
+        }
+    ]
+
+
+def test_openapi_describes_every_address_with_its_errors_and_ways_in():
+    told = Client().get("/api/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
+    paths = told["paths"]
+    assert set(paths) == {
+        "/api/workflows",
+        "/api/workflows/campaign-lifecycle-demo",
+        "/api/workflows/{workflow_id}/start",
+        "/api/jobs",
+        "/api/jobs/{job_id}",
+        "/api/jobs/{job_id}/events",
+    }
+    start = paths["/api/workflows/{workflow_id}/start"]["post"]
+    assert {"202", "400", "401", "403", "404", "409", "413", "422"} <= set(start["responses"])
+    assert "Idempotency-Key" in [one["name"] for one in start["parameters"]]
+    assert "text/event-stream" in paths["/api/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
+    assert len(told["components"]["securitySchemes"]) == 2
+
+
+def test_a_launch_through_the_api_is_a_launch_like_any_other():
+    again = post(bearer("launch"), Idempotency_Key="a").json()["jobId"]
+    launched = actions.launch("campaign-lifecycle", BODY, story.user(), idempotency_key="a")
+    assert (str(launched.job.pk), launched.created) == (again, False)

@@ -1,0 +1,53 @@
+"""manage.py apitoken: the token it prints, and the faults it names."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from jobs.models import ApiToken
+from tests.jobs import story
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*words: str) -> str:
+    out = io.StringIO()
+    call_command("apitoken", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_last_word_is_a_token_that_works_and_is_stored_hashed_only():
+    story.user()
+    plain = run("mara", "--scope", "launch", "--scope", "read", "--days", "7").split()[-1]
+    token = ApiToken.find(plain)
+    assert (token.user, token.scopes) == (story.user(), ["read", "launch"])
+    assert timedelta(days=6) < token.expires_at - timezone.now() < timedelta(days=7, seconds=1)
+    assert plain not in str(ApiToken.objects.values())
+
+
+def test_a_scope_named_twice_is_there_once():
+    story.user()
+    run("mara", "--scope", "read", "--scope", "read")
+    assert ApiToken.objects.get().scopes == ["read"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["nobody", "--scope", "read"], "USER: there is no user nobody"),
+        (["gone", "--scope", "read"], "USER: gone is not active"),
+        (["mara", "--scope", "write"], "--scope: there is no scope write"),
+        (["mara"], "--scope: at least one"),
+        (["mara", "--scope", "read", "--days", "0"], "--days: must be"),
+        (["mara", "--scope", "read", "--days", "99999999"], "--days: must be"),
+    ],
+)
+def test_a_fault_names_its_argument_and_makes_nothing(words, names):
+    story.user()
+    story.user("gone", is_active=False)
+    with pytest.raises(CommandError, match=names):
+        run(*words)
+    assert not ApiToken.objects.exists()
