@@ -78,6 +78,8 @@ def protocol_error(spec: ServerSpec, tool: str, error: MCPError, trace: Trace) -
         return BadReply(message)
     if not trace.sent:
         return ServerUnavailable(message)
+    if trace.fault and trace.status is None:
+        return ConnectionLost(message)
     if trace.status is not None and (fault := _http_fault(trace, error, message)) is not None:
         return fault
     match error.code:
