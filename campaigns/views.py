@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -186,7 +187,7 @@ def _presets() -> list[Preset]:
     found = []
     for name in preset_names():
         raw = load_preset(name, _today())
-        budget = money(raw["budget"], raw["currency"])
+        budget = money(Decimal(str(raw["budget"])), raw["currency"])
         about = f"{budget}, {len(raw['media_plan'])} lines, {len(raw['creative_sizes'])} creatives"
         found.append(Preset(name, f"{raw['brand']} {raw['product']}", about))
     return found

@@ -8,6 +8,7 @@
   const REOPEN_MS = 10000;
 
   htmx.config.history = false;
+  htmx.config.defaultSettleDelay = 0; // settling copies style attributes, which the policy refuses
   htmx.config.ws = { ...htmx.config.ws, pauseOnBackground: false, reconnectMaxDelay: 10000 };
   htmx.registerExtension("flightplan", {
     // what a person has opened or closed stays so when its piece is replaced
