@@ -197,5 +197,5 @@ def reason(error: BaseException, spec: ServerSpec, process: Process | None = Non
     if isinstance(error, TimeoutError):
         return "does not answer the greeting"
     if isinstance(error, FileNotFoundError):
-        return f"{error.filename or spec.command} not found"
+        return one_line(spec.redact(f"{error.filename or spec.command} not found"), 200)
     return one_line(spec.redact(f"{type(error).__name__}: {error}".removesuffix(": ")), 200)

@@ -154,6 +154,8 @@ class Session:
             await asyncio.wait({child})
         except asyncio.CancelledError:
             connection.close()
+            if not connection.tools_known:
+                child.cancel()  # it waits for a greeting
             await self._end(child)
             raise
         self._note(child, connection)
