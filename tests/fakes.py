@@ -8,8 +8,10 @@ the tool (counted over restarts). Kinds: see `Server.fault` and `Server.http_ans
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -138,8 +140,7 @@ class Server:
             time.sleep(60)
 
     def _serve(self, request: dict) -> None:
-        answer = self.answer(request)
-        if answer is not None:
+        if (answer := self.answer(request)) is not None:
             self.send({"id": request["id"], **answer})
 
     def answer(self, request: dict) -> dict | None:
@@ -259,22 +260,15 @@ class Server:
 
     def find(self, tool: str, args: dict) -> object:
         """A look-up's answer, from the effects in the ledger."""
-        effects = [
-            e for e in ledger(self.ledger) if e["event"] == "effect" and e["tool"].startswith(FINDS[tool])
-        ]
+        effects = [e for e in ledger(self.ledger, "effect") if e["tool"].startswith(FINDS[tool])]
         if self.role == "google-docs":
-            query, folder = args.get("query", ""), args.get("folderId")
-            hits = [
-                e for e in effects if query in e["name"] and folder in (None, e["args"].get("parentFolderId"))
-            ]
+            hits = [e for e in effects if args.get("query", "") in e["name"]]
+            hits = [e for e in hits if args.get("folderId") in (None, e["args"].get("parentFolderId"))]
             return {"files": [{key: e[key] for key in ("id", "name", "url")} for e in hits]}
         if self.role == "asana-v2":
             hits = [e for e in effects if args.get("project_id") == e["args"].get("project_id")]
-            return {
-                "data": [
-                    {"gid": e["gid"], "name": e["name"], "notes": e["args"].get("notes", "")} for e in hits
-                ]
-            }
+            hits = [e for e in hits if re.search(args.get("name_pattern", ""), e["name"], re.IGNORECASE)]
+            return {"data": [{"notes": "", **e["args"], "gid": e["gid"]} for e in hits]}
         key = "reference" if "reference" in args else "external_id"
         hits = [e for e in effects if e["args"].get(key) == args[key]]
         return {"items": [{"id": e.get("id", e.get("path")), "name": e.get("name", "")} for e in hits]}
@@ -295,11 +289,8 @@ class Server:
                 if status == 0:
                     self.close_connection = True
                     return
-                data = (
-                    b""
-                    if answer is None
-                    else json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode()
-                )
+                frame = {"jsonrpc": "2.0", "id": request.get("id"), **(answer or {})}
+                data = json.dumps(frame).encode() if answer else b""
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(data))}.items():
                     self.send_header(name, value)
@@ -317,8 +308,7 @@ class Server:
         listener.serve_forever()
 
     def http_answer(self, request: dict) -> tuple[int, dict, dict | None]:
-        """Status, headers and answer, with the faults that only HTTP has: `http=STATUS[,Retry-After]`, `drop`
-        (the connection closes without a word), `big=MB`."""
+        """Status, headers, answer; faults of HTTP alone: `http=STATUS[,Retry-After]`, `drop`, `big=MB`."""
         headers = {"Content-Type": "application/json", "Mcp-Session-Id": "session-1"}
         if request["method"] == "tools/call":
             tool, args = request["params"]["name"], request["params"].get("arguments") or {}
@@ -354,11 +344,7 @@ def peak(path: object, tool: str = "") -> int:
     """The most calls that the server had in hand at one time."""
     starts = [(e["t"], 1) for e in ledger(path, "start", tool)]
     ends = [(e["t"], -1) for e in ledger(path, "end", tool)]
-    level = top = 0
-    for _, step in sorted(starts + ends):
-        level += step
-        top = max(top, level)
-    return top
+    return max(itertools.accumulate(step for _, step in sorted(starts + ends)), default=0)
 
 
 def entry(role: str, path: object, *faults: str, latency: float = 0.0) -> dict:
@@ -406,8 +392,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--http", type=int)
     options = parser.parse_args()
-    server = Server(options)
-    server.stdio() if options.http is None else server.http(options.http)
+    Server(options).stdio() if options.http is None else Server(options).http(options.http)
 
 
 if __name__ == "__main__":
