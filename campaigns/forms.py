@@ -164,7 +164,8 @@ class LaunchForm:
 
     def place(self, field: str, message: str) -> None:
         """Put an error at its input; `field` is the dotted path of a fault, "" for the brief as a whole."""
-        form, name, note = self._find(field.removeprefix("campaign."))
+        field = f"{field}.".removeprefix("campaign.").rstrip(".")
+        form, name, note = self._find(field)
         said = f"{note}{message}"
         if isinstance(form, DottedForm) and name:
             form.add_error(name, said)

@@ -2,14 +2,12 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -19,10 +17,9 @@ from campaigns.forms import LaunchForm
 from campaigns.presets import UnknownPreset, load_preset, preset_names
 from campaigns.rules import DSP_CHANNELS, parse_brief
 from campaigns.schema import Brief
+from campaigns.workflow import LIFECYCLE, now, today_of
 from jobs import actions
 from jobs.workflow.graph import InvalidInput
-
-WORKFLOW = "campaign-lifecycle"
 
 
 @dataclass(frozen=True)
@@ -92,17 +89,18 @@ def _first(request: HttpRequest) -> HttpResponse:
     if not name:
         return _show(request, LaunchForm.empty(), _token(""))
     try:
-        raw = load_preset(name, _today())
+        # as a launch by name does: a preset's dates count from its own today
+        raw = load_preset(name, today_of(load_preset(name, now().date())))
     except UnknownPreset:
         raise Http404("there is no such preset") from None
-    form = LaunchForm.of_brief(raw, include_search=False)
+    form = LaunchForm.of_brief(raw)
     return _show(request, form, _token(""), _notice(form), preset=name)
 
 
 def _launch(request: HttpRequest, form: LaunchForm, notice: Notice, token: str) -> HttpResponse:
     raw = {"campaign": form.raw(), "includeSearch": form.include_search}
     try:
-        launched = actions.launch(WORKFLOW, raw, request.user, idempotency_key=f"form-{token}")
+        launched = actions.launch(LIFECYCLE.id, raw, request.user, idempotency_key=f"form-{token}")
     except InvalidInput as invalid:
         for fault in invalid.faults:
             form.place(fault.field, fault.message)
@@ -129,7 +127,8 @@ def _read(form: LaunchForm) -> tuple[Brief, list[Finding]]:
     """Give the brief of a form and what to mind. Raises InvalidBrief."""
     if doubles := form.doubles():
         raise InvalidBrief([Finding("error", "kpis", f"{name} stands twice") for name in doubles])
-    return parse_brief(form.raw(), today=_today(), include_search=form.include_search)
+    raw = form.raw()
+    return parse_brief(raw, today=today_of(raw), include_search=form.include_search)
 
 
 def _place(form: LaunchForm) -> None:
@@ -186,7 +185,7 @@ def _show(
 def _presets() -> list[Preset]:
     found = []
     for name in preset_names():
-        raw = load_preset(name, _today())
+        raw = load_preset(name, now().date())
         budget = money(Decimal(str(raw["budget"])), raw["currency"])
         about = f"{budget}, {len(raw['media_plan'])} lines, {len(raw['creative_sizes'])} creatives"
         found.append(Preset(name, f"{raw['brand']} {raw['product']}", about))
@@ -199,7 +198,3 @@ def _token(sent: str) -> str:
         return str(uuid.UUID(sent))
     except ValueError:
         return str(uuid.uuid4())
-
-
-def _today() -> date:
-    return timezone.localdate()

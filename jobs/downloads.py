@@ -14,6 +14,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from jobs import markdown
+from jobs.api_auth import signed_in_or_token
 from jobs.models import Artifact, Job, ToolCall
 from jobs.pieces import READABLE, Thing, thing
 
@@ -42,6 +43,7 @@ TYPES = {
 SHOWN = {".html", ".htm", ".md", ".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
 
 
+@signed_in_or_token("read")
 @require_safe
 def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponseBase:
     """Send our own copy of an artifact; a page or picture shows in the browser, the rest is saved."""
@@ -62,6 +64,7 @@ def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
     return render(request, "jobs/document.html", context)
 
 
+@signed_in_or_token("read")
 @require_safe
 def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
     """Send a file of the local world; 404 unless a job that the user may see has made it.

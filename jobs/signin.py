@@ -1,5 +1,7 @@
 """Signing in by a link that works once, for an hour: for the first visit after `make demo`."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.decorators import login_not_required
@@ -16,7 +18,7 @@ SALT = "jobs.signin"
 SECONDS = 3600
 
 
-def make_link(user, next: str = "") -> str:
+def make_link(user: Any, next: str = "") -> str:
     """Give the path of a link that signs this user in, once and within an hour, and then goes to `next`.
 
     The link is bound to the user's last sign-in: any sign-in after its making, by this link or by another
@@ -26,7 +28,7 @@ def make_link(user, next: str = "") -> str:
     return f"{path}?{urlencode({'next': next})}" if next else path
 
 
-def _mark(user) -> list[str]:
+def _mark(user: Any) -> list[str]:
     last = user.last_login.isoformat() if user.last_login else ""
     return [str(user.pk), last, user.get_session_auth_hash()[:16]]
 
@@ -46,7 +48,7 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-def _take(token: str):
+def _take(token: str) -> Any:
     """Give the user of a link and use the link up, or None; of two visits at once only one gets the user."""
     try:
         pk, last, mark = signing.loads(token, salt=SALT, max_age=SECONDS)

@@ -1,0 +1,233 @@
+"""The pieces of a job's page: a fold over events, escaped, the same for page, poll and socket."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template import Node
+from django.template.base import FilterExpression, Template, Variable
+from django.template.loader import get_template
+from django.template.loader_tags import IncludeNode
+
+from jobs import pieces
+from jobs.models import Job
+from jobs.workflow import events as ev
+from jobs.workflow.progress import Progress
+from jobs.workflow.results import Artifact, Source
+
+AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
+STAGES = [["brief", "Generate Campaign Brief"], ["project", "Setup Project Management"]]
+HOSTILE = '<script>alert("x")</script>'
+
+
+def where(index: int) -> dict:
+    """Give the place of a stage, as its events name it."""
+    id, name = STAGES[index]
+    return {"stage": id, "stage_name": name, "stage_index": index, "total_stages": len(STAGES)}
+
+
+def call(step: str, **more: object) -> dict:
+    """Give the fields that every event of a call has."""
+    return {
+        "stage": "project",
+        "step": f"project.{step}",
+        "server": "asana-v2",
+        "tool": "asana_create_task",
+    } | more
+
+
+def told(*events: ev.Event, title: str = "Aurora One") -> Progress:
+    """Give the fold over a queued job and these events, a second apart."""
+    queued = ev.JobQueued(workflow="campaign-lifecycle", version=1, title=title, stages=STAGES)
+    recorded = enumerate((queued, *events), 1)
+    return Progress.from_events(
+        ev.Recorded(seq, AT + timedelta(seconds=seq), event) for seq, event in recorded
+    )
+
+
+def rendered(*events: ev.Event, title: str = "Aurora One") -> dict[str, str]:
+    """Give the pieces after these events."""
+    return pieces.pieces(Job(title=title, plan=STAGES), told(*events, title=title))
+
+
+def test_there_is_a_header_a_row_per_stage_a_summary_the_calls_and_the_log():
+    assert list(rendered()) == [
+        "job-header",
+        "stage-brief",
+        "stage-project",
+        "job-summary",
+        "job-calls",
+        "job-log",
+    ]
+
+
+def test_each_piece_is_one_element_that_carries_its_id():
+    for id, html in rendered(ev.StageStart(**where(0))).items():
+        assert re.match(rf'<(header|li|section) id="{id}"', html), html[:80]
+        assert html.endswith(("</header>", "</li>", "</section>"))
+
+
+def test_the_same_events_give_the_same_text_whatever_the_time():
+    started = ev.StageStart(**where(0))
+    assert rendered(started) == rendered(started)
+
+
+def test_an_event_changes_only_the_pieces_it_is_about():
+    before = rendered(ev.StageStart(**where(1)))
+    after = rendered(ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=7, total=13))
+    assert [id for id in after if after[id] != before[id]] == ["stage-project"]
+
+
+def test_a_stage_shows_its_count_its_status_word_and_its_bar():
+    row = rendered(ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=7, total=13))[
+        "stage-project"
+    ]
+    assert "7/13" in row
+    assert ">running</span>" in row
+    assert '<progress max="100" value="53"' in row
+
+
+def test_a_waiting_call_shows_the_server_and_its_permits():
+    waiting = [ev.CallWaiting(**call(f"task.{n}"), in_use=5, limit=5) for n in range(3)]
+    row = rendered(ev.StageStart(**where(1)), *waiting)["stage-project"]
+    assert "waiting: asana-v2 5/5, 3 calls" in row
+
+
+def test_a_retry_is_shown_with_its_reason_until_the_call_has_ended():
+    retry = ev.CallRetry(**call("task.1"), attempt=1, delay=2, reason="429 Too Many Requests")
+    done = ev.CallComplete(**call("task.1"), state="done", attempt=2, waited=0, took=1)
+    assert "429 Too Many Requests" in rendered(ev.StageStart(**where(1)), retry)["stage-project"]
+    assert "retry after" not in rendered(ev.StageStart(**where(1)), retry, done)["stage-project"]
+
+
+def test_an_unknown_call_is_told_at_the_top_and_at_its_stage():
+    unknown = ev.CallUnknown(**call("task.1"), attempt=1, reason="the connection closed")
+    parts = rendered(ev.StageStart(**where(1)), unknown)
+    assert "1 unknown:" in parts["job-header"]
+    assert "the connection closed" in parts["stage-project"]
+
+
+def test_names_and_errors_from_outside_are_escaped_in_every_piece():
+    artifact = Artifact(name="a.md", title=HOSTILE, kind="document", source=Source.FALLBACK, note=HOSTILE)
+    parts = rendered(
+        ev.StageStart(**where(1)),
+        ev.StageProgress(**where(1), current=0, total=1, detail=HOSTILE),
+        ev.CallUnknown(**call("task.1", item=HOSTILE), attempt=1, reason=HOSTILE),
+        ev.StageError(**where(1), status="failed", current=0, total=1, artifacts=(artifact,), error=HOSTILE),
+        ev.WorkflowComplete(status="failed", total_stages=2, error=HOSTILE),
+        title=HOSTILE,
+    )
+    for html in parts.values():
+        assert "<script" not in html
+    assert all("&lt;script&gt;" in parts[id] for id in ("job-header", "job-summary", "job-calls", "job-log"))
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example"]
+)
+def test_an_address_that_is_no_web_address_becomes_no_link(url: str):
+    artifact = Artifact(name="a", title="A", kind="page", source=Source.LIVE, url=url)
+    done = ev.StageComplete(**where(0), status="completed", current=1, total=1, artifacts=(artifact,))
+    assert "<a" not in rendered(done)["job-summary"]
+
+
+def test_a_picture_is_shown_at_its_exact_size_and_a_stand_in_is_marked():
+    artifact = Artifact(
+        name="creative-728x90.png",
+        title="Leaderboard",
+        kind="image",
+        source=Source.FALLBACK,
+        file="creative-728x90.png",
+        width=728,
+        height=90,
+    )
+    done = ev.StageError(**where(0), status="failed", current=0, total=1, artifacts=(artifact,), error="no")
+    html = rendered(done)["job-summary"]
+    assert 'width="728" height="90" alt="Leaderboard"' in html
+    assert "1 stand-in" in html
+    assert '<span class="badge b-fallback"' in html
+
+
+def test_a_document_opens_outside_where_it_lives_and_keeps_a_link_to_our_copy():
+    live = Artifact(
+        name="brief.md",
+        title="Brief",
+        kind="document",
+        source=Source.LIVE,
+        url="https://docs.example/1",
+        file="brief.md",
+    )
+    html = rendered(ev.StageComplete(**where(0), status="completed", current=1, total=1, artifacts=(live,)))[
+        "job-summary"
+    ]
+    assert 'href="https://docs.example/1" target="_blank"' in html
+    assert "/artifacts/brief.md" in html
+
+
+def test_a_local_markdown_document_opens_as_a_page():
+    local = Artifact(name="brief.md", title="Brief", kind="document", source=Source.LOCAL, file="brief.md")
+    html = rendered(ev.StageComplete(**where(0), status="completed", current=1, total=1, artifacts=(local,)))[
+        "job-summary"
+    ]
+    assert "/documents/brief.md" in html
+
+
+def test_the_fragment_replaces_every_piece_by_its_id_with_a_morph():
+    fragment = pieces.fragment({"stage-brief": '<li id="stage-brief"></li>'})
+    assert fragment == (
+        '<hx-partial hx-target="#stage-brief" hx-swap="outerMorph"><li id="stage-brief"></li></hx-partial>\n'
+    )
+
+
+def names_in(template: Template) -> set[str]:
+    """Give the names that a template takes from its context."""
+    found: set[str] = set()
+    bound: set[str] = {"forloop", "None"}
+    for node in nodes_of(template.nodelist):
+        assert not isinstance(node, IncludeNode)
+        bound |= set(getattr(node, "loopvars", ()))
+        found |= {str(variable).split(".")[0] for variable in variables_of(node)}
+    return found - bound
+
+
+def nodes_of(nodelist: object) -> Iterator[Node]:
+    """Give all nodes of a template, the inner ones too."""
+    for node in nodelist:
+        yield node
+        for name in ("nodelist", "nodelist_loop", "nodelist_empty"):
+            yield from nodes_of(getattr(node, name, ()))
+        for _, inner in getattr(node, "conditions_nodelists", ()):
+            yield from nodes_of(inner)
+
+
+def variables_of(node: Node) -> Iterator[Variable]:
+    """Give the variables that one node reads."""
+    todo = [value for value in vars(node).values() if not isinstance(value, list)]
+    todo += [condition for condition, _ in getattr(node, "conditions_nodelists", ()) if condition]
+    todo += list(getattr(node, "args", ()))
+    while todo:
+        one = todo.pop()
+        if isinstance(one, FilterExpression):
+            todo.append(one.var)
+            todo += [value for _, arguments in one.filters for is_var, value in arguments if is_var]
+        elif isinstance(one, Variable):
+            if one.literal is None:
+                yield one
+        elif hasattr(one, "first") or hasattr(one, "value"):
+            todo += [getattr(one, name, None) for name in ("first", "second", "value")]
+
+
+@pytest.mark.parametrize(("name", "context"), pieces.PARTIALS.items())
+def test_a_partial_reads_exactly_what_its_context_holds(name: str, context: type):
+    assert names_in(get_template(name).template) == {field.name for field in fields(context)}
+
+
+def test_templates_hold_no_inline_script_and_no_inline_style():
+    forbidden = re.compile(r"<style|\sstyle=|\son\w+=|hx-on|javascript:|js:|<script(?![^>]*\ssrc=)")
+    templates = list(Path(settings.BASE_DIR, "templates").rglob("*.html"))
+    assert len(templates) > 10
+    assert [path.name for path in templates if forbidden.search(path.read_text())] == []

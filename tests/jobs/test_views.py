@@ -1,0 +1,203 @@
+"""The pages of jobs: who may see them, what they say, and how the poll answers."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs import feed, views
+from jobs.models import Job, WorkerBeat
+from jobs.pieces import fragment, pieces
+from tests.jobs import story
+from tests.pages import browser, policy, text
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>alert(1)</script>"
+
+
+def poll(client: Client, job: Job, tag: str = ""):
+    """Ask for the pieces as the page's script does."""
+    headers = {"If-None-Match": tag} if tag else {}
+    return client.get(reverse("job-progress", args=[job.pk]), headers=headers)
+
+
+@pytest.mark.parametrize("name", ["jobs", "connections", "campaign-new"])
+def test_pages_want_a_sign_in(client: Client, name: str):
+    response = client.get(reverse(name))
+    assert response.status_code == 302
+    assert response.url.startswith(reverse("sign-in"))
+
+
+def test_a_job_page_wants_a_sign_in_and_comes_back_to_it(client: Client):
+    where = reverse("job", args=[story.job().pk])
+    response = client.get(where)
+    assert response.url == f"{reverse('sign-in')}?next={where}"
+
+
+def test_the_poll_of_a_signed_out_page_is_told_so_and_not_sent_a_page(client: Client):
+    assert poll(client, story.job()).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["job", "job-progress"])
+def test_somebody_elses_job_is_not_there(name: str):
+    job = story.job(story.user("other"))
+    assert browser().get(reverse(name, args=[job.pk])).status_code == 404
+
+
+def test_staff_see_every_job():
+    job = story.job(story.user("other"))
+    assert browser(story.user("boss", is_staff=True)).get(reverse("job", args=[job.pk])).status_code == 200
+
+
+def test_a_job_that_never_was_is_404_in_our_own_look():
+    response = browser().get(reverse("job", args=[uuid.uuid4()]))
+    assert response.status_code == 404
+    assert "not yours to see" in response.content.decode()
+
+
+def test_the_first_page_holds_every_piece_as_the_poll_and_the_socket_send_it():
+    job = story.ended_job()
+    html = text(browser().get(reverse("job", args=[job.pk])))
+    parts = pieces(job, feed.progress(job.pk))
+    assert all(piece in html for piece in parts.values())
+    assert text(poll(browser(), job)) == fragment(parts)
+
+
+def test_a_running_job_names_its_socket_and_its_poll_and_an_ended_one_neither():
+    running = text(browser().get(reverse("job", args=[(job := story.job()).pk])))
+    assert f'hx-ws:connect="/ws/jobs/{job.pk}/"' in running
+    assert f'data-poll="/jobs/{job.pk}/progress"' in running
+    ended = text(browser().get(reverse("job", args=[story.ended_job().pk])))
+    assert "hx-ws:connect" not in ended
+    assert "data-poll" not in ended
+    assert 'data-state="ended"' in ended
+
+
+def test_the_poll_answers_304_until_something_happens():
+    job, client = story.job(), browser()
+    first = poll(client, job)
+    assert first["Cache-Control"] == "no-cache, private"
+    again = poll(client, job, first["ETag"])
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    feed.append(job.pk, [story.begin()])
+    later = poll(client, job, first["ETag"])
+    assert later.status_code == 200
+    assert later["ETag"] != first["ETag"]
+
+
+def test_titles_are_escaped_on_every_page():
+    job = story.job(title=HOSTILE)
+    for where in (reverse("jobs"), reverse("job", args=[job.pk]), reverse("job-progress", args=[job.pk])):
+        html = text(browser().get(where))
+        assert HOSTILE not in html
+        assert "&lt;script&gt;" in html
+
+
+def test_pages_allow_no_inline_script_and_no_inline_style():
+    job = story.job()
+    for where in (reverse("jobs"), reverse("job", args=[job.pk]), reverse("connections"), reverse("sign-in")):
+        rules = policy((Client() if "sign-in" in where else browser()).get(where))
+        assert "unsafe-inline" not in rules
+        assert "script-src 'self'" in rules
+        assert "style-src 'self'" in rules
+
+
+def test_the_list_is_empty_at_first_and_says_what_to_do():
+    assert "No campaign yet" in text(browser().get(reverse("jobs")))
+
+
+def test_the_list_shows_ones_own_jobs_only():
+    story.job(title="Mine")
+    story.job(story.user("other"), title="Theirs")
+    html = text(browser().get(reverse("jobs")))
+    assert "Mine" in html
+    assert "Theirs" not in html
+
+
+def test_the_list_is_filtered_by_status_and_searched_by_title():
+    story.job(title="Aurora One")
+    story.ended_job(title="Aurora Two")
+    story.ended_job(title="Borealis")
+    html = text(browser().get(reverse("jobs"), {"status": "completed", "q": "aurora"}))
+    assert "Aurora Two" in html
+    assert "Aurora One" not in html
+    assert "Borealis" not in html
+
+
+def test_a_search_without_a_hit_says_so_and_leads_back():
+    html = text(browser().get(reverse("jobs"), {"q": HOSTILE + "\0"}))
+    assert "No job fits" in html
+    assert HOSTILE not in html
+
+
+@pytest.mark.parametrize("query", [{"status": "nonsense"}, {"after": "x"}, {"after": str(uuid.UUID(int=1))}])
+def test_a_query_that_makes_no_sense_shows_the_whole_list(query: dict):
+    story.job(title="Mine")
+    assert "Mine" in text(browser().get(reverse("jobs"), query))
+
+
+def test_pages_follow_one_another_without_gap_or_double(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(views, "PAGE", 3)
+    moment = timezone.now()
+    # jobs of the very same moment too: the id decides between them
+    for n in range(8):
+        story.job(title=f"Number {n}.", created_at=moment - timedelta(minutes=n // 3))
+    client, where, seen = browser(), reverse("jobs"), []
+    while where:
+        html = text(client.get(where))
+        seen.append(re.findall(r"Number \d\.", html))
+        found = re.search(r'href="([^"]+)">Older jobs', html)
+        where = found[1].replace("&amp;", "&") if found else ""
+    assert [len(page) for page in seen] == [3, 3, 2]
+    assert len({title for page in seen for title in page}) == 8
+
+
+def test_the_list_asks_again_only_while_a_job_in_it_runs():
+    story.ended_job()
+    assert "every 4s" not in text(browser().get(reverse("jobs")))
+    story.job()
+    assert "every 4s" in text(browser().get(reverse("jobs")))
+
+
+def test_connections_without_any_worker_say_how_to_start_one():
+    assert "No worker has reported yet" in text(browser().get(reverse("connections")))
+
+
+def test_connections_show_each_server_as_the_worker_told():
+    servers = {
+        "asana-v2": {
+            "connected": True,
+            "tools": ["asana_create_task"],
+            "inUse": 5,
+            "limit": 5,
+            "waiting": 8,
+            "source": "local",
+            "error": "",
+        },
+        "ttd": {"connected": False, "error": HOSTILE},
+    }
+    WorkerBeat.objects.create(worker="w1", host="h", pid=1, servers=servers)
+    html = text(browser().get(reverse("connections")))
+    for words in ("5/5 in use", "8 waiting", "asana_create_task", "not connected", "&lt;script&gt;"):
+        assert words in html
+    assert "No worker is alive" not in html
+
+
+@pytest.mark.parametrize("told", [{}, [], "x", {"a": None}, {"a": {"tools": 3, "inUse": None}}])
+def test_connections_survive_whatever_a_worker_tells(told: object):
+    WorkerBeat.objects.create(worker="w1", host="h", pid=1, servers=told)
+    assert browser().get(reverse("connections")).status_code == 200
+
+
+def test_a_worker_that_went_silent_is_said_to_be_gone():
+    old = timezone.now() - timedelta(minutes=5)
+    WorkerBeat.objects.create(worker="w1", host="h", pid=1, seen_at=old)
+    assert "No worker is alive" in text(browser().get(reverse("connections")))
+
+
+def test_pages_answer_reading_only():
+    assert browser().post(reverse("jobs")).status_code == 405
