@@ -17,6 +17,8 @@ from jobs.workflow.results import JobStatus, Source
 
 LATEST = 200
 
+admin.site.site_header = admin.site.site_title = "Flightplan"
+
 
 def _list_url(model: type[Model], job: Job) -> str:
     """Give the address of the whole list of a job's rows of this model."""

@@ -8,11 +8,12 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from ninja import Header, NinjaAPI, Query
+from ninja import Header, Query
 from ninja.responses import Status
 
 from jobs import actions, api_schemas, feed, stream
 from jobs.api_auth import Caller, doors, still_allowed
+from jobs.api_docs import DocumentedAPI
 from jobs.api_errors import Problem, install
 from jobs.api_jobs import job_out, job_page
 from jobs.models import Job
@@ -23,7 +24,7 @@ from jobs.workflows import ALIASES, workflows
 KEY_LENGTH = 200
 SEQ_LIMIT = 2**31 - 1
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="Flightplan",
     version="1",
     description="Launches advertising campaigns and tells how they go. Errors are RFC 9457 problems.",
@@ -35,14 +36,6 @@ install(api)
 
 errors = dict.fromkeys((401, 403, 404, 422), api_schemas.ProblemOut)
 launch_errors = errors | dict.fromkeys((400, 409, 413), api_schemas.ProblemOut)
-launch_docs = {
-    "requestBody": {
-        "required": True,
-        "description": "What the workflow's input schema says, e.g. "
-        '{"campaign": "<preset>" or {brief}, "includeSearch": false, "dryRun": false}',
-        "content": {"application/json": {"schema": {"type": "object"}}},
-    }
-}
 stream_docs = {
     "responses": {
         200: {
@@ -85,7 +78,6 @@ def _workflow(flow: Workflow) -> dict[str, Any]:
     auth=doors("launch"),
     response={202: api_schemas.Launched, **launch_errors},
     by_alias=True,
-    openapi_extra=launch_docs,
     url_name="start-demo",
 )
 def start_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> Any:
@@ -98,7 +90,6 @@ def start_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> 
     auth=doors("launch"),
     response={202: api_schemas.Launched, **launch_errors},
     by_alias=True,
-    openapi_extra=launch_docs,
     url_name="start",
 )
 def start(request: HttpRequest, workflow_id: str, idempotency_key: IdempotencyKey = None) -> Any:
@@ -181,10 +172,15 @@ def _events(
     request: HttpRequest, job_id: UUID, cursor: int, wanted: Any, limit: int
 ) -> HttpResponseBase | dict[str, Any]:
     job, caller = _job(request, job_id), _caller(request)
+
+    def allowed() -> bool:
+        mine = Job.objects.visible_to(caller.user)
+        return still_allowed(request, caller) and mine.filter(pk=job_id).exists()
+
     accept = request.headers.get("Accept", "")
     if "application/json" in accept and "text/event-stream" not in accept:
         return stream.page(job, cursor, wanted, limit)
-    return stream.response(job, cursor, wanted, lambda: still_allowed(request, caller))
+    return stream.response(job, cursor, wanted, allowed)
 
 
 def _caller(request: HttpRequest) -> Caller:

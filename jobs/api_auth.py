@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -10,14 +11,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from jobs.api_errors import Problem
+from jobs.api_errors import Problem, problem_of
 from jobs.models import ApiToken
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -126,7 +127,8 @@ def doors(scope: str) -> list[Any]:
 def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a plain view, sync or async, so that sessions and tokens of this scope may call it.
 
-    `request.user` is the caller's. Nobody gets a 401 problem; a browser that opens a page goes to sign in.
+    `request.user` is the caller's. Nobody gets a 401 problem and a Http404 is one too, but a browser that
+    opens a page goes to sign in, or sees the page that says so.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,17 +136,17 @@ def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Ca
         def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 authorize(request, scope)
-            except Problem as problem:
-                return _refused(request, problem)
-            return view(request, *args, **kwargs)
+                return view(request, *args, **kwargs)
+            except (Problem, Http404) as error:
+                return _refused(request, error)
 
         @wraps(view)
         async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 await sync_to_async(authorize)(request, scope)
-            except Problem as problem:
-                return _refused(request, problem)
-            return await view(request, *args, **kwargs)
+                return await view(request, *args, **kwargs)
+            except (Problem, Http404) as error:
+                return _refused(request, error)
 
         wrapper = async_view if iscoroutinefunction(view) else sync_view
         wrapper.csrf_exempt = True  # type: ignore[attr-defined]  # checked above, for sessions
@@ -153,8 +155,13 @@ def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Ca
     return decorate
 
 
-def _refused(request: HttpRequest, problem: Problem) -> HttpResponseBase:
+def _refused(request: HttpRequest, error: Problem | Http404) -> HttpResponseBase:
+    """Answer a browser that opens a page as pages do, and everybody else with a problem."""
+    problem = problem_of(error)
     by_hand = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
-    if problem.status == 401 and by_hand and "Authorization" not in request.headers:
-        return redirect_to_login(request.get_full_path(), reverse("sign-in"))
+    if by_hand and "Authorization" not in request.headers:
+        if isinstance(error, Http404):
+            raise error
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            return redirect_to_login(request.get_full_path(), reverse("sign-in"))
     return problem.response()

@@ -183,7 +183,8 @@ class EventSubscription(Subscription[list[Recorded]]):
         if first <= self.cursor + 1:
             batch = list(islice(room.recent, self.cursor + 1 - first, None))
         else:
-            batch = await self._read(room.job_id, self.cursor)
+            # no further than the room, or what it reads next would come a second time
+            batch = [one for one in await self._read(room.job_id, self.cursor) if one.seq <= room.head]
         if batch:
             self.cursor = batch[-1].seq
         return batch

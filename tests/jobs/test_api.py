@@ -50,14 +50,15 @@ FLOW = Workflow(
     ),
     parse=parse,
     load=dict,
-    schema=lambda: {"type": "object", "required": ["campaign"]},
+    schema=lambda: {"type": "object", "properties": {"campaign": {"$ref": "#/$defs/C"}}, "$defs": {"C": {}}},
 )
 
 
 @pytest.fixture(autouse=True)
 def one_workflow(monkeypatch):
     monkeypatch.setattr(workflows, "workflows", lambda: {FLOW.id: FLOW})
-    monkeypatch.setattr("jobs.api.workflows", lambda: {FLOW.id: FLOW})
+    for place in ("jobs.api", "jobs.api_docs"):
+        monkeypatch.setattr(f"{place}.workflows", lambda: {FLOW.id: FLOW})
 
 
 def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:
@@ -273,6 +274,18 @@ def test_a_plain_view_knows_the_same_callers():
     assert view.login_required is False
 
 
+def test_a_token_fetches_an_artifact_of_its_users_jobs_only(settings, tmp_path):
+    job = story.ended_job()
+    settings.MEDIA_ROOT = tmp_path
+    (tmp_path / job.folder).mkdir(parents=True)
+    (tmp_path / job.folder / "creative-1x1.png").write_bytes(b"picture")
+    url = bearer("read").get(f"/api/jobs/{job.pk}").json()["artifacts"][0]["fileUrl"]
+    assert b"".join(bearer("read").get(url).streaming_content) == b"picture"
+    problem(bearer("read", user=story.user("noor")).get(url), 404)
+    problem(bearer("launch").get(url), 403)
+    problem(Client().get(url), 401)
+
+
 # other errors
 
 
@@ -420,7 +433,7 @@ def test_the_workflows_say_how_to_launch_them():
                 {"id": "brief", "name": "Generate Campaign Brief", "needs": [], "optional": False},
                 {"id": "search", "name": "Search Campaign", "needs": ["brief"], "optional": True},
             ],
-            "inputSchema": {"type": "object", "required": ["campaign"]},
+            "inputSchema": FLOW.schema(),
         }
     ]
 
@@ -440,6 +453,13 @@ def test_openapi_describes_every_address_with_its_errors_and_ways_in():
     start = paths["/api/workflows/{workflow_id}/start"]["post"]
     assert {"202", "400", "401", "403", "404", "409", "413", "422"} <= set(start["responses"])
     assert "Idempotency-Key" in [one["name"] for one in start["parameters"]]
+    demo = paths["/api/workflows/campaign-lifecycle-demo"]["post"]
+    body = demo["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/campaign-lifecycle"}
+    parts = told["components"]["schemas"]
+    inner = parts["campaign-lifecycle"]["properties"]["campaign"]
+    assert inner == {"$ref": "#/components/schemas/campaign-lifecycle.C"}
+    assert "campaign-lifecycle.C" in parts
     assert "text/event-stream" in paths["/api/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
     assert len(told["components"]["securitySchemes"]) == 2
 

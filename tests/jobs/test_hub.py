@@ -141,6 +141,23 @@ async def test_an_event_between_two_readings_reaches_a_subscriber_that_comes_in_
         assert story.seqs(await first.take(SOON)) == [2]
 
 
+async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothing_twice(
+    make_hub, job, monkeypatch
+):
+    monkeypatch.setattr(rooms, "RECENT", 1)
+    hub, ring = make_hub(), doorbell.ring
+    await append(job.pk, [story.step(n) for n in range(1, 10)])
+    with hub.events(job.pk) as slow:
+        assert await follow(hub, job.pk, until=10) == list(range(1, 11))
+        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        await append(job.pk, [story.step(10), story.step(11)])
+        got = story.seqs(await slow.take(SOON)) + story.seqs(await slow.take(0.01))
+        ring(job.pk)
+        while got[-1] < 12:
+            got += story.seqs(await slow.take(SOON))
+        assert got + story.seqs(await slow.take(0.01)) == list(range(1, 13))
+
+
 async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatch):
     hub = make_hub(poll=0.05)
     with hub.events(job.pk) as stream:

@@ -10,8 +10,11 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import RequestFactory
 
 from jobs import feed, stream
+from jobs.api_auth import Caller, still_allowed
 from jobs.hub import hub
 from jobs.models import ApiToken
 from jobs.workflow.events import PUBLIC
@@ -206,6 +209,47 @@ async def test_a_stream_ends_when_its_reader_may_no_longer_read(monkeypatch):
     job = await sync_to_async(story.job)()
     assert await chunks(job, allowed=lambda: False) == [b"retry: 2000\n\n"]
     assert hub().watchers() == 0
+
+
+@pytest.mark.parametrize("loss", ["token", "job", "user"])
+async def test_a_token_that_dies_and_a_job_that_is_given_away_end_a_stream_that_runs(
+    token, monkeypatch, loss
+):
+    from config.asgi import application
+
+    monkeypatch.setattr(stream, "RECHECK", 0.02)
+    job = await sync_to_async(story.job)()
+    headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "GET", "path": f"/api/jobs/{job.pk}/events", "query_string": b""}
+    client = ApplicationCommunicator(application, scope | {"headers": headers, "http_version": "1.1"})
+    await client.send_input({"type": "http.request", "body": b"", "more_body": False})
+    assert (await client.receive_output(SOON))["status"] == 200
+
+    def lose() -> None:
+        match loss:
+            case "token":
+                ApiToken.objects.all().delete()
+            case "user":
+                type(job.owner).objects.update(is_active=False)
+            case "job":
+                type(job).objects.update(owner=story.user("noor"))
+
+    await sync_to_async(lose)()
+    while (await client.receive_output(SOON)).get("more_body"):
+        pass
+    await client.wait(SOON)
+    assert hub().watchers() == 0
+
+
+async def test_a_session_that_ends_ends_its_stream_too(monkeypatch):
+    request = RequestFactory().get("/")
+    request.user = await sync_to_async(story.user)()
+    key = await sync_to_async(live.session_of)(request.user)
+    request.session = SessionStore(key)
+    caller = Caller(request.user, frozenset({"read"}))
+    assert await sync_to_async(still_allowed)(request, caller)
+    await sync_to_async(SessionStore(key).flush)()
+    assert not await sync_to_async(still_allowed)(request, caller)
 
 
 async def test_a_stream_that_grows_too_large_ends_for_its_client_to_resume(monkeypatch):
