@@ -239,7 +239,11 @@ class Hub:
         return self._render(job, room.progress), room.progress.last_seq
 
     async def _read_page(self, job_id: UUID, after: int) -> list[Recorded]:
-        return await self._in_thread(feed.after, job_id, after)
+        try:
+            return await self._in_thread(feed.after, job_id, after)
+        except Exception as error:
+            logger.warning("the hub cannot read the log of job %s: %r", job_id, error)
+            raise HubBroken(f"job {job_id}: {type(error).__name__}") from error
 
     async def _in_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run work in the hub's thread, the only one that uses its database connection."""

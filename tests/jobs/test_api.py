@@ -180,6 +180,7 @@ def test_a_key_that_cannot_be_kept_is_named(key):
     assert fields(post(bearer("launch"), Idempotency_Key=key)) == ["Idempotency-Key"]
 
 
+@pytest.mark.storage
 def test_fifty_launches_at_once_with_one_key_make_one_job():
     token = ApiToken.make(story.user(), ["launch"])
 
@@ -368,6 +369,7 @@ def test_a_job_is_told_in_full():
     assert told["timings"]["seconds"] >= 0
 
 
+@pytest.mark.storage
 def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_launched_meanwhile():
     now = timezone.now()
     jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some at one moment
@@ -381,6 +383,7 @@ def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_la
     assert got == [str(job.pk) for job in sorted(jobs, key=lambda job: (job.created_at, job.pk))[::-1]]
 
 
+@pytest.mark.storage
 def test_the_list_is_filtered_by_status_title_and_id():
     done, other = story.ended_job(title="Casa Olmeda"), story.job(title="Aurora One")
     client = bearer("read")

@@ -11,7 +11,7 @@ from jobs.models import Artifact, Job, WorkflowEvent
 from jobs.workflow.results import JobStatus
 from tests.jobs import story
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 def heard(bell: socket.socket) -> list[str]:

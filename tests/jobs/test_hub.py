@@ -334,6 +334,21 @@ async def test_a_database_that_fails_for_a_moment_costs_a_moment(make_hub, job, 
     assert await follow(hub, job.pk, until=1) == [1]
 
 
+async def test_a_stream_that_cannot_read_the_log_says_so_for_its_client_to_resume(make_hub, job, monkeypatch):
+    monkeypatch.setattr(rooms, "RECENT", 1)
+    hub = make_hub()
+    await append(job.pk, [story.begin(), story.step(1)])
+    with hub.events(job.pk) as behind:
+        assert await follow(hub, job.pk, until=3) == [1, 2, 3]
+
+        def fails(*args):
+            raise DatabaseError("it is being restarted")
+
+        monkeypatch.setattr(feed, "after", fails)
+        with pytest.raises(HubBroken):
+            await behind.take(SOON)
+
+
 async def test_a_job_that_is_deleted_while_somebody_watches_is_gone(make_hub, job):
     hub = make_hub(poll=0.05)
     with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
