@@ -20,6 +20,14 @@ from campaigns.inputs import (
     TextForm,
 )
 
+#: What the repeated parts are called, all of them and one of them.
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "kpis": ("KPIs", "KPI"),
+    "media_plan": ("Media plan", "Line"),
+    "creative_sizes": ("Creatives", "Creative"),
+    "tasks": ("Project tasks", "Task"),
+}
+
 
 class Rows:
     """A part of the form that repeats. `forms` are its rows as they are shown, empty ones too."""
@@ -173,7 +181,7 @@ class LaunchForm:
             self.errors.append((bound.id_for_label, self._label(form, str(bound.label)), said))
         elif isinstance(form, Rows):
             form.faults.append(said)
-            self.errors.append((f"section-{form.name}", form.name.replace("_", " ").capitalize(), said))
+            self.errors.append((f"section-{form.name}", SECTIONS[form.name][0], said))
         else:
             self.errors.append(("", field.replace("_", " "), said))
 
@@ -206,9 +214,7 @@ class LaunchForm:
 
     def _label(self, form: DottedForm, label: str) -> str:
         head, _, number = (form.prefix or "").partition(".")
-        if not number.isdecimal():
-            return label
-        return f"{head.replace('_', ' ').capitalize()} {int(number) + 1}, {label}"
+        return f"{SECTIONS[head][1]} {int(number) + 1}, {label}" if number.isdecimal() else label
 
 
 def _mark(key: str) -> str:

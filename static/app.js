@@ -23,6 +23,12 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
       !(detail.attrName === "open" && element.tagName === "DETAILS"),
   });
 
+  // an error page, or the sign-in page that a list's refresh was sent on to, is never swapped in
+  document.addEventListener("htmx:before:swap", (event) => {
+    const answer = event.detail.ctx?.response?.raw;
+    if (answer && (!answer.ok || answer.redirected)) event.preventDefault();
+  });
+
   const byId = (id) => document.getElementById(id);
   const on = (name, act) => document.addEventListener(name, act);
   const skew = Date.parse(document.body.dataset.now || "") - Date.now() || 0;

@@ -95,7 +95,7 @@ def test_a_fault_counts_rows_as_they_are_shown_empty_ones_too():
     form.rows["media_plan"].fill([{}, *rows])
     form = LaunchForm.typed(sent(form))
     form.place("media_plan.1.budget", "is wrong")
-    assert form.errors == [("id_media_plan.2.budget", "Media plan 3, Budget", "is wrong")]
+    assert form.errors == [("id_media_plan.2.budget", "Line 3, Budget", "is wrong")]
 
 
 def test_a_fault_of_the_whole_plan_stands_above_its_lines():
@@ -106,7 +106,7 @@ def test_a_fault_of_the_whole_plan_stands_above_its_lines():
 
 def test_a_kpi_without_a_figure_is_marked_in_its_own_row():
     form = placed(raw_brief(kpis={"clicks": "450,000", "reach": "wide"}))
-    assert [error[:2] for error in form.errors] == [("id_kpis.1.value", "Kpis 2, Target")]
+    assert [error[:2] for error in form.errors] == [("id_kpis.1.value", "KPI 2, Target")]
 
 
 def test_kpis_of_one_name_are_told_because_one_of_them_would_be_lost():
