@@ -159,8 +159,9 @@ def fragment(changed: Mapping[str, str]) -> str:
 
 @cache
 def version() -> str:
-    """Give a mark of the partials' texts: a page of an older release is not told that nothing changed."""
-    texts = (Path(get_template(name).origin.name).read_bytes() for name in PARTIALS)
+    """Give a mark of what renders the pieces: a page of an older release is not told that nothing changed."""
+    files = (Path(__file__), *(Path(get_template(name).origin.name) for name in PARTIALS))
+    texts = (file.read_bytes() for file in files)
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:8]
 
 

@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -201,3 +202,10 @@ def test_a_worker_that_went_silent_is_said_to_be_gone():
 
 def test_pages_answer_reading_only():
     assert browser().post(reverse("jobs")).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
+def test_an_error_page_needs_nothing_of_a_broken_request(name: str):
+    html = get_template(name).render()
+    assert "<h1>" in html
+    assert 'href="/"' in html
