@@ -158,6 +158,29 @@ async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothi
         assert got + story.seqs(await slow.take(0.01)) == list(range(1, 13))
 
 
+async def test_who_resumes_while_an_older_reading_is_under_way_gets_nothing_twice(make_hub, job, monkeypatch):
+    hub, real, ring = make_hub(), feed.after, doorbell.ring
+    read, go_on = threading.Event(), threading.Event()
+
+    def after(*args, **kwargs):
+        page = real(*args, **kwargs)
+        read.set()
+        go_on.wait(SOON)
+        return page
+
+    monkeypatch.setattr(feed, "after", after)
+    with hub.events(job.pk):
+        await asyncio.to_thread(read.wait, SOON)
+        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        await append(job.pk, [story.begin(), story.step(1)])
+        with hub.events(job.pk, after=3) as resumed:  # it had them from another process
+            go_on.set()
+            assert await resumed.take(0.05) == []
+            monkeypatch.setattr(doorbell, "ring", ring)
+            await append(job.pk, [story.step(2)])
+            assert story.seqs(await resumed.take(SOON)) == [4]
+
+
 async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatch):
     hub = make_hub(poll=0.05)
     with hub.events(job.pk) as stream:
@@ -195,6 +218,12 @@ async def test_a_slow_page_finds_the_latest_html_of_each_piece_and_no_queue(make
             while f">{n}<" not in (await quick.take(SOON)).get("stage", ""):
                 pass
         assert await slow.take(SOON) == {"head": "<p id=head>queued</p>", "stage": "<p id=stage>5</p>"}
+        await append(job.pk, story.end())
+        while not quick.over:
+            await quick.take(SOON)
+        assert not slow.over
+        assert (await slow.take(SOON))["head"] == "<p id=head>completed</p>"
+        assert slow.over
 
 
 async def test_a_change_is_rendered_once_for_all_its_viewers(make_hub, job):
