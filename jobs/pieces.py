@@ -99,7 +99,7 @@ class SummaryContext:
 
 @dataclass(frozen=True)
 class CallRow:
-    """A call with its bar: `wait` and `work` are percentages of the slowest call's time."""
+    """A call with its bar: `wait` and `work` are percentages of the time of the stage's slowest call."""
 
     call: CallView
     wait: float
@@ -109,11 +109,23 @@ class CallRow:
 
 @dataclass(frozen=True)
 class CallsContext:
-    """`templates/jobs/_calls.html`: the calls of each stage as (id, name, rows)."""
+    """`templates/jobs/_calls.html`: how many calls there are, and how many of them are done."""
 
-    groups: list[tuple[str, str, list[CallRow]]]
     total: int
     done: int
+
+
+@dataclass(frozen=True)
+class StageCallsContext:
+    """`templates/jobs/_stage_calls.html`: one stage's calls, a piece of its own.
+
+    `first` is true for the stage whose calls are open when the page is.
+    """
+
+    id: str
+    name: str
+    rows: list[CallRow]
+    first: bool
 
 
 @dataclass(frozen=True)
@@ -128,22 +140,21 @@ PARTIALS: Mapping[str, type] = {
     "jobs/_stage.html": StageContext,
     "jobs/_summary.html": SummaryContext,
     "jobs/_calls.html": CallsContext,
+    "jobs/_stage_calls.html": StageCallsContext,
     "jobs/_log.html": LogContext,
 }
 
 
 def pieces(job: Job, progress: Progress) -> dict[str, str]:
     """Give every piece of a job's page as id -> html, in the page's order. Reads no database."""
-    return {
-        "job-header": _render("jobs/_header.html", header(job, progress)),
-        **{
-            f"stage-{stage.id}": _render("jobs/_stage.html", stage_row(stage, progress))
-            for stage in progress.stages
-        },
-        "job-summary": _render("jobs/_summary.html", summary(job, progress)),
-        "job-calls": _render("jobs/_calls.html", calls(progress)),
-        "job-log": _render("jobs/_log.html", LogContext(progress.log[::-1])),
-    }
+    parts = {"job-header": _render("jobs/_header.html", header(job, progress))}
+    for stage in progress.stages:
+        parts[f"stage-{stage.id}"] = _render("jobs/_stage.html", stage_row(stage, progress))
+    parts["job-summary"] = _render("jobs/_summary.html", summary(job, progress))
+    parts["job-calls"] = _render("jobs/_calls.html", calls(progress))
+    for context in stage_calls(progress):
+        parts[f"calls-{context.id}"] = _render("jobs/_stage_calls.html", context)
+    return parts | {"job-log": _render("jobs/_log.html", LogContext(progress.log[::-1]))}
 
 
 def fragment(changed: Mapping[str, str]) -> str:
@@ -243,18 +254,20 @@ def web_address(url: str) -> str:
 
 
 def calls(progress: Progress) -> CallsContext:
-    """Give the context of the timeline of calls."""
-    everything = list(progress.calls.values())
-    longest = max((call.waited + call.took for call in everything), default=0.0) or 1.0
-    groups = [
-        (stage.id, stage.name, [_row(call, longest) for call in progress.calls_of(stage.id)])
-        for stage in progress.stages
-    ]
-    return CallsContext(
-        groups=[group for group in groups if group[2]],
-        total=len(everything),
-        done=sum(call.state == "done" for call in everything),
-    )
+    """Give the context of the heading above the calls."""
+    states = [call.state for call in progress.calls.values()]
+    return CallsContext(len(states), states.count("done"))
+
+
+def stage_calls(progress: Progress) -> list[StageCallsContext]:
+    """Give the context of each stage's calls; a bar compares the calls of one stage."""
+    contexts = []
+    for stage in progress.stages:
+        mine = progress.calls_of(stage.id)
+        longest = max((call.waited + call.took for call in mine), default=0.0) or 1.0
+        rows = [_row(call, longest) for call in mine]
+        contexts.append(StageCallsContext(stage.id, stage.name, rows, stage.index == 0))
+    return contexts
 
 
 def _row(call: CallView, longest: float) -> CallRow:

@@ -53,6 +53,7 @@ class JobPage:
     stages: list[str]
     summary: str
     calls: str
+    stage_calls: list[str]
     log: str
     title: str
     over: bool
@@ -147,6 +148,7 @@ def job_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         stages=[html for id, html in parts.items() if id.startswith("stage-")],
         summary=parts["job-summary"],
         calls=parts["job-calls"],
+        stage_calls=[html for id, html in parts.items() if id.startswith("calls-")],
         log=parts["job-log"],
         title=progress.title or job.title,
         over=progress.ended,

@@ -61,14 +61,16 @@ def test_there_is_a_header_a_row_per_stage_a_summary_the_calls_and_the_log():
         "stage-project",
         "job-summary",
         "job-calls",
+        "calls-brief",
+        "calls-project",
         "job-log",
     ]
 
 
 def test_each_piece_is_one_element_that_carries_its_id():
     for id, html in rendered(ev.StageStart(**where(0))).items():
-        assert re.match(rf'<(header|li|section) id="{id}"', html), html[:80]
-        assert html.endswith(("</header>", "</li>", "</section>"))
+        assert re.match(rf'<(header|li|section|div|details) id="{id}"', html), html[:80]
+        assert html.endswith(("</header>", "</li>", "</section>", "</div>", "</details>"))
 
 
 def test_the_same_events_give_the_same_text_whatever_the_time():
@@ -80,6 +82,15 @@ def test_an_event_changes_only_the_pieces_it_is_about():
     before = rendered(ev.StageStart(**where(1)))
     after = rendered(ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=7, total=13))
     assert [id for id in after if after[id] != before[id]] == ["stage-project"]
+
+
+def test_a_call_changes_the_calls_of_its_stage_and_no_others():
+    before = rendered(ev.StageStart(**where(1)), ev.CallStart(**call("task.1"), attempt=1))
+    done = ev.CallComplete(**call("task.1"), state="done", attempt=1, waited=0.5, took=1.5)
+    after = rendered(ev.StageStart(**where(1)), ev.CallStart(**call("task.1"), attempt=1), done)
+    changed = [id for id in after if after[id] != before[id]]
+    assert changed == ["job-calls", "calls-project", "job-log"]
+    assert 'width="25.0%"' in after["calls-project"]
 
 
 def test_a_stage_shows_its_count_its_status_word_and_its_bar():
@@ -123,7 +134,9 @@ def test_names_and_errors_from_outside_are_escaped_in_every_piece():
     )
     for html in parts.values():
         assert "<script" not in html
-    assert all("&lt;script&gt;" in parts[id] for id in ("job-header", "job-summary", "job-calls", "job-log"))
+    assert all(
+        "&lt;script&gt;" in parts[id] for id in ("job-header", "job-summary", "calls-project", "job-log")
+    )
 
 
 @pytest.mark.parametrize(
