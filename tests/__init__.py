@@ -1,0 +1,1 @@
+"""The tests, as packages: two folders may hold a file of the same name."""
