@@ -37,6 +37,8 @@ def stored_secret(name: str) -> str:
 
 
 SECRET_KEY = env("SECRET_KEY") or stored_secret("secret_key")
+# Part of every effect key: two installations never take each other's effects for their own.
+INSTALLATION = stored_secret("installation")
 DEBUG = env("DEBUG") in ("1", "true", "yes", "on")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
@@ -137,9 +139,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of a folder that is not there
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR
+
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # a launch form at its row limits has some 2,000
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -178,5 +183,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # a 503 of /readyz while the worker starts, or a 404, is an answer, not an error of ours; 500 is told by views
+    "loggers": {"django.request": {"level": "ERROR"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "WARNING").upper()},
 }

@@ -13,11 +13,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from jobs import feed
+from jobs import feed, servers
 from jobs.models import ENDED, Job
 from jobs.tasks import run_job
 from jobs.workflow import events as ev
-from jobs.workflow.graph import Fault
+from jobs.workflow.graph import Fault, InvalidInput
 from jobs.workflows import workflow
 
 
@@ -43,6 +43,9 @@ def launch(
     The same key with the same body gives the first job again.
     """
     flow = workflow(workflow_id)
+    broken = servers.faults()
+    if broken:
+        raise InvalidInput(broken)
     digest = _hash([flow.id, raw])
     if idempotency_key:
         earlier = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
@@ -124,3 +127,13 @@ def renew(leases: Mapping[Any, int]) -> set[Any]:
 def hand_over(job_id: object, epoch: int) -> None:
     """Give a job back, so that the next worker takes it at once."""
     Job.objects.filter(pk=job_id, epoch=epoch).update(lease_until=None, leased_by="")
+
+
+def left_lying(seconds: float, limit: int) -> list[uuid.UUID]:
+    """Give jobs, oldest first, that any worker may take and whose launch is at least `seconds` ago.
+
+    A younger one has its message still on the way.
+    """
+    old = timezone.now() - timedelta(seconds=seconds)
+    rows = Job.objects.filter(claimable(), created_at__lt=old).order_by("created_at")
+    return list(rows.values_list("pk", flat=True)[:limit])

@@ -15,7 +15,8 @@ from jobs.tools.tool import Tool
 @dataclass(frozen=True, slots=True)
 class Call:
     """One effect that a stage wants. `order`: smaller for an older job; `step`: unique in the job; `key`: 32
-    hex, the same for every attempt; `remaining`: seconds of the longest path that still lies ahead."""
+    hex, the same for every attempt; `remaining`: seconds of the longest path that still lies ahead;
+    `item`: what it is for, in people's words."""
 
     job: str
     order: float
@@ -26,6 +27,7 @@ class Call:
     args: Mapping[str, Any] = field(repr=False)
     key: str
     remaining: float = 0.0
+    item: str = ""
 
     def meta(self) -> dict[str, Any]:
         """What travels beside the arguments."""

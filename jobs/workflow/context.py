@@ -68,7 +68,7 @@ def slug(text: str) -> str:
 
 class StageContext:
     """One stage's way to the world. `results` holds the ended stages that this one needs, `names` what
-    they are called, `timings` when they ran; `floor` is the count that an earlier run of the job has told already."""
+    they are called, `timings` when they ran; `floor` is the count that an earlier run has told already."""
 
     def __init__(
         self,

@@ -1,0 +1,32 @@
+"""The job's own folder, through Django's storage."""
+
+from pathlib import Path
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
+
+
+class JobFiles:
+    """Files of one job. Names are plain file names; a name with a path is refused."""
+
+    def __init__(self, folder: str, storage: FileSystemStorage = default_storage) -> None:
+        self.folder, self.storage = folder, storage
+
+    def write(self, name: str, data: bytes | str) -> str:
+        """Store a file and give its name; an earlier file of that name is replaced. Raises ValueError."""
+        where = self._where(name)
+        raw = data.encode() if isinstance(data, str) else data
+        part = self.storage.save(where + ".part", ContentFile(raw))
+        Path(self.storage.path(part)).replace(self.storage.path(where))
+        return name
+
+    def path(self, name: str) -> Path:
+        """Give where a file of this name is, or would be, with its folder made. Raises ValueError."""
+        path = Path(self.storage.path(self._where(name)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _where(self, name: str) -> str:
+        if not name or name.startswith(".") or Path(name).name != name:
+            raise ValueError(f"not a plain file name: {name!r}")
+        return f"{self.folder}/{name}"

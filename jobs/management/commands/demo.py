@@ -1,0 +1,76 @@
+"""manage.py demo: the whole product with its sample campaign, for a first look."""
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.files.storage import default_storage
+from django.core.management.base import CommandError, CommandParser
+from django.db import connection
+from django.urls import reverse
+
+from jobs import actions
+from jobs.accounts import ADMIN
+from jobs.management.commands.up import Command as Up
+from jobs.models import Job
+from jobs.signin import make_link
+from jobs.workflow.graph import InvalidInput
+
+NEXT_PORTS = 20
+LOOK_SECONDS = 1.0
+WORKFLOW = "campaign-lifecycle"
+
+
+class Command(Up):
+    """Starts web and worker, launches the sample campaign and says where to look."""
+
+    help = "Start everything, launch the sample campaign, and print where to watch it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare where to listen and what to launch."""
+        super().add_arguments(parser)
+        parser.add_argument("--preset", default="aurora-one", help="the sample campaign (aurora-one)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until Ctrl-C."""
+        listener = self._near(options["host"], options["port"])
+        self.supervise(listener, lambda address: self._launch(address, options["preset"]))
+
+    def _near(self, host: str, port: int) -> socket.socket:
+        """Listen on the port, or on the next one that is free."""
+        for candidate in range(port, port + NEXT_PORTS):
+            try:
+                return self.listen(host, candidate)
+            except CommandError as error:
+                self.say(f"{error}; trying the next one")
+        raise CommandError(f"no free port from {port} to {port + NEXT_PORTS - 1}; try --port")
+
+    def _launch(self, address: str, preset: str) -> None:
+        admin = get_user_model().objects.get(username=ADMIN)
+        try:
+            launched = actions.launch(WORKFLOW, {"campaign": preset, "includeSearch": True}, admin)
+        except InvalidInput as error:
+            for fault in error.faults:
+                self.say(f"The sample campaign was not launched. {fault.field}: {fault.message}")
+            return
+        job = launched.job
+        page = reverse("job", args=[job.pk])
+        self.say("")
+        self.say(f"  Launched   {job.title}")
+        self.say(f"  Page       {address.rstrip('/')}{page}")
+        self.say(f"  Sign in    {address.rstrip('/')}{make_link(admin, page)}  (works once, within an hour)")
+        self.say(f"  Files      {default_storage.path(job.folder)}")
+        self.say("")
+        self.say("Press Ctrl-C to stop.")
+        self._follow(job)
+
+    def _follow(self, job: Job) -> None:
+        """Say how the campaign ended."""
+        while not job.ended:
+            time.sleep(LOOK_SECONDS)
+            job.refresh_from_db()
+        made = len(list(Path(default_storage.path(job.folder)).glob("*")))
+        self.say(f"Campaign {job.status}: {made} files in {default_storage.path(job.folder)}")
+        connection.close()

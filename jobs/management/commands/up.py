@@ -1,0 +1,89 @@
+"""manage.py up: migrates, then runs web and worker under one supervisor."""
+
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from jobs import servers
+from jobs.accounts import ADMIN, ensure_admin
+from jobs.supervisor import Child, Supervisor, manage
+
+READY_SECONDS = 60.0
+
+
+class Command(BaseCommand):
+    """Runs the whole product on this machine."""
+
+    help = "Migrate, then run web and worker until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare where to listen."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGTERM or Ctrl-C."""
+        listener = self.listen(options["host"], options["port"])
+        self.supervise(listener, lambda address: self.say(f"Flightplan is ready: {address}"))
+
+    def say(self, text: str) -> None:
+        """Print a line at once."""
+        self.stdout.write(text)
+        self.stdout.flush()
+
+    def listen(self, host: str, port: int) -> socket.socket:
+        """Bind the address that the web process will serve. Raises CommandError when it is taken."""
+        try:
+            listener = socket.create_server((host, port), backlog=2048)
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {host}:{port} ({error.strerror}); try another --port"
+            ) from None
+        listener.set_inheritable(True)
+        return listener
+
+    def supervise(self, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+        """Prepare the database, run the children, and call `on_ready` with the address once all is up."""
+        call_command("migrate", interactive=False, verbosity=0)
+        made_up = ensure_admin()
+        if made_up:
+            self.say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
+        for fault in servers.faults():
+            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
+        connections.close_all()
+        fd = listener.fileno()
+        host, port = listener.getsockname()[:2]
+        address = f"http://{host}:{port}/"
+        children = [
+            Child("web", manage("web", "--fd", str(fd)), (fd,)),
+            Child("worker", manage("worker")),
+        ]
+        supervisor = Supervisor(children, self.say)
+        code = supervisor.run(lambda: self._when_ready(address, on_ready))
+        if code:
+            sys.exit(code)
+
+    def _when_ready(self, address: str, on_ready: Callable[[str], None]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        reason = ""
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(address + "readyz", timeout=2):  # noqa: S310 - our own address
+                    return on_ready(address)
+            except urllib.error.HTTPError as error:
+                reason = error.read(500).decode(errors="replace")
+            except OSError as error:
+                reason = str(error)
+            time.sleep(0.1)
+        self.say(f"Flightplan is up at {address} but not ready: {reason}")
+        self.say(f"Its data is in {settings.DATA_DIR}.")
+        return None

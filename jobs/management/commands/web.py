@@ -1,0 +1,34 @@
+"""manage.py web: serves the pages, the API and the sockets."""
+
+from typing import Any
+
+from daphne.cli import CommandLineInterface
+from django.core.management.base import BaseCommand, CommandParser
+
+from jobs.accounts import ADMIN, ensure_admin
+from jobs.supervisor import end_with_parent
+
+
+class Command(BaseCommand):
+    """Serves the site with Daphne."""
+
+    help = "Serve the pages, the API and the sockets."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare where to listen."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
+        parser.add_argument("--fd", type=int, help="a listening socket that was handed down instead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Serve until SIGTERM or Ctrl-C."""
+        made_up = ensure_admin()
+        if made_up:
+            self.stdout.write(f"User {ADMIN} was made with the password {made_up} (shown only now).")
+        end_with_parent()
+        if options["fd"] is not None:
+            where = ["--fd", str(options["fd"])]
+        else:
+            where = ["--bind", options["host"], "--port", str(options["port"])]
+        quiet = ["--access-log", "/dev/null", "--verbosity", "0", "--no-server-name"]
+        CommandLineInterface().run([*where, *quiet, "config.asgi:application"])

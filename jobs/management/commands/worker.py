@@ -1,0 +1,72 @@
+"""manage.py worker: runs jobs."""
+
+import fcntl
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from huey.consumer import Consumer
+from huey.contrib.djhuey import HUEY
+
+from jobs.runtime import GRACE_SECONDS, Runtime
+from jobs.supervisor import end_with_parent
+from jobs.tasks import open_house
+
+log = logging.getLogger(__name__)
+
+
+class HouseConsumer(Consumer):
+    """Huey's consumer, which tells the loop of a shutdown before it waits for its threads.
+
+    A thread comes back only when its job has ended or was given back: without the word it would wait
+    for whole campaigns.
+    """
+
+    runtime: Runtime
+
+    def stop(self, graceful: bool = False) -> None:
+        """End the worker, gracefully or at once."""
+        self.runtime.begin_shutdown()
+        super().stop(graceful)
+
+
+class Command(BaseCommand):
+    """Runs the jobs of this installation until it is told to stop."""
+
+    help = "Run queued jobs. With SQLite there is one worker process; a second one refuses to start."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGTERM or Ctrl-C; calls in flight finish and jobs are given back."""
+        lock = self._only_one() if settings.SQLITE else None
+        end_with_parent()
+        runtime = Runtime()
+        runtime.start()
+        open_house(runtime.run)
+        consumer = HouseConsumer(
+            HUEY,
+            workers=settings.JOBS_AT_ONCE,
+            periodic=False,
+            initial_delay=0.1,
+            max_delay=0.1,
+            shutdown_timeout=GRACE_SECONDS + 8,
+            graceful_signal="TERM",
+        )
+        consumer.runtime = runtime
+        try:
+            consumer.run()
+        finally:
+            runtime.stop()
+            if lock:
+                lock.close()
+
+    def _only_one(self) -> Any:
+        lock = open(settings.DATA_DIR / "worker.lock", "w")  # noqa: SIM115 - held as long as the process lives
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(
+                f"another worker is running on {settings.DATA_DIR}. SQLite allows one worker process; "
+                "for several, set DATABASE_URL to a PostgreSQL database."
+            ) from None
+        return lock

@@ -1,0 +1,27 @@
+"""The tool servers of this installation: the configured file, filled up with the bundled servers."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from jobs.tools.config import BrokenServersFile, ServerSpec, load_servers
+from jobs.workflow.graph import Fault
+
+
+def tool_servers() -> dict[str, ServerSpec]:
+    """Read the servers of all roles. Raises BrokenServersFile, which names each faulty field."""
+    bundled = import_string(settings.BUNDLED_SERVERS)(
+        local_dir=settings.DATA_DIR / "local", latency=settings.LOCAL_LATENCY, url="/local/"
+    )
+    path = Path(settings.TOOL_SERVERS) if settings.TOOL_SERVERS else None
+    return load_servers(path, import_string(settings.TOOL_ROLES), bundled)
+
+
+def faults() -> list[Fault]:
+    """Give what is wrong with the tool servers file, as faults of a launch; nothing when it is sound."""
+    try:
+        tool_servers()
+    except BrokenServersFile as broken:
+        return [Fault(f"TOOL_SERVERS {field}".strip(), message) for field, message in broken.problems]
+    return []

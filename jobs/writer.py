@@ -1,0 +1,122 @@
+"""The worker's one database writer: a thread that commits together whatever is waiting (group commit)."""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connection, transaction
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+LARGEST_BATCH = 200
+TRIES = 6
+
+
+@dataclass(slots=True)
+class _Write:
+    """One piece of work and the future that learns of its commit."""
+
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Writer:
+    """Runs writes in order, in one thread with one connection.
+
+    `run` comes back after the commit, never before. Everything that waits goes into one transaction, each
+    write in a savepoint of its own, so that one that fails takes no other with it. Work may be run again
+    when the database was locked: it must read what it needs inside itself.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do `work` in a committed transaction and give its value; what it raises is raised here."""
+        write = _Write(work, asyncio.get_running_loop().create_future())
+        self._queue.put(write)
+        # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
+        return await asyncio.shield(write.future)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Commit what is waiting and end the thread."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+
+    def _loop(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._gather()
+            if batch:
+                self._commit(batch)
+        connection.close()
+
+    def _gather(self) -> tuple[list[_Write], bool]:
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        batch = [first]
+        while len(batch) < LARGEST_BATCH:
+            try:
+                more = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                return batch, False
+            batch.append(more)
+        return batch, True
+
+    def _commit(self, batch: list[_Write]) -> None:
+        for attempt in range(1, TRIES + 1):
+            try:
+                with transaction.atomic():
+                    for write in batch:
+                        _do(write)
+            except OperationalError as error:
+                connection.close()
+                if attempt == TRIES:
+                    log.error("a batch of %d writes was given up: %s", len(batch), error)
+                    for write in batch:
+                        write.value, write.error = None, error
+                    break
+                log.warning("commit %d of %d failed: %s", attempt, TRIES, error)
+                time.sleep(0.05 * 2**attempt)
+            else:
+                break
+        for write in batch:
+            _tell(write)
+
+
+def _do(write: _Write) -> None:
+    write.value = write.error = None
+    try:
+        with transaction.atomic():
+            write.value = write.work()
+    except OperationalError:
+        raise
+    except Exception as error:
+        write.error = error
+
+
+def _tell(write: _Write) -> None:
+    def settle() -> None:
+        if write.future.done():
+            return
+        if write.error is not None:
+            write.future.set_exception(write.error)
+        else:
+            write.future.set_result(write.value)
+
+    try:
+        write.future.get_loop().call_soon_threadsafe(settle)
+    except RuntimeError:
+        log.info("a write was committed after its loop had closed")
