@@ -182,8 +182,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    # a 503 of /readyz while the worker starts, or a 404, is an answer, not an error of ours; 500 is told by views
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "filters": {
+        # «not ready» is an answer to whoever asks, not a fault of ours
+        "answered": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 0) != 503,
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["answered"]}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "WARNING").upper()},
 }

@@ -9,7 +9,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
@@ -21,7 +21,7 @@ from jobs.pieces import READABLE, Thing, thing
 #: Pages that we did not write ourselves: no script and no form runs in them, nothing is loaded from outside.
 #: They keep their origin, because without it the browser would not send the session for their own pictures.
 SANDBOX = (
-    "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; "
+    "sandbox allow-same-origin allow-downloads allow-popups allow-popups-to-escape-sandbox; "
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
 )
 TYPES = {
@@ -53,10 +53,10 @@ def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
 
 @require_safe
 def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse:
-    """Show a Markdown artifact as a page that reads well. Other artifacts are 404 here."""
+    """Show a Markdown artifact as a page that reads well; any other one, to which it may link, as it is."""
     row = _artifact(request, job_id, name)
     if not row.name.endswith(READABLE):
-        raise Http404("not a document")
+        return redirect("artifact", job_id, name)
     with _open(row) as file:
         text = file.read().decode("utf-8", errors="replace")
     shown: Thing = thing(row.job, row)

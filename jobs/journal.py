@@ -10,7 +10,7 @@ from django.utils import timezone
 from jobs import feed
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Outcome
-from jobs.tools.errors import ToolFailed, Unknown
+from jobs.tools.errors import ToolError, ToolFailed, Unknown
 from jobs.tools.reply import Reply
 from jobs.workflow import events as ev
 from jobs.workflow.results import Source, Stopped
@@ -41,7 +41,10 @@ class JobJournal:
 
         Raises ToolFailed where it failed for good, and Unknown where nobody knows what became of it.
         """
-        return await self.writer.run(lambda: self._recorded(call))
+        found = await self.writer.run(lambda: self._recorded(call))
+        if isinstance(found, ToolError):
+            raise found  # out here: raised inside, it would undo what was written with it
+        return found
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """Tell that the call waits for a permit."""
@@ -69,20 +72,20 @@ class JobJournal:
 
     # -- in the writer's thread, inside a transaction
 
-    def _recorded(self, call: Call) -> Reply | None:
+    def _recorded(self, call: Call) -> Reply | ToolError | None:
         row = ToolCall.objects.filter(job=self.job, step=call.step).first()
         if row is None or row.state in (State.WAITING, State.RETRY):
             return None
         if row.state == State.DONE:
             return reply_of(row)
         if row.state == State.FAILED:
-            raise ToolFailed(row.error)
+            return ToolFailed(row.error)
         if row.state == State.SENT:
             # its worker died between intent and result: whether it took effect is not ours to guess
             reason = "the worker was lost while this call was under way; it may have taken effect"
             self._conclude(call, row.attempts, Outcome("unknown", reason))
-            raise Unknown(reason)
-        raise Unknown(row.error)
+            return Unknown(reason)
+        return Unknown(row.error)
 
     def _row(self, call: Call) -> ToolCall:
         row, _ = ToolCall.objects.get_or_create(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from campaigns.documents.text import day, link, md, money, table
+from campaigns.documents.text import day, file_link, link, md, money, table
 from campaigns.schema import Brief
 
 
@@ -130,7 +130,7 @@ def _sources(facts: ReportFacts) -> str:
 
 def _artifacts(facts: ReportFacts) -> str:
     rows = [
-        [md(item.stage), link(item.title, item.url), md(item.source), md(item.file), md(item.note)]
+        [md(item.stage), link(item.title, item.url), md(item.source), file_link(item.file), md(item.note)]
         for item in facts.artifacts
     ]
     return table(["Stage", "Artifact", "Source", "File", "Note"], rows) if rows else "None."

@@ -51,8 +51,18 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def link(title: str, url: str) -> str:
-    """A Markdown link to a web address; anything else than http and https shows as text alone."""
-    return f"[{md(title)}]({_href(url)})" if is_web(url) else md(title)
+    """A Markdown link to a web address or to a place on this site; anything else shows as text alone."""
+    return f"[{md(title)}]({_href(url)})" if is_web(url) or is_here(url) else md(title)
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is a path of this site, as the bundled servers give: rooted, and no other host's."""
+    return url.startswith("/") and not url.startswith(("//", "/\\"))
+
+
+def file_link(name: str) -> str:
+    """A Markdown link to a file that lies beside the document, by its plain name; "" gives nothing."""
+    return f"[{md(name)}]({_href(name)})" if name and "/" not in name else md(name)
 
 
 def is_web(url: str) -> bool:

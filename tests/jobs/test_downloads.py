@@ -86,8 +86,10 @@ def test_a_document_reads_as_a_page_and_its_html_stays_text():
     assert 'href="javascript' not in html
 
 
-def test_only_markdown_reads_as_a_page():
-    assert fetch(made("plan.csv", "a"), page="document").status_code == 404
+def test_a_document_may_link_to_a_file_beside_it():
+    row = made("plan.csv", "a")
+    answer = fetch(row, page="document")
+    assert (answer.status_code, answer["Location"]) == (302, f"/api/jobs/{row.job_id}/artifacts/plan.csv")
 
 
 def world(folder: Path, job: Job, path: str = "doc-1/index.html", remote_id: str = "doc-1") -> str:

@@ -53,7 +53,7 @@ def test_every_artifact_is_listed_with_its_link_and_source() -> None:
         ]
     )
     assert "[Brief](https://docs.example/1) | live" in text
-    assert "| Trick | fallback | trick.md |" in text and "javascript" not in text
+    assert "| Trick | fallback | [trick.md](trick.md) |" in text and "javascript" not in text
     assert "By source: 1 fallback, 1 live." in text
 
 

@@ -1,0 +1,125 @@
+"""Launching and leases: one job a key, one worker a job."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from jobs import actions
+from jobs.models import Job
+from jobs.workflow.graph import InvalidInput
+from jobs.workflows import UnknownWorkflow
+from tests.jobs import story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+PRESET = {"campaign": "aurora-one", "includeSearch": True}
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """Let messages to the worker end here, and give them."""
+    messages = []
+    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    return messages
+
+
+def launch(raw=PRESET, **values):
+    return actions.launch("campaign-lifecycle-demo", raw, story.user(), **values)
+
+
+def test_a_launch_stores_the_job_its_plan_its_first_event_and_its_campaign(told):
+    job = launch().job
+    assert [id for id, _ in job.plan] == [
+        "brief",
+        "plan",
+        "project",
+        "landing",
+        "creative",
+        "activate",
+        "search",
+        "report",
+    ]
+    assert job.events.get().type == "job:queued"
+    assert Campaign.objects.get(job=job).slug == "aurora-one"
+    assert told == [str(job.pk)]
+
+
+def test_without_search_there_are_seven_stages():
+    assert len(launch({"campaign": "aurora-one"}).job.plan) == 7
+
+
+def test_the_same_key_and_body_give_the_same_job_once():
+    first, second = launch(idempotency_key="k"), launch(idempotency_key="k")
+    assert first.job == second.job
+    assert (first.created, second.created) == (True, False)
+    assert Job.objects.count() == 1
+
+
+def test_the_same_key_with_another_body_is_refused():
+    launch(idempotency_key="k")
+    with pytest.raises(actions.KeyReused):
+        launch({"campaign": "aurora-one"}, idempotency_key="k")
+
+
+def test_keys_of_two_people_do_not_meet():
+    launch(idempotency_key="k")
+    actions.launch("campaign-lifecycle", PRESET, story.user("other"), idempotency_key="k")
+    assert Job.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "raw", [{}, {"campaign": "nope"}, {"campaign": {}}, {"campaign": "aurora-one", "x": 1}]
+)
+def test_bad_input_makes_nothing_and_tells_nobody(raw, told):
+    with pytest.raises(InvalidInput):
+        launch(raw)
+    assert not Job.objects.exists()
+    assert not Campaign.objects.exists()
+    assert told == []
+
+
+def test_an_unknown_workflow_is_named():
+    with pytest.raises(UnknownWorkflow, match="nope"):
+        actions.launch("nope", PRESET, story.user())
+
+
+def test_a_broken_servers_file_stops_a_launch_and_names_its_field(settings, tmp_path):
+    file = tmp_path / "servers.json"
+    file.write_text('{"mcpServers": {"ttd": {"command": "x", "concurrency": 0}}}')
+    settings.TOOL_SERVERS = str(file)
+    with pytest.raises(InvalidInput, match=r"mcpServers\.ttd\.concurrency"):
+        launch()
+    assert not Job.objects.exists()
+
+
+def test_of_two_workers_one_gets_the_job():
+    job = story.job()
+    taken = actions.claim(job.pk, "a")
+    assert (taken.epoch, taken.leased_by) == (1, "a")
+    assert actions.claim(job.pk, "b") is None
+
+
+def test_an_expired_lease_goes_to_the_next_worker_and_the_first_cannot_renew_it():
+    job = story.job()
+    first = actions.claim(job.pk, "a")
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert actions.left_lying(0, 5) == [job.pk]
+    assert actions.claim(job.pk, "b").epoch == 2
+    assert actions.renew({job.pk: first.epoch}) == {job.pk}
+    assert actions.renew({job.pk: 2}) == set()
+
+
+def test_a_job_given_back_is_free_at_once_but_only_by_its_owner():
+    job = story.job()
+    taken = actions.claim(job.pk, "a")
+    actions.hand_over(job.pk, taken.epoch - 1)
+    assert actions.claim(job.pk, "b") is None
+    actions.hand_over(job.pk, taken.epoch)
+    assert actions.claim(job.pk, "b").epoch == 2
+
+
+def test_an_ended_job_is_nobodys():
+    job = story.ended_job()
+    assert actions.claim(job.pk, "a") is None
+    assert actions.left_lying(0, 5) == []

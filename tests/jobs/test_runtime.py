@@ -1,0 +1,184 @@
+"""The worker's loop with real servers over real pipes: jobs end, are found, given back and taken up again."""
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.utils import timezone
+
+from jobs import actions, feed, runtime, workflows
+from jobs.models import Job, ToolCall, WorkerBeat
+from jobs.runtime import Runtime
+from tests import fakes
+from tests.jobs import story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage, pytest.mark.slow]
+SOON = 20.0
+
+
+@pytest.fixture
+def world(settings, tmp_path, monkeypatch):
+    """Let the installation run the small workflow on one fake server; give what sets its faults."""
+    settings.WORKFLOWS = ["tests.jobs.small.SMALL"]
+    settings.TOOL_ROLES = "tests.jobs.small.ROLES"
+    settings.BUNDLED_SERVERS = "tests.jobs.small.no_bundled"
+    settings.RETRY_BACKOFF = 0.01
+    settings.MEDIA_ROOT = str(tmp_path / "data")
+    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    workflows.workflows.cache_clear()
+    ledger = tmp_path / "ledger.jsonl"
+
+    def configure(*faults, latency=0.0):
+        file = tmp_path / "servers.json"
+        settings.TOOL_SERVERS = str(
+            fakes.servers_file(file, {"ttd": fakes.entry("ttd", ledger, *faults, latency=latency)})
+        )
+        return ledger
+
+    yield configure
+    workflows.workflows.cache_clear()
+
+
+@pytest.fixture
+def worker():
+    """Start workers; all are stopped at the end."""
+    started = []
+
+    def start():
+        made = Runtime()
+        made.start()
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        one.stop()
+    connection.close()
+
+
+def launch(title="Small", **values):
+    return actions.launch("small", {"title": title, **values}, story.user()).job
+
+
+def run(worker, job):
+    """Run a job in a thread of its own, as Huey does, and wait for its end."""
+    thread = threading.Thread(target=worker.run, args=(str(job.pk),))
+    thread.start()
+    thread.join(SOON)
+    assert not thread.is_alive()
+    job.refresh_from_db()
+    return job
+
+
+def until(check):
+    """Wait until a check holds, looking again at each commit's bell or ten times a second."""
+    deadline = threading.Event()
+    timer = threading.Timer(SOON, deadline.set)
+    timer.start()
+    try:
+        while not (found := check()):
+            assert not deadline.wait(0.05), "it did not come to pass"
+        return found
+    finally:
+        timer.cancel()
+
+
+def test_a_job_runs_to_its_end_with_its_calls_files_and_events(world, worker):
+    ledger = world()
+    job = run(worker(), launch())
+    assert (job.status, job.stages_ended, job.lease_until) == ("completed", 2, None)
+    assert len(fakes.ledger(ledger, "start", "create_campaign")) == 3
+    assert set(ToolCall.objects.values_list("step", "state")) == {
+        ("lines.line.north", "done"),
+        ("lines.line.south", "done"),
+        ("lines.line.east", "done"),
+    }
+    assert default_storage.exists(f"{job.folder}/note.md")
+    assert [one.seq for one in feed.whole(job.pk)] == list(range(1, job.last_seq + 1))
+
+
+def test_a_stage_that_breaks_is_failed_the_others_go_on_and_no_detail_leaks(world, worker):
+    world()
+    job = run(worker(), launch(broken=True))
+    assert job.status == "partial"
+    progress = feed.progress(job.pk)
+    assert {stage.id: str(stage.status) for stage in progress.stages} == {
+        "lines": "completed",
+        "broken": "failed",
+        "note": "completed",
+    }
+    assert progress.stage("broken").error == "internal error (KeyError)"
+
+
+def test_a_job_whose_message_was_lost_is_found_by_the_sweep(world, worker):
+    world()
+    job = launch()
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=1))
+    worker()
+    until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())
+
+
+def test_a_job_runs_once_however_often_it_is_asked_for(world, worker):
+    ledger = world(latency=0.05)
+    job, one = launch(), worker()
+    threads = [threading.Thread(target=one.run, args=(str(job.pk),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert len(fakes.ledger(ledger, "start", "create_campaign")) == 3
+    assert Job.objects.get(pk=job.pk).epoch == 1
+
+
+def test_an_asked_for_job_that_does_not_exist_is_no_trouble(world, worker):
+    world()
+    one = worker()
+    one.run(str(uuid.uuid4()))
+    assert run(one, launch()).status == "completed"
+
+
+def test_a_worker_that_is_told_to_stop_lets_its_calls_end_and_gives_the_job_back(world, worker):
+    ledger = world(latency=0.6)
+    job, one = launch(), worker()
+    thread = threading.Thread(target=one.run, args=(str(job.pk),))
+    thread.start()
+    until(lambda: len(fakes.ledger(ledger, "start", "create_campaign")) == 2)
+    one.stop()
+    thread.join(SOON)
+    job.refresh_from_db()
+    assert (job.status, job.lease_until) == ("running", None)
+    assert sorted(ToolCall.objects.values_list("state", flat=True)) == ["done", "done", "waiting"]
+    ended = run(worker(), job)
+    assert (ended.status, ended.epoch) == ("completed", 2)
+    assert len(fakes.ledger(ledger, "start", "create_campaign")) == 3
+    counts = [one.event.current for one in feed.whole(job.pk) if one.event.type == "stage:progress"]
+    assert counts == sorted(counts)
+    kinds = [one.event.type for one in feed.whole(job.pk)]
+    assert kinds.count("stage:start") == 2
+    assert kinds.count("job:resumed") == 1
+
+
+def test_a_worker_says_that_it_lives_and_how_its_servers_stand_and_takes_its_word_back(world, worker):
+    world()
+    one = worker()
+    servers = until(lambda: WorkerBeat.objects.filter(pk=one.name).values_list("servers", flat=True).first())
+    assert servers["ttd"]["limit"] == 2
+    one.stop()
+    assert not WorkerBeat.objects.filter(pk=one.name).exists()
+
+
+def test_a_broken_servers_file_holds_jobs_until_it_is_mended(world, worker, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "LOST_MESSAGE_SECONDS", 0.0)
+    world()
+    job, sound = launch(), settings.TOOL_SERVERS
+    settings.TOOL_SERVERS = str(tmp_path / "broken.json")
+    (tmp_path / "broken.json").write_text("{")
+    one = worker()
+    one.run(str(job.pk))
+    job.refresh_from_db()
+    assert job.status == "queued"
+    settings.TOOL_SERVERS = sound
+    until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())

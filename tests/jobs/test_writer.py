@@ -1,0 +1,102 @@
+"""The writer: in order, committed before it says so, and no write takes another with it."""
+
+import asyncio
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from jobs.models import Job
+from jobs.writer import Writer
+from tests.jobs import story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+
+
+@pytest.fixture
+def writer():
+    made = Writer()
+    yield made
+    made.close()
+
+
+def rename(job, title):
+    return lambda: Job.objects.filter(pk=job.pk).update(title=title)
+
+
+def test_a_write_is_committed_when_its_caller_goes_on(writer):
+    job = story.job()
+    assert asyncio.run(writer.run(rename(job, "new"))) == 1
+    assert not connection.in_atomic_block
+    assert Job.objects.get(pk=job.pk).title == "new"
+
+
+def test_writes_happen_in_the_order_in_which_they_were_asked(writer):
+    seen = []
+
+    async def ask():
+        async with asyncio.TaskGroup() as group:
+            for number in range(300):
+                group.create_task(writer.run(lambda number=number: seen.append(number)))
+
+    asyncio.run(ask())
+    assert seen == list(range(300))
+
+
+def test_a_write_that_fails_is_undone_alone(writer):
+    job, other = story.job(), story.job()
+
+    def fail():
+        Job.objects.filter(pk=job.pk).update(title="half")
+        raise IntegrityError("no")
+
+    async def ask():
+        return await asyncio.gather(
+            writer.run(fail), writer.run(rename(other, "whole")), return_exceptions=True
+        )
+
+    failed, done = asyncio.run(ask())
+    assert isinstance(failed, IntegrityError)
+    assert done == 1
+    assert Job.objects.get(pk=job.pk).title == "Aurora One"
+    assert Job.objects.get(pk=other.pk).title == "whole"
+
+
+def test_what_waits_is_committed_in_one_transaction(writer):
+    commits = []
+
+    async def ask():
+        async with asyncio.TaskGroup() as group:
+            for number in range(50):
+                group.create_task(
+                    writer.run(lambda number=number: transaction.on_commit(lambda: commits.append(number)))
+                )
+
+    asyncio.run(ask())
+    assert commits == list(range(50))
+
+
+def test_a_caller_that_is_cancelled_leaves_a_whole_write(writer):
+    job = story.job()
+
+    async def ask():
+        task = asyncio.create_task(writer.run(rename(job, "kept")))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        await writer.run(lambda: None)
+
+    asyncio.run(ask())
+    assert Job.objects.get(pk=job.pk).title == "kept"
+
+
+def test_closing_commits_what_waits():
+    writer, job = Writer(), story.job()
+
+    async def ask():
+        task = asyncio.create_task(writer.run(rename(job, "last")))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(writer.close)
+        return await task
+
+    assert asyncio.run(ask()) == 1
+    assert Job.objects.get(pk=job.pk).title == "last"
