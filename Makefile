@@ -1,0 +1,75 @@
+# Everything a person or a machine does with Flightplan. Needs make and Python 3.11, nothing else.
+#   make demo          set up, start, launch the sample campaign (PORT=8000, LOCAL_LATENCY=realistic)
+#   make test          set up and pass every check          make unit      the quick tests only
+#   make lint          ruff and mypy                        make format    let ruff rewrite the code
+#   make lock          pin the dependencies anew            make screenshots  docs/pictures, from a running demo
+
+PORT ?= 8000
+LOCAL_LATENCY ?= realistic
+WORKERS ?= 2
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
+# the first of the usual names that really is Python 3.11
+PYTHON ?= $(shell for name in python3.11 python3 python; do \
+  if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
+# tests meet no setting of the person who runs them
+CLEAN := env -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
+  -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS
+# each process of a test run has a folder of its own; xdist hands it down
+PROCESSES = -d $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$data/$(one))
+
+.PHONY: demo test unit lint format lock screenshots
+.NOTPARALLEL:
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.runtime
+	@LOCAL_LATENCY=$(LOCAL_LATENCY) $(PY) manage.py demo --port $(PORT)
+
+test: lint
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q $(PROCESSES)
+
+unit: $(VENV)/.develop
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q -m "not slow" $(PROCESSES)
+
+lint: $(VENV)/.develop
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy --no-error-summary
+
+format: $(VENV)/.develop
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+screenshots: $(VENV)/.develop
+	@$(PY) docs/screenshots.py
+
+# a stamp tells that what stands in a lock is installed; it is made last, so an interrupted install is done again
+$(VENV)/.runtime: requirements.lock | $(PY)
+	@echo "Installing what Flightplan needs into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.develop: requirements-dev.lock | $(PY)
+	@echo "Installing what Flightplan and its tests need into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(PY):
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Flightplan needs Python 3.11; neither python3.11 nor python3 is one ($$(python3 --version 2>&1))." >&2; \
+	  echo "Install it, or name it: make demo PYTHON=/path/of/python3.11" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  echo "Flightplan needs Python 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; exit 1; fi
+	@$(PYTHON) -m venv $(VENV)
+
+# pip-tools in an environment that is thrown away; the locks name no index
+LOCK := -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+lock: | $(PY)
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv $$tools && \
+	$$tools/bin/python -m pip --quiet --disable-pip-version-check install pip-tools && \
+	$$tools/bin/python $(LOCK) --output-file requirements.lock pyproject.toml && \
+	$$tools/bin/python $(LOCK) --extra dev --output-file requirements-dev.lock pyproject.toml
