@@ -97,7 +97,8 @@ async def test_a_session_closed_while_it_connects_ends_at_once_and_leaves_nobody
 
 async def test_no_secret_of_the_entry_shows_in_the_reason_of_a_failure(tmp_path):
     entry = {"command": "/no/such/sk-secret-0123456789", "env": {"TOKEN": "sk-secret-0123456789"}}
-    one = Session(load_servers(None, ASANA, {"asana-v2": entry})["asana-v2"])
+    file = fakes.servers_file(tmp_path / "servers.json", {"asana-v2": entry})
+    one = Session(load_servers(file, ASANA, {})["asana-v2"])
     with pytest.raises(ServerUnavailable) as unavailable:
         await one.tool("x")
     assert "sk-secret" not in str(unavailable.value)
