@@ -1,7 +1,14 @@
 """What all tests share: a database in a real file, because threads and processes meet in it."""
 
+import os
+
 import pytest
 from django.conf import settings
+from hypothesis import settings as hypothesis
+
+# the build machine tries the same wild inputs each time; on a developer's they differ from run to run
+hypothesis.register_profile("ci", derandomize=True, database=None)
+hypothesis.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from jobs.tools.gateway import Gateway
 from tests.fakes import MemoryJournal, ledger
 from tests.tools.conftest import task, until
 
+pytestmark = pytest.mark.slow
 QUICK = {"asana_v2": {"timeout": 0.8}}
 SINGLE = {
     "no-result": errors.BadReply,

@@ -174,7 +174,7 @@ def _tables_are_whole(markdown: str) -> bool:
     """Every row of every table has as many cells as its header, as a Markdown reader sees them."""
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
     kinds = [token.type for token in tokens]
-    separators = sum(line.startswith("| --- |") for line in markdown.splitlines())
+    separators = sum(bool(re.fullmatch(r"\|( --- \|)+", line)) for line in markdown.splitlines())
     return kinds.count("table_open") == separators
 
 

@@ -27,6 +27,8 @@ from tests.campaigns.stages.conftest import PRESETS
 from tests.campaigns.stages.stand import Folder, Played, play
 from tests.fakes import MemoryJournal
 
+pytestmark = pytest.mark.slow
+
 #: A server that cannot be started.
 ABSENT = {"command": sys.executable, "args": ["-c", "raise SystemExit('no licence')"]}
 
