@@ -71,7 +71,7 @@ def job_out(job: Job) -> dict[str, Any]:
         "status": progress.status,
         "cancelling": progress.cancelling and not progress.ended,
         "error": progress.error,
-        "stages": [_stage(stage) for stage in progress.stages],
+        "stages": [_stage(stage, progress.calls_of(stage.id)) for stage in progress.stages],
         "artifacts": [feed.public_artifact(job.pk, artifact) for artifact in progress.artifacts],
         "calls": [_call(call) for call in progress.calls.values()],
         "timings": _timings(progress),
@@ -81,10 +81,11 @@ def job_out(job: Job) -> dict[str, Any]:
     }
 
 
-def _stage(stage: StageView) -> dict[str, Any]:
+def _stage(stage: StageView, calls: list[CallView]) -> dict[str, Any]:
     same = ("id", "name", "index", "status", "current", "total", "percent", "detail", "error", "seconds")
     return {name: getattr(stage, name) for name in (*same, "started_at", "ended_at")} | {
-        "artifacts": [artifact.name for artifact in stage.artifacts]
+        "artifacts": [artifact.name for artifact in stage.artifacts],
+        "calls": [_call(call) for call in calls],
     }
 
 

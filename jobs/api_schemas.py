@@ -114,24 +114,6 @@ class ArtifactOut(Out):
     note: str | None = None
 
 
-class StageOut(Out):
-    """A stage of a job: `current` of `total` items are made."""
-
-    id: str
-    name: str
-    index: int
-    status: Status
-    current: int
-    total: int
-    percent: int
-    detail: str
-    error: str
-    artifacts: list[str] = Field(description="Names of the artifacts")
-    started_at: Moment | None
-    ended_at: Moment | None
-    seconds: float | None
-
-
 class CallOut(Out):
     """A call to a tool server; `waited` (for a permit) and `took` are seconds."""
 
@@ -149,6 +131,25 @@ class CallOut(Out):
     remote_url: str
     error: str
     stand_in: bool = Field(description="A stand-in takes the place of what this call would have made")
+
+
+class StageOut(Out):
+    """A stage of a job: `current` of `total` items are made."""
+
+    id: str
+    name: str
+    index: int
+    status: Status
+    current: int
+    total: int
+    percent: int
+    detail: str
+    error: str
+    artifacts: list[str] = Field(description="Names of the artifacts")
+    calls: list[CallOut] = Field(description="The stage's calls, in the order in which they first asked")
+    started_at: Moment | None
+    ended_at: Moment | None
+    seconds: float | None
 
 
 class Timings(Out):

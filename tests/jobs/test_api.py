@@ -1,10 +1,9 @@
-"""The HTTP API: launching, listing, reading, and the one shape of its errors."""
+"""The HTTP API: launching, who may call, and the one shape of its errors."""
 
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,83 +11,18 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from jobs import actions, feed, workflows
+from jobs import actions, feed
 from jobs.api_auth import signed_in_or_token
 from jobs.models import ApiToken, Job
-from jobs.workflow import events as ev
-from jobs.workflow.graph import Fault, InvalidInput, Request, Stage, Workflow
-from tests.jobs import story
+from tests.jobs import calling, story
+from tests.jobs.calling import BODY, START, bearer, fields, post, problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-START = "/api/workflows/campaign-lifecycle/start"
-BODY = {"campaign": "aurora-one", "includeSearch": False, "dryRun": True}
-
-
-def parse(raw: dict[str, Any]) -> Request:
-    """Read a launch: a preset is all it needs."""
-    if not isinstance(raw.get("campaign"), str):
-        raise InvalidInput(
-            [Fault("campaign", "is required"), Fault("campaign.media_plan.2.budget", "is too low")]
-        )
-    if raw["campaign"] == "break":
-        raise RuntimeError("the secret is 42")
-    warnings = [Fault("campaign.goal", "is vague")] if raw.get("dryRun") else []
-    return Request(raw["campaign"], dict(raw), warnings)
-
-
-async def run(context: Any) -> Any:
-    """Do nothing; no worker runs here."""
-
-
-FLOW = Workflow(
-    id="campaign-lifecycle",
-    name="Campaign lifecycle",
-    stages=(
-        Stage("brief", "Generate Campaign Brief", run),
-        Stage("search", "Search Campaign", run, needs=("brief",), wanted=lambda p: p.get("includeSearch")),
-    ),
-    parse=parse,
-    load=dict,
-    schema=lambda: {"type": "object", "properties": {"campaign": {"$ref": "#/$defs/C"}}, "$defs": {"C": {}}},
-)
 
 
 @pytest.fixture(autouse=True)
 def one_workflow(monkeypatch):
-    monkeypatch.setattr(workflows, "workflows", lambda: {FLOW.id: FLOW})
-    for place in ("jobs.api", "jobs.api_docs"):
-        monkeypatch.setattr(f"{place}.workflows", lambda: {FLOW.id: FLOW})
-
-
-def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:
-    """Give a client with a token of these scopes."""
-    token = ApiToken.make(user or story.user(), list(scopes), days)
-    return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {token}"})
-
-
-def post(client: Client, body: Any = BODY, path: str = START, **headers: str) -> HttpResponse:
-    """Post a launch."""
-    data = body if isinstance(body, str | bytes) else json.dumps(body)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return client.post(path, data, content_type="application/json", headers=named)
-
-
-def problem(answer: HttpResponse, status: int) -> dict[str, Any]:
-    """Give the problem that an answer is."""
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    told = answer.json()
-    assert list(told) == ["type", "title", "status", "detail", "errors"]
-    assert told["status"] == status
-    assert told["type"].startswith("urn:flightplan:problem:")
-    assert told["detail"]
-    return told
-
-
-def fields(answer: HttpResponse, status: int = 422) -> list[str]:
-    """Give the fields at fault."""
-    return [fault["field"] for fault in problem(answer, status)["errors"]]
+    calling.use_flow(monkeypatch)
 
 
 # launching
@@ -311,160 +245,6 @@ def test_somebody_elses_job_is_as_little_there_as_none():
         problem(client.get(f"/api/jobs/{id}/events"), 404)
     boss = bearer("read", user=story.user("boss", is_staff=True))
     assert boss.get(f"/api/jobs/{theirs.pk}").status_code == 200
-
-
-# reading
-
-
-def test_a_job_is_told_in_full():
-    job = story.job()
-    feed.append(
-        job.pk,
-        [
-            story.begin(),
-            ev.CallWaiting(**story.CALL, in_use=5, limit=5),
-            ev.CallStart(**story.CALL, attempt=1),
-            ev.CallRetry(**story.CALL, attempt=1, delay=1.0, reason="429"),
-            ev.CallStart(**story.CALL, attempt=2),
-            ev.CallComplete(
-                **story.CALL, state="done", attempt=2, waited=1.5, took=2.25, remote_id="7", source="local"
-            ),
-            story.step(1, 4),
-        ],
-    )
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert told["calls"] == [
-        {
-            "step": "creative/image/a",
-            "stage": "creative",
-            "item": "",
-            "server": "image-gen",
-            "tool": "generate_image",
-            "state": "done",
-            "attempts": 2,
-            "waited": 1.5,
-            "took": 2.25,
-            "source": "local",
-            "remoteId": "7",
-            "remoteUrl": "",
-            "error": "",
-            "standIn": False,
-        }
-    ]
-    brief, creative = told["stages"]
-    assert (brief["status"], brief["startedAt"]) == ("pending", None)
-    assert (creative["status"], creative["current"], creative["total"], creative["percent"]) == (
-        "running",
-        1,
-        4,
-        25,
-    )
-    assert creative["startedAt"].endswith("Z")
-    assert (told["status"], told["lastEventId"], told["timings"]["endedAt"]) == ("running", 8, None)
-    feed.append(job.pk, story.end("partial"))
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert told["status"] == "partial"
-    assert told["stages"][1]["artifacts"] == ["creative-1x1.png"]
-    assert told["artifacts"][0]["fileUrl"] == f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
-    assert told["timings"]["seconds"] >= 0
-
-
-@pytest.mark.storage
-def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_launched_meanwhile():
-    now = timezone.now()
-    jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some at one moment
-    story.job(story.user("noor"))
-    client, got, after = bearer("read"), [], ""
-    while after is not None:
-        page = client.get("/api/jobs", {"limit": 4, "after": after}).json()
-        got += [one["jobId"] for one in page["items"]]
-        after = page["after"]
-        story.job(created_at=timezone.now() + timedelta(days=1))
-    assert got == [str(job.pk) for job in sorted(jobs, key=lambda job: (job.created_at, job.pk))[::-1]]
-
-
-@pytest.mark.storage
-def test_the_list_is_filtered_by_status_title_and_id():
-    done, other = story.ended_job(title="Casa Olmeda"), story.job(title="Aurora One")
-    client = bearer("read")
-
-    def ids(**query: str) -> list[str]:
-        return [one["jobId"] for one in client.get("/api/jobs", query).json()["items"]]
-
-    assert ids(status="completed") == ids(q="olmeda") == [str(done.pk)]
-    assert ids(status="queued") == ids(q=str(other.pk)) == ids(q=other.pk.hex[:8]) == [str(other.pk)]
-    assert ids(q="olmeda", status="failed") == []
-    assert fields(client.get("/api/jobs?status=finished")) == ["status"]
-
-
-def test_a_row_of_the_list_says_how_the_job_stands():
-    job = story.ended_job()
-    row = bearer("read").get("/api/jobs").json()["items"][0]
-    assert (row["title"], row["owner"], row["status"]) == ("Aurora One", "mara", "completed")
-    assert (row["stagesEnded"], row["totalStages"]) == (1, 2)
-    assert (row["jobUrl"], row["pageUrl"]) == (f"/api/jobs/{job.pk}", f"/jobs/{job.pk}/")
-
-
-@pytest.mark.parametrize("after", ["x", "1-2", "-", "9" * 60 + "-" + "0" * 32, "1" * 101])
-def test_a_cursor_that_no_page_gave_is_named(after):
-    assert fields(bearer("read").get("/api/jobs", {"after": after})) == ["after"]
-
-
-@pytest.mark.parametrize("limit", ["0", "101", "many"])
-def test_a_page_has_at_most_a_hundred_jobs(limit):
-    assert fields(bearer("read").get("/api/jobs", {"limit": limit})) == ["limit"]
-
-
-def test_the_list_asks_the_database_the_same_whatever_its_length(django_assert_num_queries):
-    client = bearer("read")
-    for _ in range(20):
-        story.job()
-    with django_assert_num_queries(2):  # the token, the jobs with their owners
-        client.get("/api/jobs")
-
-
-def test_the_workflows_say_how_to_launch_them():
-    told = bearer("read").get("/api/workflows").json()["items"]
-    assert told == [
-        {
-            "id": "campaign-lifecycle",
-            "name": "Campaign lifecycle",
-            "version": 1,
-            "aliases": ["campaign-lifecycle-demo"],
-            "startUrl": START,
-            "stages": [
-                {"id": "brief", "name": "Generate Campaign Brief", "needs": [], "optional": False},
-                {"id": "search", "name": "Search Campaign", "needs": ["brief"], "optional": True},
-            ],
-            "inputSchema": FLOW.schema(),
-        }
-    ]
-
-
-def test_openapi_describes_every_address_with_its_errors_and_ways_in():
-    told = Client().get("/api/openapi.json").json()
-    assert told["openapi"].startswith("3.1")
-    paths = told["paths"]
-    assert set(paths) == {
-        "/api/workflows",
-        "/api/workflows/campaign-lifecycle-demo",
-        "/api/workflows/{workflow_id}/start",
-        "/api/jobs",
-        "/api/jobs/{job_id}",
-        "/api/jobs/{job_id}/events",
-    }
-    start = paths["/api/workflows/{workflow_id}/start"]["post"]
-    assert {"202", "400", "401", "403", "404", "409", "413", "422"} <= set(start["responses"])
-    assert "Idempotency-Key" in [one["name"] for one in start["parameters"]]
-    demo = paths["/api/workflows/campaign-lifecycle-demo"]["post"]
-    body = demo["requestBody"]["content"]["application/json"]["schema"]
-    assert body == {"$ref": "#/components/schemas/campaign-lifecycle"}
-    parts = told["components"]["schemas"]
-    inner = parts["campaign-lifecycle"]["properties"]["campaign"]
-    assert inner == {"$ref": "#/components/schemas/campaign-lifecycle.C"}
-    assert "campaign-lifecycle.C" in parts
-    assert "text/event-stream" in paths["/api/jobs/{job_id}/events"]["get"]["responses"]["200"]["content"]
-    assert len(told["components"]["securitySchemes"]) == 2
 
 
 def test_a_launch_through_the_api_is_a_launch_like_any_other():
