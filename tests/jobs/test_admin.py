@@ -110,6 +110,7 @@ def test_a_job_with_a_long_log_shows_its_latest_events_only(boss):
     assert "image 200&quot;" not in page
 
 
+@pytest.mark.storage
 def test_the_search_finds_a_jobs_rows_by_its_id_and_jobs_by_title_owner_and_id(boss, job):
     other = story.ended_job(story.user("noor"), title="Casa Olmeda")
 

@@ -147,22 +147,24 @@ def _group(world: World, group: Record) -> str:
     return f"<h2>{escape(group.name)}</h2>{shown or '<p>Empty.</p>'}"
 
 
+_EXTERNAL = {"external_id": text("The caller's own id; the same one never makes a second")}
+_POLITICAL = {"type": ["boolean", "string"], "description": "Required by the service; true or false"}
+_CAMPAIGN_FIELDS = {
+    "name": text(),
+    "daily_budget": POSITIVE,
+    "currency": text("ISO 4217"),
+    "start_date": DATE,
+    "end_date": DATE,
+    "bidding_strategy": text(),
+    "target_cpa": POSITIVE,
+    "contains_eu_political_advertising": _POLITICAL,
+    "negative_keywords": texts(),
+    "status": choice("PAUSED", "DRAFT"),
+}
+
+
 def tools(role: str) -> list[Tool]:
     """The tools of the role."""
-    external = {"external_id": text("The caller's own id; the same one never makes a second")}
-    political = {"type": ["boolean", "string"], "description": "Required by the service; true or false"}
-    campaign = {
-        "name": text(),
-        "daily_budget": POSITIVE,
-        "currency": text("ISO 4217"),
-        "start_date": DATE,
-        "end_date": DATE,
-        "bidding_strategy": text(),
-        "target_cpa": POSITIVE,
-        "contains_eu_political_advertising": political,
-        "negative_keywords": texts(),
-        "status": choice("PAUSED", "DRAFT"),
-    }
     group = {"campaign_id": text(), "name": text()}
     keyword = {"ad_group_id": text(), "text": text(), "match_type": choice("EXACT", "PHRASE", "BROAD")}
     ad = {"ad_group_id": text(), "headlines": texts(), "descriptions": texts()}
@@ -172,13 +174,13 @@ def tools(role: str) -> list[Tool]:
         name: str, what: str, fields: dict[str, Any], run: Any, required: tuple[str, ...], prepare: Any
     ) -> Tool:
         said = f"Creates {what}."
-        return Tool(name, said, fields | external, run, required, reference="external_id", prepare=prepare)
+        return Tool(name, said, fields | _EXTERNAL, run, required, reference="external_id", prepare=prepare)
 
     return [
         writer(
             "google_ads_create_campaign",
             "a search campaign, paused or as a draft",
-            campaign,
+            _CAMPAIGN_FIELDS,
             create_campaign,
             ("name",),
             check_campaign,
@@ -207,5 +209,5 @@ def tools(role: str) -> list[Tool]:
             ("ad_group_id", "headlines", "descriptions"),
             check_ad,
         ),
-        Tool("google_ads_find", "Finds what was made.", external, find, ("external_id",), reads=True),
+        Tool("google_ads_find", "Finds what was made.", _EXTERNAL, find, ("external_id",), reads=True),
     ]

@@ -1,0 +1,82 @@
+"""Calling the API in tests: a workflow of two stages, clients with tokens, and answers taken apart."""
+
+import json
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from jobs import workflows
+from jobs.models import ApiToken
+from jobs.workflow.graph import Fault, InvalidInput, Request, Stage, Workflow
+from tests.jobs import story
+
+START = "/api/workflows/campaign-lifecycle/start"
+BODY = {"campaign": "aurora-one", "includeSearch": False, "dryRun": True}
+
+
+def parse(raw: dict[str, Any]) -> Request:
+    """Read a launch: a preset is all it needs."""
+    if not isinstance(raw.get("campaign"), str):
+        raise InvalidInput(
+            [Fault("campaign", "is required"), Fault("campaign.media_plan.2.budget", "is too low")]
+        )
+    if raw["campaign"] == "break":
+        raise RuntimeError("the secret is 42")
+    warnings = [Fault("campaign.goal", "is vague")] if raw.get("dryRun") else []
+    return Request(raw["campaign"], dict(raw), warnings)
+
+
+async def run(context: Any) -> Any:
+    """Do nothing; no worker runs here."""
+
+
+FLOW = Workflow(
+    id="campaign-lifecycle",
+    name="Campaign lifecycle",
+    stages=(
+        Stage("brief", "Generate Campaign Brief", run),
+        Stage("search", "Search Campaign", run, needs=("brief",), wanted=lambda p: p.get("includeSearch")),
+    ),
+    parse=parse,
+    load=dict,
+    schema=lambda: {"type": "object", "properties": {"campaign": {"$ref": "#/$defs/C"}}, "$defs": {"C": {}}},
+)
+
+
+def use_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let FLOW be the only workflow."""
+    monkeypatch.setattr(workflows, "workflows", lambda: {FLOW.id: FLOW})
+    for place in ("jobs.api", "jobs.api_docs"):
+        monkeypatch.setattr(f"{place}.workflows", lambda: {FLOW.id: FLOW})
+
+
+def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:
+    """Give a client with a token of these scopes."""
+    token = ApiToken.make(user or story.user(), list(scopes), days)
+    return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {token}"})
+
+
+def post(client: Client, body: Any = BODY, path: str = START, **headers: str) -> HttpResponse:
+    """Post a launch."""
+    data = body if isinstance(body, str | bytes) else json.dumps(body)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(path, data, content_type="application/json", headers=named)
+
+
+def problem(answer: HttpResponse, status: int) -> dict[str, Any]:
+    """Give the problem that an answer is."""
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = answer.json()
+    assert list(told) == ["type", "title", "status", "detail", "errors"]
+    assert told["status"] == status
+    assert told["type"].startswith("urn:flightplan:problem:")
+    assert told["detail"]
+    return told
+
+
+def fields(answer: HttpResponse, status: int = 422) -> list[str]:
+    """Give the fields at fault."""
+    return [fault["field"] for fault in problem(answer, status)["errors"]]

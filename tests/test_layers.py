@@ -1,0 +1,254 @@
+"""The rules of the rooms: who may import whom, how long a file may be. Each rule is first seen to fail."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("config", "campaigns", "jobs", "tests", "docs", "benchmarks")
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 60
+HTTP = {"aiohttp", "h11", "http", "httpcore", "httpx", "httpx2", "requests", "urllib3", "websockets"}
+# those who show and answer: they read through feed and act through actions
+FACES = (
+    "jobs.consumers",
+    "jobs.views",
+    "jobs.api",
+    "jobs.stream",
+    "jobs.hub",
+    "jobs.pieces",
+    "campaigns.views",
+)
+MACHINES = (
+    "jobs.tools.gateway",
+    "jobs.tools.session",
+    "jobs.workflow.runner",
+    "jobs.perform",
+    "jobs.runtime",
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Python file of the project: its dotted name, its text and what it imports."""
+
+    name: str
+    path: Path
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """Give each imported name in full: `from a import b` counts as a.b."""
+        found = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {f"{self._base(node)}.{alias.name}" for alias in node.names}
+        return found
+
+    def _base(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        for _ in range(node.level - 1):
+            package = package.rpartition(".")[0]
+        return f"{package}.{node.module}" if node.module else package
+
+
+def modules(root: Path) -> dict[str, Module]:
+    """Give every module of the tree by its dotted name; migrations are written by Django."""
+    files = [file for room in ROOMS for file in sorted((root / room).rglob("*.py"))]
+    found = {}
+    for file in [*files, *root.glob("manage.py")]:
+        parts = file.relative_to(root).with_suffix("").parts
+        if "migrations" not in parts:
+            name = ".".join(parts).removesuffix(".__init__")
+            found[name] = Module(name, file)
+    return found
+
+
+def inside(name: str, *rooms: str) -> bool:
+    """Tell whether a dotted name lies in one of these packages or modules."""
+    return any(name == room or name.startswith(room + ".") for room in rooms)
+
+
+def reached(start: Module, tree: dict[str, Module]) -> Iterator[tuple[str, str]]:
+    """Give all that a module imports, itself or through campaigns, each with the module that imports it."""
+    todo, seen = [start], {start.name}
+    while todo:
+        module = todo.pop()
+        for name in sorted(module.imports):
+            yield name, module.name
+            own = tree.get(name) or tree.get(name.rpartition(".")[0])
+            if own and own.name not in seen and inside(own.name, "campaigns"):
+                seen.add(own.name)
+                todo.append(own)
+
+
+def engine_knows_the_standard_library_only(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        if inside(module.name, "jobs.workflow"):
+            for name in module.imports:
+                if name.split(".")[0] not in sys.stdlib_module_names and not inside(name, "jobs.workflow"):
+                    yield f"{module.name} imports {name}"
+
+
+def tools_know_no_django_and_no_campaigns(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        if inside(module.name, "jobs.tools"):
+            for name in module.imports:
+                ours = inside(name, "jobs") and not inside(name, "jobs.tools", "jobs.workflow")
+                if ours or inside(name, "django", "campaigns", "config"):
+                    yield f"{module.name} imports {name}"
+
+
+def jobs_know_no_campaigns(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        if inside(module.name, "jobs"):
+            yield from (f"{module.name} imports {n}" for n in module.imports if inside(n, "campaigns"))
+
+
+def stages_know_no_django_no_mcp_and_no_http(tree: dict[str, Module]) -> Iterator[str]:
+    barred = ("django", "mcp", "urllib.request", "jobs.tools.gateway", "jobs.tools.session", *HTTP)
+    for module in tree.values():
+        if inside(module.name, "campaigns.stages"):
+            for name, by in reached(module, tree):
+                if inside(name, *barred):
+                    yield f"{module.name} reaches {name}" + (f" through {by}" if by != module.name else "")
+
+
+def faces_read_through_feed_and_act_through_actions(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        if module.name in FACES or module.name.startswith("jobs.api_"):
+            for name in module.imports:
+                if inside(name, *MACHINES, "jobs.models.WorkflowEvent", "jobs.journal", "jobs.writer"):
+                    yield f"{module.name} imports {name}"
+
+
+def there_are_no_signals_no_services_and_no_utils(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        if module.name.rpartition(".")[2] in ("signals", "services", "utils", "helpers"):
+            yield f"{module.name} is a name that says nothing"
+        for name in module.imports:
+            if inside(name, "django.dispatch") or "signals" in name.split("."):
+                yield f"{module.name} imports {name}"
+
+
+def every_module_says_first_what_lives_in_it(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        empty_package = module.path.name == "__init__.py" and not module.text.strip()
+        lines = module.text.removeprefix("#!/usr/bin/env python\n").lstrip("\n")
+        if not empty_package and not (ast.get_docstring(module.tree) and lines.startswith('"""')):
+            yield f"{module.name} does not begin with a docstring"
+
+
+def nothing_is_too_long(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        lines = len(module.text.splitlines())
+        if lines > LONGEST_FILE:
+            yield f"{module.name} has {lines} lines, of at most {LONGEST_FILE}"
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                long = (node.end_lineno or node.lineno) - node.lineno + 1
+                if long > LONGEST_FUNCTION:
+                    yield f"{module.name}.{node.name} has {long} lines, of at most {LONGEST_FUNCTION}"
+
+
+Rule = Callable[[dict[str, Module]], Iterator[str]]
+RULES: tuple[Rule, ...] = (
+    engine_knows_the_standard_library_only,
+    tools_know_no_django_and_no_campaigns,
+    jobs_know_no_campaigns,
+    stages_know_no_django_no_mcp_and_no_http,
+    faces_read_through_feed_and_act_through_actions,
+    there_are_no_signals_no_services_and_no_utils,
+    every_module_says_first_what_lives_in_it,
+    nothing_is_too_long,
+)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Module]:
+    return modules(ROOT)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_project_keeps_the_rule(rule: Rule, project: dict[str, Module]) -> None:
+    assert list(rule(project)) == []
+
+
+def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
+    for name in (
+        "manage",
+        "jobs.workflow.runner",
+        "jobs.tools.gateway",
+        "campaigns.stages.brief",
+        "jobs.api",
+    ):
+        assert name in project
+    assert "jobs.workflow.graph.Stage" in project["campaigns.workflow"].imports
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "text", "fault"),
+    [
+        (RULES[0], "jobs/workflow/a.py", "import rich", "jobs.workflow.a imports rich"),
+        (
+            RULES[0],
+            "jobs/workflow/a.py",
+            "from ..feed import after",
+            "jobs.workflow.a imports jobs.feed.after",
+        ),
+        (RULES[0], "jobs/workflow/a.py", "def f():\n    import django", "jobs.workflow.a imports django"),
+        (RULES[1], "jobs/tools/a.py", "from django.conf import settings", "django.conf.settings"),
+        (RULES[1], "jobs/tools/a.py", "from jobs import feed", "jobs.tools.a imports jobs.feed"),
+        (
+            RULES[2],
+            "jobs/a.py",
+            "from campaigns.schema import Brief",
+            "jobs.a imports campaigns.schema.Brief",
+        ),
+        (RULES[3], "campaigns/stages/a.py", "import httpx2", "campaigns.stages.a reaches httpx2"),
+        (
+            RULES[3],
+            "campaigns/stages/a.py",
+            "from campaigns import b",
+            "django.db.models through campaigns.b",
+        ),
+        (
+            RULES[4],
+            "jobs/api_jobs.py",
+            "from jobs.tools.gateway import Gateway",
+            "jobs.tools.gateway.Gateway",
+        ),
+        (
+            RULES[4],
+            "jobs/views.py",
+            "from jobs.models import Job, WorkflowEvent",
+            "jobs.models.WorkflowEvent",
+        ),
+        (RULES[5], "jobs/utils.py", "", "jobs.utils is a name that says nothing"),
+        (RULES[5], "jobs/a.py", "from django.db.models.signals import post_save", "signals.post_save"),
+        (RULES[6], "jobs/a.py", "import os\n'''Late.'''", "jobs.a does not begin with a docstring"),
+        (RULES[7], "jobs/a.py", "x = 1\n" * 401, "jobs.a has 401 lines"),
+        (RULES[7], "jobs/a.py", "def f():\n" + "    x = 1\n" * 60, "jobs.a.f has 61 lines"),
+    ],
+)
+def test_a_broken_rule_is_seen(tmp_path: Path, rule: Rule, file: str, text: str, fault: str) -> None:
+    for name, content in {"campaigns/b.py": "from django.db import models", file: text}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert any(fault in found for found in rule(modules(tmp_path)))
