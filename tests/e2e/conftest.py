@@ -1,0 +1,19 @@
+"""What all end-to-end tests share: they are slow, and installations are started once a module."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.e2e.installation import Installation
+
+Start = Callable[..., Installation]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Give a function that runs an installation until the module's end; its words are settings."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            Installation(tmp_path_factory.mktemp("installation"), **settings)
+        )

@@ -1,0 +1,38 @@
+"""The fake outside world with an image service that really paints: a plain PNG of the size asked for."""
+
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import fakes
+
+
+class Painter(fakes.Server):
+    """A fake server whose pictures exist."""
+
+    def thing(self, tool: str, args: dict) -> dict:
+        made = super().thing(tool, args)
+        if self.role == "image-gen":
+            Path(made["path"]).write_bytes(png(args["width"], args["height"]))
+        return made
+
+
+def png(width: int, height: int) -> bytes:
+    """Give a grey picture."""
+    rows = (b"\0" + bytes([200]) * width) * height
+    parts = (
+        (b"IHDR", struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 1)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
+if __name__ == "__main__":
+    fakes.Server = Painter
+    fakes.main()
