@@ -183,7 +183,8 @@ class LaunchForm:
             form.faults.append(said)
             self.errors.append((f"section-{form.name}", SECTIONS[form.name][0], said))
         else:
-            self.errors.append(("", field.replace("_", " "), said))
+            # what is no field of the brief (TOOL_SERVERS) is called exactly as it is
+            self.errors.append(("", field.replace("_", " ") if field.islower() else field, said))
 
     def _find(self, field: str) -> tuple[DottedForm | Rows | None, str, str]:
         """Give where a fault belongs: a form and its field, or repeated rows; and what the message needs."""

@@ -131,6 +131,12 @@ def test_a_fault_of_no_known_input_is_still_told(field: str):
     assert [error[2] for error in form.errors] == ["is wrong"]
 
 
+def test_a_fault_of_the_installation_is_called_as_it_is():
+    form = LaunchForm.empty()
+    form.place("TOOL_SERVERS mcpServers.ttd.command", "must be text in quotes")
+    assert form.errors == [("", "TOOL_SERVERS mcpServers.ttd.command", "must be text in quotes")]
+
+
 def test_a_launchs_faults_carry_the_same_paths_under_campaign():
     form = typed(raw_brief())
     form.place("campaign.media_plan.1.budget", "is wrong")
