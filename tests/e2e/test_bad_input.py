@@ -1,0 +1,226 @@
+"""Bad input on API, form and command: a message that names the field, and nothing is made."""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.campaigns.briefs import raw_brief
+from tests.e2e.conftest import Start
+from tests.e2e.installation import Installation, csrf
+
+pytestmark = pytest.mark.slow
+BEGIN = datetime.now(UTC).date() + timedelta(days=30)
+DATES = {"flight_start": str(BEGIN), "flight_end": str(BEGIN + timedelta(days=20))}
+LINE = {"channel": "Display", "dsp": "TTD", "budget": 60000, "sizes": ["300x250"]}
+
+
+def brief(**changes: Any) -> dict[str, Any]:
+    """Give a brief that would be launched, with changes."""
+    return raw_brief(**(DATES | changes))
+
+
+#: What is wrong: the campaign of a launch, the field that a message must name, and what it must say of it.
+BAD: dict[str, tuple[Any, str, str]] = {
+    "missing": (brief(brand=None), "brand", "required|missing|needed"),
+    "over-long": (brief(product="x" * 5000), "product", r"\d+ characters|too long"),
+    "wrong type": (brief(budget="a lot"), "budget", "number|amount|decimal"),
+    "wrong type inside": (brief(media_plan=[LINE | {"budget": [1]}]), "media_plan.0.budget", "number|amount"),
+    "dates reversed": (brief(flight_end=str(BEGIN - timedelta(days=1))), "flight_end", "before|after|later"),
+    "no date": (brief(flight_start="soon"), "flight_start", "date"),
+    "budget that does not sum": (brief(budget=70000), "budget|media_plan", "sum|add up|total"),
+    "no lines": (brief(media_plan=[]), "media_plan", "empty"),
+    "unknown time zone": (brief(timezone="Mars/Olympus"), "timezone", "zone"),
+    "address without https": (brief(landing_url="http://tessel.example"), "landing_url", "https"),
+    "unknown key": (brief(colour="red"), "colour", "not a field"),
+}
+LAUNCHES: dict[str, tuple[Any, str, str]] = {
+    "unknown preset": ({"campaign": "no-such-preset"}, "campaign", "preset"),
+    "no campaign": ({}, "campaign", "required|missing|needed|preset"),
+    "campaign of a wrong type": ({"campaign": 7}, "campaign", "preset|brief"),
+    "search of a wrong type": (
+        {"campaign": "aurora-one", "includeSearch": "yes"},
+        "includeSearch",
+        "true|bool",
+    ),
+    "unknown key of the launch": ({"campaign": "aurora-one", "speed": 1}, "speed", "not a field"),
+    **{name: ({"campaign": campaign}, field, words) for name, (campaign, field, words) in BAD.items()},
+}
+#: The same on the form: the inputs that are changed, as their names are.
+TYPED: dict[str, tuple[dict[str, str], str, str]] = {
+    "missing": ({"brand": ""}, "brand", "required|missing|needed"),
+    "over-long": ({"product": "x" * 5000}, "product", r"\d+ characters|too long"),
+    "wrong type": ({"budget": "a lot"}, "budget", "number|amount"),
+    "dates reversed": ({"flight_end": "2020-01-01"}, "flight_end", "before|after|later"),
+    "budget that does not sum": ({"budget": "1"}, "budget|media_plan", "sum|add up|total"),
+}
+
+
+@pytest.fixture(scope="module")
+def site(start: Start) -> Iterator[Installation]:
+    """An installation in which nothing is ever launched, whatever is sent to it."""
+    site = start()
+    yield site
+    assert site.jobs() == 0
+    assert not list((site.data / "jobs").glob("*"))
+
+
+def assert_names(faults: list[dict[str, str]], field: str, words: str) -> None:
+    """Hold that some fault is about the field and says what is wrong."""
+    told = [(one["field"].removeprefix("campaign."), one["message"]) for one in faults]
+    said = [message for name, message in told if re.fullmatch(field, name)]
+    assert any(re.search(words, message, re.IGNORECASE) for message in said), told
+
+
+@pytest.mark.parametrize("case", LAUNCHES)
+def test_the_api_refuses_it_and_names_the_field(site: Installation, case: str):
+    body, field, words = LAUNCHES[case]
+    answer = site.api.post("/api/workflows/campaign-lifecycle-demo", json=body)
+    assert answer.status_code == 422, answer.text
+    assert_names(answer.json()["errors"], field, words)
+    assert site.jobs() == 0
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"campaign": NaN}'])
+def test_the_api_refuses_what_is_no_json_object(site: Installation, body: str):
+    answer = site.api.post("/api/workflows/campaign-lifecycle-demo", content=body)
+    assert answer.status_code in (400, 422) and "JSON" in answer.text
+    assert site.jobs() == 0
+
+
+def typed(page: str) -> dict[str, str]:
+    """Give what a form's inputs hold, as a browser would send it."""
+    values = {}
+    for tag in re.findall(r"<input [^>]*>", page):
+        words = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+        if words.get("type") != "checkbox" and "name" in words:
+            values[words["name"]] = unescape(words.get("value", ""))
+    for name, text in re.findall(r'<textarea name="([^"]+)"[^>]*>\n?(.*?)</textarea>', page, re.DOTALL):
+        values[name] = unescape(text)
+    for name, options in re.findall(r'<select name="([^"]+)"[^>]*>(.*?)</select>', page, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        values[name] = unescape(chosen[1]) if chosen else ""
+    return values
+
+
+@pytest.fixture(scope="module")
+def person(site: Installation) -> Iterator[httpx2.Client]:
+    with site.browser() as client:
+        yield client
+
+
+@pytest.mark.parametrize("case", TYPED)
+def test_the_form_shows_it_at_its_field_and_keeps_what_was_typed(
+    site: Installation, person: httpx2.Client, case: str
+):
+    changes, field, words = TYPED[case]
+    sent = typed(person.get("/campaigns/new?preset=aurora-one").text) | changes | {"launch": "yes"}
+    answer = person.post("/campaigns/new", data=sent)
+    assert answer.status_code == 422
+    assert "nothing was launched" in answer.text
+    listed = re.search(r'id="errors".*?</div>', answer.text, re.DOTALL)[0]
+    told = re.findall(r'<a href="#(?:id_|section-)([^"]+)">[^<]*</a>: ([^<]*)', listed)
+    assert_names([{"field": name, "message": unescape(text)} for name, text in told], field, words)
+    assert {name: value for name, value in typed(answer.text).items() if name in changes} == changes
+    assert site.jobs() == 0
+
+
+def test_the_form_knows_no_preset_of_another_name(person: httpx2.Client):
+    assert person.get("/campaigns/new?preset=no-such-preset").status_code == 404
+
+
+BROKEN_FILES = {
+    "no json": ("{", ""),
+    "no servers": ("{}", "mcpServers"),
+    "wrong type": ('{"mcpServers": {"ttd": {"command": 7}}}', "mcpServers.ttd.command"),
+    "no limit": ('{"mcpServers": {"ttd": {"command": "x", "concurrency": 0}}}', "mcpServers.ttd.concurrency"),
+    "unset variable": ('{"mcpServers": {"ttd": {"url": "https://${NOT_SET_HERE}/"}}}', "mcpServers.ttd.url"),
+}
+
+
+@pytest.fixture(scope="module")
+def mended(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Path]:
+    """An installation with a tool servers file that tests break and mend under its feet."""
+    file = tmp_path_factory.mktemp("file") / "servers.json"
+    file.write_text("{")
+    return start(TOOL_SERVERS=str(file)), file
+
+
+@pytest.mark.parametrize("case", BROKEN_FILES)
+def test_a_broken_servers_file_is_named_with_its_field_on_api_and_form(
+    mended: tuple[Installation, Path], case: str
+):
+    site, file = mended
+    text, field = BROKEN_FILES[case]
+    file.write_text(text)
+    answer = site.post("aurora-one")
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == [f"TOOL_SERVERS {field}".strip()]
+    with site.browser() as person:
+        sent = typed(person.get("/campaigns/new?preset=aurora-one").text) | {"launch": "yes"}
+        page = person.post("/campaigns/new", data=sent)
+        assert page.status_code == 422 and f"TOOL_SERVERS {field}".strip() in page.text
+        assert csrf(person, "/campaigns/new")
+    assert site.jobs() == 0
+
+
+def test_once_the_file_is_mended_the_same_installation_launches(mended: tuple[Installation, Path]):
+    site, file = mended
+    file.write_text(json.dumps({"mcpServers": {}}))
+    assert site.ended(site.launch())["status"] == "completed"
+
+
+COMMANDS = ("missing", "over-long", "wrong type", "dates reversed", "budget that does not sum", "unknown key")
+
+
+@pytest.fixture(scope="module")
+def commands(site: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Run the command on every bad brief, two at a time."""
+    folder = tmp_path_factory.mktemp("briefs")
+    (folder / "broken.json").write_text("{")
+    (folder / "servers.json").write_text(BROKEN_FILES["no limit"][0])
+
+    def launch(what: str, **settings: str) -> Any:
+        return site.manage("launch", what, check=False, **settings)
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = {
+            "unknown preset": pool.submit(launch, "no-such-preset"),
+            "no such file": pool.submit(launch, str(folder / "none.json")),
+            "no json": pool.submit(launch, str(folder / "broken.json")),
+            "broken servers file": pool.submit(
+                launch, "aurora-one", TOOL_SERVERS=str(folder / "servers.json")
+            ),
+        }
+        for name in COMMANDS:
+            file = folder / f"{name.replace(' ', '-')}.json"
+            file.write_text(json.dumps(BAD[name][0]))
+            runs[name] = pool.submit(launch, str(file))
+        yield runs
+
+
+@pytest.mark.parametrize(
+    ("case", "field", "words"),
+    [
+        ("unknown preset", "", "no preset 'no-such-preset'"),
+        ("no such file", "", r"none\.json: .*(No such file|cannot be read)"),
+        ("no json", "", r"broken\.json: .*not JSON"),
+        ("broken servers file", r"TOOL_SERVERS mcpServers\.ttd\.concurrency", "at least 1"),
+        *((name, *BAD[name][1:]) for name in COMMANDS),
+    ],
+)
+def test_the_command_ends_with_2_and_names_the_field(
+    site: Installation, commands: dict[str, Any], case: str, field: str, words: str
+):
+    done = commands[case].result(60)
+    assert done.returncode == 2, done.stderr
+    assert re.search(f"^({field}).*({words})", done.stderr, re.IGNORECASE | re.MULTILINE), done.stderr
+    assert "Traceback" not in done.stderr and not done.stdout
+    assert site.jobs() == 0
