@@ -1,0 +1,76 @@
+"""Small workflows in memory for the engine's tests: stages that end as told, tools that answer, a story."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jobs.workflow.context import JobInfo, StageContext
+from jobs.workflow.events import Event
+from jobs.workflow.graph import Hop, Stage, Workflow
+from jobs.workflow.results import Source, StageResult, Status
+from jobs.workflow.runner import Before, Runner
+
+DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
+
+
+async def done(ctx: StageContext) -> StageResult:
+    """End at once, completed."""
+    return DONE
+
+
+def stage(id: str, *needs: str, run: Callable[..., Any] = done, path: tuple[Hop, ...] = ()) -> Stage:
+    """Give a stage that is named after its id."""
+    return Stage(id, f"Stage {id}", run, needs, path)
+
+
+def flow(*stages: Stage) -> Workflow:
+    """Give a workflow of these stages."""
+    return Workflow("w", "W", stages, parse=lambda raw: None, load=lambda params: None)
+
+
+class Tools:
+    """Answers every call with its step, or raises what it was told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.steps: list[str] = []
+        self.error = error
+
+    def source(self, server: str) -> Source:
+        return Source.LOCAL
+
+    async def call(self, server, tool, args, *, stage, step, item):
+        self.steps.append(step)
+        if self.error:
+            raise self.error
+        return step
+
+
+class Story:
+    """A job that is run in memory, and the events it told."""
+
+    def __init__(self, *stages: Stage, tools: Tools | None = None, before: Before | None = None) -> None:
+        self.events: list[Event] = []
+        self.tools = tools or Tools()
+        self.runner = Runner(
+            flow(*stages),
+            job=JobInfo("0f" * 16, "Job", date(2031, 5, 14)),
+            brief=None,
+            tools=self.tools,
+            files=Path(),
+            emit=self._emit,
+            before=before,
+        )
+
+    async def _emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def told(self, *types: str) -> list[tuple[str, str]]:
+        """Give type and stage of each event, of these types where some are named."""
+        told = ((event.type, getattr(event, "stage", "")) for event in self.events)
+        return [one for one in told if not types or one[0] in types]
+
+    def counts(self, stage: str) -> list[int]:
+        """Give the counts that a stage told, in order."""
+        progress = (e for e in self.events if e.type == "stage:progress" and e.stage == stage)
+        return [event.current for event in progress]

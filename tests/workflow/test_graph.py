@@ -1,0 +1,76 @@
+"""Workflows as data: what is refused when one is built, what is selected, how long is still to go."""
+
+import pytest
+
+from jobs.workflow.graph import BrokenWorkflow, Fault, Hop, InvalidInput, Stage
+from tests.workflow.flows import done, flow, stage
+
+IMAGE, UPLOAD = Hop("image-gen", "generate_image", 100), Hop("canva", "upload_asset", 20)
+REPORT = Hop("google-docs", "createDocument", 30)
+
+
+def lifecycle():
+    """Give a creative stage of two hops, a short one, and a report behind both."""
+    return flow(
+        stage("creative", path=(IMAGE, UPLOAD)),
+        stage("landing"),
+        stage("report", "creative", "landing", path=(REPORT,)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ([stage("a", "b")], "stage a needs b, which is no stage"),
+        ([stage("a"), stage("a")], "stage a stands twice"),
+        ([stage("a", "a")], "in a circle: a -> a"),
+        ([stage("a", "c"), stage("b", "a"), stage("c", "b")], "in a circle: "),
+    ],
+)
+def test_a_workflow_that_does_not_fit_together_is_refused_when_it_is_built(stages, words):
+    with pytest.raises(BrokenWorkflow, match=words):
+        flow(*stages)
+
+
+def test_a_stage_that_is_left_out_is_needed_no_more():
+    chosen = lifecycle().select(("creative", "report"))
+    assert [(one.id, one.needs) for one in chosen.stages] == [("creative", ()), ("report", ("creative",))]
+
+
+def test_the_parameters_choose_the_stages():
+    asked = flow(stage("a"), Stage("b", "B", done, wanted=lambda params: params["b"]))
+    assert [one.id for one in asked.wanted({"b": False}).stages] == ["a"]
+    assert [one.id for one in asked.wanted({"b": True}).stages] == ["a", "b"]
+
+
+def test_what_remains_counts_from_the_call_to_the_end_of_the_longest_chain():
+    whole = lifecycle()
+    assert whole.remaining("creative", "image-gen", "generate_image") == 150
+    assert whole.remaining("creative", "canva", "upload_asset") == 50
+    assert whole.remaining("report", "google-docs", "createDocument") == 30
+    # a call that no path names waits behind those that have longer to go, not behind all
+    assert whole.remaining("landing", "google-docs", "createFolder") == 30
+
+
+def test_what_was_measured_replaces_what_was_expected():
+    learned = {("image-gen", "generate_image"): 10.0}
+    known = lifecycle().remaining(
+        "creative", "image-gen", "generate_image", lambda server, tool: learned.get((server, tool))
+    )
+    assert known == 10 + 20 + 30
+
+
+def test_the_longest_chain_wins_among_several():
+    whole = flow(
+        stage("start"),
+        stage("short", "start", path=(Hop("s", "t", 5),)),
+        stage("long", "start", path=(Hop("s", "t", 50),)),
+        stage("end", "short", "long", path=(Hop("s", "t", 1),)),
+    )
+    assert whole.after == {"start": 51, "short": 1, "long": 1, "end": 0}
+
+
+def test_bad_input_says_every_fault_with_its_field():
+    error = InvalidInput([Fault("budget", "is required"), Fault("", "is too large")])
+    assert str(error) == "budget: is required; : is too large"
+    assert len(error.faults) == 2
