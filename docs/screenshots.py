@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 WIDTH, HEIGHT = 1280, 1000
-HALFWAY_SECONDS = 22.0
+HALFWAY_SECONDS = 9.5
 LONGEST_SECONDS = 180.0
 LARGEST_BYTES = 300_000
 PORT = "8377"
