@@ -70,7 +70,8 @@ def launch(
             feed.append(job.pk, [queued])
             if flow.accepted:
                 flow.accepted(str(job.pk), owner.pk, request.params)
-            transaction.on_commit(lambda: _tell(job.pk))
+            # robust: the job stands, whether or not its message could be left
+            transaction.on_commit(lambda: _tell(job.pk), robust=True)
     except IntegrityError:
         # two launches with one key at the same moment: the database let one of them through
         earlier = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()

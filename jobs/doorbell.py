@@ -2,12 +2,15 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import tempfile
 from pathlib import Path
 
 from django.conf import settings
+
+log = logging.getLogger(__name__)
 
 
 def bells() -> Path:
@@ -37,12 +40,22 @@ def take_down(bell: socket.socket) -> None:
 
 
 def ring(job_id: object) -> None:
-    """Ring every bell of this installation for a job. A dead listener's socket is removed."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
-        for path in bells().glob("*.sock"):
-            try:
-                sender.sendto(str(job_id).encode(), str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
-            except (BlockingIOError, FileNotFoundError):
-                continue  # a full bell rings anyway; a vanished one has nobody listening
+    """Ring every bell of this installation for a job. A dead listener's socket is removed.
+
+    It raises nothing: what it tells of is committed, and whoever did not hear it looks by itself.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            for path in bells().glob("*.sock"):
+                _ring(sender, path, job_id)
+    except OSError as error:
+        log.warning("the doorbell cannot be rung: %s", error)
+
+
+def _ring(sender: socket.socket, path: Path, job_id: object) -> None:
+    try:
+        sender.sendto(str(job_id).encode(), str(path))
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+    except (BlockingIOError, FileNotFoundError):
+        return  # a full bell rings anyway; a vanished one has nobody listening

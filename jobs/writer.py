@@ -9,12 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 LARGEST_BATCH = 200
 TRIES = 6
+PASSING = (OperationalError, InterfaceError)  # locked, or the connection is gone: trying again can help
+
+
+class WriterClosed(RuntimeError):
+    """The writer takes nothing more; the work was not done."""
 
 
 @dataclass(slots=True)
@@ -37,19 +42,28 @@ class Writer:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._gate, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do `work` in a committed transaction and give its value; what it raises is raised here."""
+        """Do `work` in a committed transaction and give its value; what it raises is raised here.
+
+        Raises WriterClosed after `close`: nobody may wait for a thread that has gone.
+        """
         write = _Write(work, asyncio.get_running_loop().create_future())
-        self._queue.put(write)
+        with self._gate:
+            if self._closed:
+                raise WriterClosed("the writer is closed")
+            self._queue.put(write)
         # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
         return await asyncio.shield(write.future)
 
     def close(self, seconds: float = 10.0) -> None:
         """Commit what is waiting and end the thread."""
-        self._queue.put(None)
+        with self._gate:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join(seconds)
 
     def _loop(self) -> None:
@@ -76,24 +90,41 @@ class Writer:
         return batch, True
 
     def _commit(self, batch: list[_Write]) -> None:
+        """Commit a batch and tell its callers. Whatever happens the thread goes on."""
         for attempt in range(1, TRIES + 1):
-            try:
-                with transaction.atomic():
-                    for write in batch:
-                        _do(write)
-            except OperationalError as error:
-                connection.close()
-                if attempt == TRIES:
-                    log.error("a batch of %d writes was given up: %s", len(batch), error)
-                    for write in batch:
-                        write.value, write.error = None, error
-                    break
-                log.warning("commit %d of %d failed: %s", attempt, TRIES, error)
-                time.sleep(0.05 * 2**attempt)
-            else:
+            error = _transact(batch)
+            if not isinstance(error, PASSING):
                 break
+            connection.close()
+            log.warning("commit %d of %d failed: %s", attempt, TRIES, error)
+            if attempt < TRIES:
+                time.sleep(0.05 * 2**attempt)
+        if error is not None and len(batch) > 1 and not isinstance(error, PASSING):
+            # one of them breaks what is checked only at the commit, as foreign keys are: it falls alone
+            for write in batch:
+                self._commit([write])
+            return
         for write in batch:
+            if error is not None:
+                write.value, write.error = None, error
             _tell(write)
+        if error is not None:
+            log.error("a batch of %d writes was given up: %s", len(batch), error)
+
+
+def _transact(batch: list[_Write]) -> Exception | None:
+    """Do a batch in one transaction and give what kept it from being committed."""
+    committed: list[bool] = []
+    try:
+        with transaction.atomic():
+            transaction.on_commit(lambda: committed.append(True))
+            for write in batch:
+                _do(write)
+    except Exception as error:
+        if not committed:
+            return error
+        log.exception("what follows a commit broke; the writes stand")
+    return None
 
 
 def _do(write: _Write) -> None:
@@ -101,7 +132,7 @@ def _do(write: _Write) -> None:
     try:
         with transaction.atomic():
             write.value = write.work()
-    except OperationalError:
+    except PASSING:
         raise
     except Exception as error:
         write.error = error

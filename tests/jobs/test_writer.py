@@ -1,12 +1,14 @@
 """The writer: in order, committed before it says so, and no write takes another with it."""
 
 import asyncio
+import uuid
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
-from jobs.models import Job
-from jobs.writer import Writer
+from jobs.models import Job, WorkflowEvent
+from jobs.writer import Writer, WriterClosed
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -100,3 +102,45 @@ def test_closing_commits_what_waits():
 
     assert asyncio.run(ask()) == 1
     assert Job.objects.get(pk=job.pk).title == "last"
+
+
+def test_a_write_that_only_the_commit_refuses_falls_alone_and_the_writer_goes_on(writer):
+    job = story.job()
+
+    def orphan():  # foreign keys are checked at the commit
+        WorkflowEvent.objects.create(job_id=uuid.uuid4(), seq=1, type="x", payload={}, at=timezone.now())
+
+    async def ask():
+        both = asyncio.gather(writer.run(orphan), writer.run(rename(job, "whole")), return_exceptions=True)
+        return await asyncio.wait_for(both, 10), await asyncio.wait_for(writer.run(lambda: "next"), 10)
+
+    (fallen, done), after = asyncio.run(ask())
+    assert isinstance(fallen, IntegrityError)
+    assert (done, after) == (1, "next")
+    assert Job.objects.get(pk=job.pk).title == "whole"
+
+
+def test_what_breaks_after_a_commit_takes_neither_the_write_nor_the_writer_with_it(writer):
+    job, done = story.job(), []
+
+    def broken():
+        raise OSError("too many open files")
+
+    def write():
+        transaction.on_commit(broken)
+        done.append(rename(job, "kept")())
+
+    async def ask():
+        await asyncio.wait_for(writer.run(write), 10)
+        return await asyncio.wait_for(writer.run(lambda: "next"), 10)
+
+    assert asyncio.run(ask()) == "next"
+    assert done == [1]
+    assert Job.objects.get(pk=job.pk).title == "kept"
+
+
+def test_nobody_waits_for_a_closed_writer():
+    writer = Writer()
+    writer.close()
+    with pytest.raises(WriterClosed):
+        asyncio.run(writer.run(lambda: None))

@@ -1,0 +1,41 @@
+"""The doorbell: it tells, and what it cannot tell never harms what is committed."""
+
+import pytest
+
+from jobs import actions, doorbell
+from jobs.models import Job
+from tests.jobs import calling, story
+
+
+def test_a_ring_reaches_every_bell_and_a_dead_bell_is_cleared_away():
+    alive, dead = doorbell.hang("test-alive"), doorbell.hang("test-dead")
+    gone = dead.getsockname()
+    dead.close()
+    try:
+        doorbell.ring("a job")
+        assert alive.recv(64) == b"a job"
+        assert gone not in {str(path) for path in doorbell.bells().glob("*.sock")}
+    finally:
+        doorbell.take_down(alive)
+
+
+def test_a_bell_that_cannot_be_rung_is_told_and_harms_nobody(monkeypatch, caplog):
+    def full(*args):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("jobs.doorbell.socket.socket", full)
+    doorbell.ring("a job")
+    assert "Too many open files" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_launch_stands_though_its_message_cannot_be_left(monkeypatch):
+    def broken(job_id):
+        raise OSError("the queue is full")
+
+    calling.use_flow(monkeypatch)
+    monkeypatch.setattr(actions, "workflow", lambda id: calling.FLOW)
+    monkeypatch.setattr(actions, "run_job", broken)
+    launched = actions.launch("campaign-lifecycle", {"campaign": "aurora-one"}, story.user())
+    assert launched.created
+    assert Job.objects.get(pk=launched.job.pk).status == "queued"
