@@ -209,5 +209,5 @@ def _server(name: str, row: Mapping[str, Any]) -> ServerView:
         limit=int(row.get("limit") or 0),
         waiting=int(row.get("waiting") or 0),
         source=str(row.get("source") or ""),
-        error=str(row.get("error") or ""),
+        error=str(row.get("last_error") or ""),
     )

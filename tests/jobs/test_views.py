@@ -177,9 +177,9 @@ def test_connections_show_each_server_as_the_worker_told():
             "limit": 5,
             "waiting": 8,
             "source": "local",
-            "error": "",
+            "last_error": "",
         },
-        "ttd": {"connected": False, "error": HOSTILE},
+        "ttd": {"connected": False, "last_error": HOSTILE},
     }
     WorkerBeat.objects.create(worker="w1", host="h", pid=1, servers=servers)
     html = text(browser().get(reverse("connections")))
@@ -209,3 +209,9 @@ def test_an_error_page_needs_nothing_of_a_broken_request(name: str):
     html = get_template(name).render()
     assert "<h1>" in html
     assert 'href="/"' in html
+
+
+def test_the_icon_is_found_without_signing_in_where_browsers_look_for_it():
+    answer = Client().get("/favicon.ico")
+    assert answer.status_code == 302
+    assert answer["Location"] == "/static/favicon.svg"
