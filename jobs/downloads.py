@@ -1,7 +1,9 @@
 """What jobs have made, as files: artifacts, Markdown as pages, and the local world of bundled servers."""
 
 import mimetypes
+import tempfile
 import uuid
+import zipfile
 from pathlib import Path
 
 from django.conf import settings
@@ -11,6 +13,7 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_cache_control
+from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from jobs import markdown
@@ -49,6 +52,26 @@ def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
     """Send our own copy of an artifact; a page or picture shows in the browser, the rest is saved."""
     row = _artifact(request, job_id, name)
     return _send(_open(row), row.file)
+
+
+@signed_in_or_token("read")
+@require_safe
+def bundle(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
+    """Send the files of a job's artifacts as one ZIP, each under its own name; 404 while there is none."""
+    job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
+    files = sorted(set(job.artifacts.exclude(file="").values_list("file", flat=True)))
+    if not files:
+        raise Http404("this job has no files yet")
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    with zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name in files:
+            with default_storage.open(f"{job.folder}/{name}") as file:
+                pack.writestr(name, file.read())
+    spool.seek(0)
+    title = slugify(job.title) or "campaign"
+    response = FileResponse(spool, as_attachment=True, filename=f"{title}-{job.pk.hex[:8]}.zip")
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
 
 
 @require_safe

@@ -11,6 +11,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/progress", views.job_progress, name="job-progress"),
     path("jobs/<uuid:job_id>/documents/<str:name>", downloads.document, name="document"),
     path("api/jobs/<uuid:job_id>/artifacts/<str:name>", downloads.artifact, name="artifact"),
+    path("api/jobs/<uuid:job_id>/bundle.zip", downloads.bundle, name="bundle"),
     path("local/<str:role>/<path:path>", downloads.world, name="world"),
     path("connections/", views.connections, name="connections"),
     path("sign-in/", auth.LoginView.as_view(redirect_authenticated_user=True), name="sign-in"),

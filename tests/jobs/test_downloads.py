@@ -1,5 +1,7 @@
 """What jobs made, as files: to those who may see the job, and never with the power of our own pages."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,22 @@ def test_an_ended_job_links_to_files_that_open():
     where = feed.public_artifact(job.pk, job.artifacts.get())["url"]
     assert where in html
     assert browser().get(where).status_code == 200
+
+
+def test_the_bundle_holds_each_artifacts_file_once_and_nothing_else():
+    job = story.job()
+    made("brief.md", "# Brief", job)
+    Row.objects.create(
+        job=job, name="brief-again", stage="brief", title="t", kind="document", file="brief.md"
+    )
+    JobFiles(job.folder).write("working-copy.png", b"not an artifact")
+    answer = browser(job.owner).get(f"/api/jobs/{job.pk}/bundle.zip")
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as pack:
+        assert pack.namelist() == ["brief.md"]
+        assert pack.read("brief.md") == b"# Brief"
+
+
+def test_there_is_no_bundle_of_nothing_nor_of_somebody_elses_job():
+    assert browser(story.user()).get(f"/api/jobs/{story.job().pk}/bundle.zip").status_code == 404
+    row = made("brief.md", "x", story.job(story.user("other")))
+    assert browser(story.user()).get(f"/api/jobs/{row.job_id}/bundle.zip").status_code == 404
