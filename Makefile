@@ -9,7 +9,7 @@ LOCAL_LATENCY ?= realistic
 WORKERS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
 # the first of the usual names that really is Python 3.11
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
   if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
@@ -70,6 +70,6 @@ LOCK := -m piptools compile --quiet --strip-extras --allow-unsafe --generate-has
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: | $(PY)
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv $$tools && \
-	$$tools/bin/python -m pip --quiet --disable-pip-version-check install pip-tools && \
+	$$tools/bin/python -m pip -qq --disable-pip-version-check install pip-tools && \
 	$$tools/bin/python $(LOCK) --output-file requirements.lock pyproject.toml && \
 	$$tools/bin/python $(LOCK) --extra dev --output-file requirements-dev.lock pyproject.toml
