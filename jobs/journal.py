@@ -1,5 +1,6 @@
 """The gateway's journal over the ORM: each intent before its call is sent, each result after it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -25,11 +26,12 @@ class JobJournal:
 
     An intent is committed before its call is sent, in the transaction that checks the lease and whether the
     job was cancelled; a result commits together with its event. Each call is one ToolCall row, each sending
-    one CallAttempt row. Image bytes are not kept: the stage stores its pictures as files.
+    one CallAttempt row. Image bytes are not kept: the stage stores its pictures as files. Once `stop` is set
+    no intent is written any more; results still are.
     """
 
-    def __init__(self, job: Job, writer: Writer) -> None:
-        self.job, self.writer = job, writer
+    def __init__(self, job: Job, writer: Writer, stop: asyncio.Event | None = None) -> None:
+        self.job, self.writer, self.stop = job, writer, stop
         self._sent: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
@@ -52,7 +54,12 @@ class JobJournal:
         await self._write(lambda: (self._row(call), feed.append(self.job.pk, [event], epoch=self.job.epoch)))
 
     async def intent(self, call: Call, attempt: int) -> None:
-        """Commit the intent of an attempt. Raises Stopped when the job was cancelled or its lease is lost."""
+        """Commit the intent of an attempt.
+
+        Raises Stopped when the job was cancelled or its lease is lost, and when its worker is to stop.
+        """
+        if self.stop is not None and self.stop.is_set():
+            raise Stopped("the job was stopped before this attempt was sent")
         self._sent.add(call.step)
         try:
             await self._write(lambda: self._intend(call, attempt))

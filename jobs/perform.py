@@ -23,6 +23,7 @@ from jobs.workflows import workflow
 from jobs.writer import Writer
 
 log = logging.getLogger(__name__)
+LOOK_SECONDS = 0.05
 
 
 def effect_key(job_id: object, step: str) -> str:
@@ -72,7 +73,10 @@ class JobTools:
         stopping = asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done() and not self.journal.in_flight(call.step):
+            # an attempt that is under way may end; one that is still to come, after a back-off too, may not
+            while not sending.done() and self.journal.in_flight(call.step):
+                await asyncio.wait({sending}, timeout=LOOK_SECONDS)
+            if not sending.done():
                 sending.cancel()
                 await asyncio.wait({sending})
                 if sending.cancelled():
@@ -126,7 +130,7 @@ async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.E
         flow,
         job=JobInfo(str(job.pk), job.title, job.created_at.date()),
         brief=brief,
-        tools=JobTools(job, flow, gateway, JobJournal(job, writer), stop),
+        tools=JobTools(job, flow, gateway, JobJournal(job, writer, stop), stop),
         files=JobFiles(job.folder),
         emit=emit,
         before=before(Progress.from_events(recorded), recorded),

@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -37,9 +37,11 @@ class Runtime:
 
     Huey's threads block in `run`; the loop does the work. A job is run by at most one worker, the one that
     holds its lease; a job that has no live lease and has not ended is found by the sweep and run here.
+    `on_crash` is called, in the loop's thread, when the loop has ended though nobody asked it to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_crash: Callable[[], None] = lambda: None) -> None:
+        self._on_crash = on_crash
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.started_at = timezone.now()
         self.running: dict[uuid.UUID, tuple[Job, asyncio.Task[None], asyncio.Event]] = {}
@@ -62,22 +64,32 @@ class Runtime:
         """Run a job here if nobody has it; come back when it has ended or was given back."""
         if self.stopping:
             return  # the row stays as it is: the next worker's sweep finds it
-        with contextlib.suppress(asyncio.CancelledError):
-            self._submit(self._take(uuid.UUID(job_id))).result()
+        if taking := self._submit(self._take(uuid.UUID(job_id))):
+            with contextlib.suppress(CancelledError):  # of the future: the loop has ended under it
+                taking.result()
 
     def begin_shutdown(self) -> None:
         """Let calls in flight finish within the grace time and give every job back."""
         self.stopping = True
-        if self._thread.is_alive():
-            self._submit(self._drain())
+        self._submit(self._drain())
 
     def stop(self) -> None:
         """End the loop; jobs that are still here are given back as they stand."""
         self.begin_shutdown()
         self._thread.join(GRACE_SECONDS + 10)
 
-    def _submit(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    @property
+    def failed(self) -> bool:
+        """Tell whether the loop ended by itself."""
+        return self._failure is not None
+
+    def _submit(self, work: Coroutine[Any, Any, Any]) -> Future[Any] | None:
+        """Hand work to the loop; None when the loop has ended, and the work with it."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            return None
 
     # -- the loop
 
@@ -90,13 +102,18 @@ class Runtime:
             self._failure = error
             log.exception("the worker's loop ended")
         finally:
+            crashed = self._ready.is_set() and not self.stopping
+            self.stopping = True
             self._ready.set()
+        if crashed:
+            self._on_crash()
 
     async def _serve(self) -> None:
         self._drained = asyncio.Event()
         self._places = asyncio.Semaphore(settings.JOBS_AT_ONCE)
         self.writer = Writer()
         self.gateway: Gateway | None = None
+        self._opening = asyncio.Lock()
         keepers = [
             asyncio.create_task(self._every(BEAT_SECONDS, self._beat)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
@@ -121,19 +138,23 @@ class Runtime:
             await asyncio.sleep(seconds)
 
     async def _open_gateway(self) -> Gateway | None:
-        """Give the gateway; it opens as soon as the tool servers file can be read."""
-        if self.gateway is None:
-            try:
-                servers = await asyncio.to_thread(tool_servers)
-            except BrokenServersFile as broken:
-                log.error("no job can start: %s", broken)
-                return None
-            roles = import_string(settings.TOOL_ROLES)
-            self.gateway = Gateway(
-                servers, roles, backoff=settings.RETRY_BACKOFF, log_dir=settings.DATA_DIR / "logs"
-            )
-            self.gateway.start()
-        return self.gateway
+        """Give the gateway; it opens as soon as the tool servers file can be read.
+
+        One at a time: two gateways would be two sets of servers, each with permits of its own.
+        """
+        async with self._opening:
+            if self.gateway is None and not self.stopping:
+                try:
+                    servers = await asyncio.to_thread(tool_servers)
+                except BrokenServersFile as broken:
+                    log.error("no job can start: %s", broken)
+                    return None
+                roles = import_string(settings.TOOL_ROLES)
+                self.gateway = Gateway(
+                    servers, roles, backoff=settings.RETRY_BACKOFF, log_dir=settings.DATA_DIR / "logs"
+                )
+                self.gateway.start()
+            return self.gateway
 
     async def _take(self, job_id: uuid.UUID) -> None:
         """Claim a job and run it; come back at once when it is not to be had."""
@@ -143,6 +164,9 @@ class Runtime:
                 return
             job = await self.writer.run(lambda: actions.claim(job_id, self.name))
             if job is None:
+                return
+            if self.stopping:  # asked while the claim was on its way: the drain has not seen this job
+                await self.writer.run(lambda: actions.hand_over(job.pk, job.epoch))
                 return
             stop = asyncio.Event()
             work = perform_safely(job, gateway=gateway, writer=self.writer, stop=stop)
@@ -161,8 +185,10 @@ class Runtime:
         servers = _as_json(self.gateway.status()) if self.gateway else {}
         lost = await self.writer.run(lambda: self._tell_alive(leases, servers))
         for id in lost & set(self.running):
-            log.warning("the lease of job %s is lost", id)
-            self.running[id][1].cancel()
+            task = self.running[id][1]
+            if not task.done():  # else it has just ended, and its lease with it
+                log.warning("the lease of job %s is lost", id)
+                task.cancel()
 
     def _tell_alive(self, leases: dict[uuid.UUID, int], servers: dict[str, Any]) -> set[uuid.UUID]:
         values = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self.started_at}
@@ -172,7 +198,8 @@ class Runtime:
 
     async def _sweep(self) -> None:
         """Take jobs whose message was lost or whose worker is gone, oldest first, while there is room."""
-        await self._open_gateway()
+        if await self._open_gateway() is None:
+            return
         room = settings.JOBS_AT_ONCE - len(self.running)
         if self.stopping or room <= 0:
             return

@@ -1,6 +1,8 @@
 """The worker's loop with real servers over real pipes: jobs end, are found, given back and taken up again."""
 
+import asyncio
 import threading
+import time
 import uuid
 from datetime import timedelta
 
@@ -182,3 +184,88 @@ def test_a_broken_servers_file_holds_jobs_until_it_is_mended(world, worker, sett
     assert job.status == "queued"
     settings.TOOL_SERVERS = sound
     until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())
+
+
+def test_a_worker_that_is_told_to_stop_sends_nothing_again(world, worker, settings):
+    settings.RETRY_BACKOFF = 0.2
+    ledger = world("create_campaign:429=1", latency=0.6)
+    job, one = launch(), worker()
+    thread = threading.Thread(target=one.run, args=(str(job.pk),))
+    thread.start()
+    until(lambda: len(fakes.ledger(ledger, "start", "create_campaign")) == 2)
+    one.stop()
+    thread.join(SOON)
+    assert len(fakes.ledger(ledger, "start", "create_campaign")) == 2
+    assert set(ToolCall.objects.values_list("state", flat=True)) == {"retry", "waiting"}
+
+
+def test_jobs_that_come_at_once_share_one_gateway(world, worker, monkeypatch):
+    world(latency=0.2)
+    made = []
+
+    def counted(*args, **options):
+        made.append(runtime_gateway(*args, **options))
+        return made[-1]
+
+    def slow():
+        time.sleep(0.2)  # so that all jobs ask while it opens
+        return servers()
+
+    runtime_gateway, servers = runtime.Gateway, runtime.tool_servers
+    monkeypatch.setattr(runtime, "Gateway", counted)
+    monkeypatch.setattr(runtime, "tool_servers", slow)
+    jobs, one = [launch() for _ in range(4)], worker()
+    threads = [threading.Thread(target=one.run, args=(str(job.pk),)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert {job.status for job in Job.objects.all()} == {"completed"}
+    assert len(made) == 1
+
+
+def test_a_job_that_is_claimed_while_the_worker_stops_is_given_back(world, worker, monkeypatch):
+    world()
+    job, one = launch(), worker()
+    until(lambda: one.gateway)
+    claiming, go_on = threading.Event(), threading.Event()
+
+    def slow(*args):
+        claiming.set()
+        go_on.wait(SOON)
+        return claim(*args)
+
+    claim = actions.claim
+    monkeypatch.setattr(actions, "claim", slow)
+    thread = threading.Thread(target=one.run, args=(str(job.pk),))
+    thread.start()
+    assert claiming.wait(SOON)
+    one.begin_shutdown()
+    go_on.set()
+    thread.join(SOON)
+    one.stop()
+    assert not thread.is_alive()
+    job.refresh_from_db()
+    assert (job.lease_until, job.leased_by, job.epoch) == (None, "", 1)
+
+
+def test_a_loop_that_ends_by_itself_lets_go_of_its_callers_and_tells(world):
+    world(latency=2.0)
+
+    async def end():
+        raise SystemExit(3)
+
+    told = threading.Event()
+    one = Runtime(on_crash=told.set)
+    one.start()
+    job = launch()
+    thread = threading.Thread(target=one.run, args=(str(job.pk),))
+    thread.start()
+    until(lambda: one.running)
+    asyncio.run_coroutine_threadsafe(end(), one._loop)
+    assert told.wait(SOON)
+    thread.join(SOON)
+    assert not thread.is_alive()
+    assert one.failed
+    one.run(str(job.pk))  # comes back at once
+    one.stop()

@@ -2,6 +2,8 @@
 
 import fcntl
 import logging
+import os
+import signal
 from typing import Any
 
 from django.conf import settings
@@ -40,7 +42,8 @@ class Command(BaseCommand):
         """Run until SIGTERM or Ctrl-C; calls in flight finish and jobs are given back."""
         lock = self._only_one() if settings.SQLITE else None
         end_with_parent()
-        runtime = Runtime()
+        # without its loop this process would keep its lock and answer nothing: it ends, and is started again
+        runtime = Runtime(on_crash=lambda: os.kill(os.getpid(), signal.SIGTERM))
         runtime.start()
         open_house(runtime.run)
         consumer = HouseConsumer(
@@ -59,6 +62,8 @@ class Command(BaseCommand):
             runtime.stop()
             if lock:
                 lock.close()
+        if runtime.failed:
+            raise CommandError("the worker's loop ended by itself; the log says why")
 
     def _only_one(self) -> Any:
         lock = open(settings.DATA_DIR / "worker.lock", "w")  # noqa: SIM115 - held as long as the process lives
