@@ -24,7 +24,7 @@ PROCESSES = -d $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.runtime
-	@LOCAL_LATENCY=$(LOCAL_LATENCY) $(PY) manage.py demo --port $(PORT)
+	@trap : INT; LOCAL_LATENCY=$(LOCAL_LATENCY) $(PY) manage.py demo --port $(PORT)
 
 test: lint
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
