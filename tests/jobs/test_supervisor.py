@@ -1,0 +1,199 @@
+"""The supervisor, with real processes: restarts, giving up, an end in order, no child left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOON = 15.0
+#: A parent with two children. Each child writes its process id, then does what `does` says.
+PARENT = """
+import sys
+from jobs import supervisor
+from jobs.supervisor import Child, Supervisor
+for name, value in {settings!r}.items():
+    setattr(supervisor, name, value)
+say = lambda text: print(text, flush=True)
+children = [Child(name, [sys.executable, "-c", code]) for name, code in {children!r}]
+sys.exit(Supervisor(children, say).run(lambda: say("started")))
+"""
+NOTE = "import os; open({file!r}, 'a').write(f'{{os.getpid()}}\\n'); "
+FOR_EVER = "from jobs.supervisor import end_with_parent; end_with_parent(); import time; time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); NOTE; time.sleep(600)"
+pytestmark = pytest.mark.slow
+
+
+def until(condition: Callable[[], Any], within: float = SOON) -> Any:
+    """Wait for something true and give it."""
+    deadline = time.monotonic() + within
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not buried yet does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def told(file: Path, does: str) -> str:
+    """Let a child's code write its process id first, or where it says NOTE."""
+    note = NOTE.format(file=str(file))
+    return does.replace("NOTE; ", note) if "NOTE; " in does else note + does
+
+
+@dataclass
+class Family:
+    """A parent process and the notes of its children."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+
+    def born(self, name: str) -> list[int]:
+        """Give the process ids that a child has had so far."""
+        with contextlib.suppress(FileNotFoundError):
+            return [int(line) for line in (self.folder / name).read_text().split("\n") if line]
+        return []
+
+    def both(self) -> list[int]:
+        """Wait for both children and give their process ids."""
+        return [until(lambda name=name: self.born(name))[-1] for name in ("one", "two")]
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the parent's end; give its exit code and all that it said."""
+        said, _ = self.process.communicate(timeout=SOON)
+        return self.process.returncode, said
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Callable[..., Family]]:
+    """Give a function that starts a parent whose children do what they are told."""
+    families: list[Family] = []
+
+    def start(one: str = FOR_EVER, two: str = FOR_EVER, **settings: float) -> Family:
+        codes = [(name, told(tmp_path / name, does)) for name, does in (("one", one), ("two", two))]
+        words = [sys.executable, "-c", PARENT.format(settings=settings, children=codes)]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        families.append(Family(tmp_path, process))
+        return families[-1]
+
+    yield start
+    for one in families:
+        for pid in (one.process.pid, *one.born("one"), *one.born("two")):
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        one.process.communicate()
+
+
+def test_a_child_that_dies_is_started_again_and_the_other_one_is_left_alone(family):
+    parent = family()
+    first, other = parent.both()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(parent.born("one")) == 2)
+    assert alive(other) and parent.born("two") == [other]
+    parent.process.terminate()
+    code, said = parent.end()
+    assert code == 0 and "one ended with exit code -9; starting it again in 0.5 s" in said
+
+
+def test_what_a_dead_child_has_started_goes_with_it(family):
+    helper = "import subprocess as s, sys; s.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    parent = family(one=f"{helper}; {FOR_EVER}")
+    first, _ = parent.both()
+    children = Path(f"/proc/{first}/task/{first}/children")
+    helpers = [int(word) for word in until(lambda: children.read_text().split())]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not alive(helpers[0]))
+    until(lambda: len(parent.born("one")) == 2)
+
+
+def test_restarts_come_later_and_later_until_it_gives_up(family):
+    parent = family(one="raise SystemExit(7)", MOST_SHORT_LIVES=3)
+    _, other = parent.both()
+    code, said = parent.end()
+    assert code == 1
+    assert "starting it again in 0.5 s" in said and "in 1.0 s" in said and "in 2.0 s" in said
+    assert said.rstrip().endswith("one keeps failing (exit code 7); giving up")
+    assert len(parent.born("one")) == 4 and not alive(other)
+
+
+def test_a_child_that_lived_for_a_while_is_not_held_against_it(family):
+    parent = family(one="import time; time.sleep(0.3)", SHORT_LIFE_SECONDS=0.1, MOST_SHORT_LIVES=1)
+    until(lambda: len(parent.born("one")) == 4)
+    parent.process.terminate()
+    code, said = parent.end()
+    assert code == 0 and "giving up" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_asked_to_end_it_ends_its_children_first(family, number: int):
+    parent = family()
+    children = parent.both()
+    parent.process.send_signal(number)
+    assert parent.end()[0] == 0
+    assert not any(alive(child) for child in children)
+
+
+def test_a_child_that_does_not_listen_is_ended_when_its_time_is_up(family):
+    parent = family(one=DEAF, GRACE_SECONDS=0.5)
+    children = parent.both()
+    parent.process.terminate()
+    assert parent.end()[0] == 0
+    assert not any(alive(child) for child in children)
+
+
+def test_a_second_word_ends_it_at_once(family):
+    parent = family(one=DEAF)
+    children = parent.both()
+    parent.process.send_signal(signal.SIGINT)
+    until(lambda: not alive(children[1]))  # the first word has been heard
+    assert alive(children[0])
+    parent.process.send_signal(signal.SIGINT)
+    assert parent.end()[0] == 0
+    assert not alive(children[0])
+
+
+def test_children_end_by_themselves_when_their_parent_is_killed(family):
+    parent = family()
+    children = parent.both()
+    parent.process.kill()
+    until(lambda: not any(alive(child) for child in children))
+
+
+def test_a_second_worker_on_sqlite_refuses_with_the_reason(tmp_path: Path):
+    env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    env |= {"DATA_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=env, check=True)
+    worker = [sys.executable, "manage.py", "worker"]
+    first = subprocess.Popen(worker, cwd=ROOT, env=env, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: locked(tmp_path / "worker.lock"))
+        second = subprocess.run(worker, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SOON)
+        assert second.returncode == 1
+        assert f"another worker is running on {tmp_path}" in second.stderr
+        assert "PostgreSQL" in second.stderr and "Traceback" not in second.stderr
+        assert first.poll() is None
+    finally:
+        first.terminate()
+        assert first.wait(SOON) == 0
+
+
+def locked(file: Path) -> bool:
+    """Whether a process holds the lock of this file."""
+    if not file.exists():
+        return False
+    inode = f":{file.stat().st_ino} "
+    return any(inode in line for line in Path("/proc/locks").read_text().splitlines())
