@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,7 +117,7 @@ def _http_fault(trace: Trace, error: MCPError, message: str) -> ToolError | None
 
 
 def _parse(result: types.CallToolResult, policy: ToolPolicy, spec: ServerSpec, where: str) -> Reply:
-    text = "\n".join(part.text for part in result.content if isinstance(part, types.TextContent))
+    text = _storable("\n".join(part.text for part in result.content if isinstance(part, types.TextContent)))
     try:
         images = tuple(
             ImageContent(base64.b64decode(part.data, validate=True), part.mime_type)
@@ -151,9 +152,25 @@ def _data(structured: Any, text: str) -> dict[str, Any]:
             structured = json.loads(text) if text.lstrip()[:1] in ("{", "[") else None
         except (ValueError, RecursionError):
             structured = None
+    try:
+        structured = _storable(structured)
+    except RecursionError:
+        structured = None
     if isinstance(structured, list):
         return {"items": structured}
     return structured if isinstance(structured, dict) else {}
+
+
+def _storable(value: Any) -> Any:
+    """`value` without what no JSON column keeps: NUL, half a surrogate pair, NaN. The effect is made by now,
+    and its record must not fail over a sign. Raises RecursionError."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {_storable(key): _storable(one) for key, one in value.items()}
+    return [_storable(one) for one in value] if isinstance(value, list) else value
 
 
 def _effect(data: Mapping[str, Any]) -> Mapping[str, Any]:

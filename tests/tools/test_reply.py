@@ -1,5 +1,7 @@
 """What an answer is taken for: replies, the wording of failures, and ids wherever servers put them."""
 
+import json
+
 import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -39,6 +41,16 @@ def read(text: str = "", policy: ToolPolicy = WRITES, tool: Tool = TOOL, error: 
 def test_id_and_address_are_found_in_every_form_of_answer(text, structured):
     reply = read(text, structured_content=structured)
     assert (reply.remote_id, reply.remote_url, reply.source) == ("7", "u", Source.LIVE)
+
+
+@pytest.mark.parametrize("form", ["text", "structured"])
+def test_an_answer_is_fit_for_every_database(form):
+    answer = '{"id": "7\\u0000", "name": "\\ud800x", "score": NaN, "rows": [["\\u0000", -Infinity]]}'
+    reply = read(answer) if form == "text" else read("a\0b\ud800", structured_content=json.loads(answer))
+    assert reply.data == {"id": "7", "name": "?x", "score": None, "rows": [["", None]]}
+    assert reply.remote_id == "7"
+    assert "\0" not in reply.text
+    assert reply.text.encode()
 
 
 def test_a_read_may_answer_a_list_or_plain_words():
