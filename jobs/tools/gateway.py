@@ -127,8 +127,11 @@ class Gateway:
         try:
             reply: Reply = await loop(self._attempt, call, policy, journal, attempts)
         except _Again as last:
-            await journal.result(call, attempts.number, _ended(last.error, attempts))
-            raise last.error from None
+            error = last.error
+            if error.ambiguous and policy.writes:
+                error = Unknown(f"{error.message}; whether it was done is not known")
+            await journal.result(call, attempts.number, _ended(error, attempts))
+            raise error from None
         except ToolError as error:
             await journal.result(call, attempts.number, _ended(error, attempts))
             raise
@@ -142,7 +145,7 @@ class Gateway:
         try:
             return await self._send(call, policy, journal, attempts)
         except Ambiguous as error:
-            if not policy.writes:
+            if policy.repeatable:
                 raise _Again(error) from None
             return await self._settled(call, policy, error, attempts)
         except ToolError as error:

@@ -139,6 +139,23 @@ async def test_an_ambiguous_read_is_sent_again(gateway):
     assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
 
 
+async def test_an_ambiguous_write_that_may_be_repeated_is_sent_again(gateway):
+    journal = MemoryJournal()
+    cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
+    reply = await gateway("writeSpreadsheet:rpc@1").call(call("writeSpreadsheet", cells), journal)
+    assert reply.text == "Successfully wrote to the range"
+    assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
+
+
+async def test_one_that_never_gets_a_clear_answer_is_unknown_not_failed(gateway):
+    journal = MemoryJournal()
+    cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
+    with pytest.raises(Unknown, match="not known"):
+        await gateway("writeSpreadsheet:rpc").call(call("writeSpreadsheet", cells), journal)
+    assert told(journal)[-1] == "unknown"
+    assert len(journal.outcomes()) == 3
+
+
 async def test_a_settled_effect_is_adopted_with_a_word_of_how(gateway, tmp_path):
     async def settle(one, policy, error):
         return Reply(remote_id="found")
