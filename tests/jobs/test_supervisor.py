@@ -95,7 +95,7 @@ def family(tmp_path: Path) -> Iterator[Callable[..., Family]]:
         for pid in (one.process.pid, *one.born("one"), *one.born("two")):
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
-        one.process.communicate()
+        one.process.communicate(timeout=SOON)
 
 
 def test_a_child_that_dies_is_started_again_and_the_other_one_is_left_alone(family):
