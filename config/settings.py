@@ -1,7 +1,9 @@
 """Settings, every one of them read from the environment; the README lists them all."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 import dj_database_url
@@ -25,14 +27,22 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 
 def stored_secret(name: str) -> str:
-    """Give the secret kept in this file of DATA_DIR; it is made up the first time."""
+    """Give the secret kept in this file of DATA_DIR; it is made up the first time.
+
+    It appears whole or not at all: two processes that start at once get the same, and never an empty one.
+    """
     path = DATA_DIR / name
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+    if not path.exists():
+        handle, part = tempfile.mkstemp(prefix=f"{name}.", dir=DATA_DIR)  # readable by its owner only
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(part, path)
+        finally:
+            os.unlink(part)
     return path.read_text().strip()
 
 
