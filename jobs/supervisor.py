@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 GRACE_SECONDS = 30.0
+LOOK_SECONDS = 0.1
 SHORT_LIFE_SECONDS = 5.0
 MOST_SHORT_LIVES = 5
 LONGEST_WAIT_SECONDS = 30.0
@@ -55,7 +56,6 @@ class Supervisor:
     children: list[Child]
     say: Callable[[str], None]
     _stops: int = 0
-    _wake: threading.Event = field(default_factory=threading.Event)
 
     def run(self, on_start: Callable[[], None] = lambda: None) -> int:
         """Run until SIGINT or SIGTERM, and give the exit code: 0, or 1 when a child could not be kept alive.
@@ -72,7 +72,8 @@ class Supervisor:
         threading.Thread(target=on_start, name="on-start", daemon=True).start()
         code = 0
         while not self._stops and code == 0:
-            self._wake.wait(0.2)
+            # not an Event that the handler sets: a signal that lands inside its wait would lock it for good
+            time.sleep(LOOK_SECONDS)
             code = self._tend(env)
         self._end()
         os.close(write)
@@ -80,7 +81,6 @@ class Supervisor:
 
     def _asked(self, number: int, frame: object) -> None:
         self._stops += 1
-        self._wake.set()
 
     def _tend(self, env: dict[str, str]) -> int:
         now = time.monotonic()
