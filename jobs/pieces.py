@@ -95,6 +95,7 @@ class SummaryContext:
     pictures: list[Thing]
     stand_ins: int
     over: bool
+    bundle: str
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ def summary(job: Job, progress: Progress) -> SummaryContext:
         pictures=[one for one in everything if one.is_picture],
         stand_ins=sum(one.artifact.source == Source.FALLBACK for one in everything),
         over=progress.ended,
+        bundle=reverse("bundle", args=[job.pk]) if progress.ended and any(t.copy for t in everything) else "",
     )
 
 
