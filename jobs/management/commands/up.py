@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
@@ -61,8 +62,7 @@ class Command(BaseCommand):
             self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         connections.close_all()
         fd = listener.fileno()
-        host, port = listener.getsockname()[:2]
-        address = f"http://{host}:{port}/"
+        address = address_of(*listener.getsockname()[:2])
         children = [
             Child("web", manage("web", "--fd", str(fd)), (fd,)),
             Child("worker", manage("worker")),
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         reason = ""
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(address + "readyz", timeout=2):  # noqa: S310 - our own address
+                with urllib.request.urlopen(probe(address), timeout=2):  # noqa: S310 - our own address
                     return on_ready(address)
             except urllib.error.HTTPError as error:
                 reason = error.read(500).decode(errors="replace")
@@ -87,3 +87,15 @@ class Command(BaseCommand):
         self.say(f"Flightplan is up at {address} but not ready: {reason}")
         self.say(f"Its data is in {settings.DATA_DIR}.")
         return None
+
+
+def address_of(host: str, port: int) -> str:
+    """Give the address under which this machine reaches a listener; one that hears all is near as well."""
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/"  # noqa: S104 - compared, not bound
+
+
+def probe(address: str) -> urllib.request.Request:
+    """Give the question for readiness, under a name that the site answers to."""
+    names = [name.removeprefix(".") for name in settings.ALLOWED_HOSTS if name != "*"]
+    near = not names or urlsplit(address).hostname in names
+    return urllib.request.Request(address + "readyz", headers={} if near else {"Host": names[0]})  # noqa: S310
