@@ -137,6 +137,18 @@ class JobJournal:
         )
 
 
+def leave_unknown(job: Job, reason: str) -> None:
+    """Tell of every call that was under way when its job broke that nobody knows what became of it."""
+    for row in ToolCall.objects.filter(job=job, state=State.SENT):
+        where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
+        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=reason)], epoch=job.epoch)
+        row.state, row.error, row.ended_at = State.UNKNOWN, reason[:500], timezone.now()
+        row.save(update_fields=["state", "error", "ended_at"])
+        row.tries.filter(ended_at=None).update(
+            ended_at=row.ended_at, outcome=State.UNKNOWN, detail=reason[:500]
+        )
+
+
 def reply_of(row: ToolCall) -> Reply:
     """Build the reply of a finished call back from its row."""
     kept = row.reply or {}

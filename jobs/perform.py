@@ -10,7 +10,7 @@ from django.conf import settings
 
 from jobs import actions, feed
 from jobs.files import JobFiles
-from jobs.journal import JobJournal
+from jobs.journal import JobJournal, leave_unknown
 from jobs.models import Job
 from jobs.tools.gateway import Call, Gateway, Reply
 from jobs.workflow import events as ev
@@ -149,4 +149,9 @@ async def perform_safely(job: Job, *, gateway: Gateway, writer: Writer, stop: as
         log.exception("job %s broke", job.pk)
         reason = f"internal error ({type(error).__name__}); the worker's log has the details"
         failed = ev.WorkflowComplete(status=JobStatus.FAILED, total_stages=len(job.plan), error=reason)
-        await writer.run(lambda: feed.append(job.pk, [failed], epoch=job.epoch))
+
+        def end() -> None:
+            leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
+            feed.append(job.pk, [failed], epoch=job.epoch)
+
+        await writer.run(end)

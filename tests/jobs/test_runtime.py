@@ -14,6 +14,7 @@ from django.utils import timezone
 from jobs import actions, feed, runtime, workflows
 from jobs.models import Job, ToolCall, WorkerBeat
 from jobs.runtime import Runtime
+from jobs.workflow.runner import Runner
 from tests import fakes
 from tests.jobs import story
 
@@ -269,3 +270,28 @@ def test_a_loop_that_ends_by_itself_lets_go_of_its_callers_and_tells(world):
     assert one.failed
     one.run(str(job.pk))  # comes back at once
     one.stop()
+
+
+def test_a_job_that_breaks_tells_of_calls_on_their_way_that_nobody_knows_their_end(
+    world, worker, monkeypatch
+):
+    ledger = world(latency=1.0)
+    project, result = feed._project, Runner._result
+
+    async def late(self, stage, context):
+        if stage.id == "broken":
+            await asyncio.to_thread(until, lambda: len(fakes.ledger(ledger, "start", "create_campaign")) == 2)
+        return await result(self, stage, context)
+
+    def breaking(job, event, now):
+        if event.type == "stage:error":
+            raise ValueError("this event cannot be kept")
+        project(job, event, now)
+
+    monkeypatch.setattr(Runner, "_result", late)
+    monkeypatch.setattr(feed, "_project", breaking)
+    job = run(worker(), launch(broken=True))
+    assert (job.status, job.lease_until) == ("failed", None)
+    states = set(ToolCall.objects.filter(attempts=1).values_list("state", "tries__outcome"))
+    assert states == {("unknown", "unknown")}
+    assert {call.state for call in feed.progress(job.pk).calls.values()} <= {"unknown", "waiting"}
