@@ -107,6 +107,7 @@ class Supervisor:
         return True
 
     def _end(self) -> None:
+        self.say("Stopping; calls under way may end first. Ctrl-C again stops at once.")
         for child in self.children:
             child.signal(signal.SIGTERM)
         asked, deadline = self._stops, time.monotonic() + GRACE_SECONDS

@@ -36,6 +36,7 @@ def test_a_job_is_told_in_full():
         ],
     )
     told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert [stage["calls"] for stage in told["stages"]] == [[], told["calls"]]
     assert told["calls"] == [
         {
             "step": "creative/image/a",
