@@ -1,5 +1,6 @@
 """The job's own folder, through Django's storage."""
 
+import os
 from pathlib import Path
 
 from django.core.files.base import ContentFile
@@ -16,8 +17,10 @@ class JobFiles:
         """Store a file and give its name; an earlier file of that name is replaced. Raises ValueError."""
         where = self._where(name)
         raw = data.encode() if isinstance(data, str) else data
-        part = self.storage.save(where + ".part", ContentFile(raw))
-        Path(self.storage.path(part)).replace(self.storage.path(where))
+        part = Path(self.storage.path(self.storage.save(where + ".part", ContentFile(raw))))
+        with part.open("rb") as written:
+            os.fsync(written.fileno())  # the log will say that the file is there; a power cut must not differ
+        part.replace(self.storage.path(where))
         return name
 
     def path(self, name: str) -> Path:

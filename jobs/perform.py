@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.db import OperationalError
 
 from jobs import actions, feed
 from jobs.files import JobFiles
@@ -17,7 +18,7 @@ from jobs.workflow import events as ev
 from jobs.workflow.context import JobInfo
 from jobs.workflow.graph import Workflow
 from jobs.workflow.progress import Progress
-from jobs.workflow.results import JobStatus, Source, StageResult, Status, Stopped, Timing
+from jobs.workflow.results import Source, StageResult, Status, Stopped, Timing, judge_job
 from jobs.workflow.runner import Before, Runner
 from jobs.workflows import workflow
 from jobs.writer import Writer
@@ -145,13 +146,20 @@ async def perform_safely(job: Job, *, gateway: Gateway, writer: Writer, stop: as
     except (Stopped, asyncio.CancelledError):
         await writer.run(lambda: actions.hand_over(job.pk, job.epoch))
         raise
+    except OperationalError:
+        raise  # the database is away, not the job broken: its lease runs out, and it is taken up again
     except Exception as error:
         log.exception("job %s broke", job.pk)
         reason = f"internal error ({type(error).__name__}); the worker's log has the details"
-        failed = ev.WorkflowComplete(status=JobStatus.FAILED, total_stages=len(job.plan), error=reason)
+        await writer.run(lambda: _end_broken(job, reason))
 
-        def end() -> None:
-            leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
-            feed.append(job.pk, [failed], epoch=job.epoch)
 
-        await writer.run(end)
+def _end_broken(job: Job, reason: str) -> None:
+    """End a job that broke by what its stages had become; runs in the writer's thread."""
+    leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
+    progress = feed.progress(job.pk)
+    judged = judge_job({stage.id: stage.status for stage in progress.stages}, unknown=True)
+    end = ev.WorkflowComplete(
+        status=judged, total_stages=len(job.plan), error=reason, artifacts=tuple(progress.artifacts)
+    )
+    feed.append(job.pk, [end], epoch=job.epoch)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 60.0  # longer than a worker that is stopped in the middle of long calls may take
 LOOK_SECONDS = 0.1
 SHORT_LIFE_SECONDS = 5.0
 MOST_SHORT_LIVES = 5
