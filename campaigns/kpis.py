@@ -49,6 +49,8 @@ _NUMBER = re.compile(
     r"\s*(?P<scale>(?:k|mm|m|bn|b)\b)?\s*(?P<percent>%)?",
     re.ASCII | re.IGNORECASE,
 )
+#: A sign, an exponent or a decimal comma: read as far as the first digits they would say something else.
+_MISREAD = re.compile(r"(?<![\w.,])[-−]\d[\d.,]*|\d[\d.]*e[+-]?\d+|(?<![\d,.])\d+,\d{1,2}(?![\d])", re.ASCII)
 _NAMES = re.compile(
     r"(?<![\w-])("
     + "|".join(re.escape(name) for name in sorted(METRICS, key=len, reverse=True))
@@ -68,6 +70,12 @@ def parse_kpis(text: str) -> list[Kpi]:
     """The targets of a text; empty when it holds none that is a name with a number."""
     pieces = re.split(r";|\||/| \+ | and | & |,(?!\d{3}(?!\d))", text.casefold())
     return [kpi for piece in pieces if (kpi := _one(piece)) is not None]
+
+
+def unreadable(text: str) -> str:
+    """The first number of a text that is written so that it would be misread ("-1", "1e9", "1,5"), or ""."""
+    match = _MISREAD.search(text.casefold())
+    return match.group().strip() if match else ""
 
 
 def parse_figure(metric: str, text: str) -> Kpi | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from campaigns.documents.text import count, money
 from campaigns.documents.words import found_words
 from campaigns.findings import Finding, InvalidBrief, faults
-from campaigns.kpis import Kpi, figure, implied, parse_figure, parse_kpis
+from campaigns.kpis import Kpi, figure, implied, parse_figure, parse_kpis, unreadable
 from campaigns.schema import DSP_NAMES, Brief, Line, SearchSettings
 from campaigns.wording import check_wording
 
@@ -57,6 +57,7 @@ BIDDING_STRATEGIES = frozenset(
     }
 )
 # -----------------------------------------------------------------------
+MISREAD = "cannot be read at {}: write plain numbers above 0, such as 1.5, 0.4% or 25,000"
 
 
 def parse_brief(raw: Any, *, today: date, include_search: bool) -> tuple[Brief, list[Finding]]:
@@ -137,7 +138,9 @@ def _line(brief: Brief, line: Line, field: str) -> Iterator[Finding]:
             yield _error(f"{field}.sizes.{index}", f"{size} is not among the creatives (creative_sizes)")
     if line.kpi_target:
         kpis = parse_kpis(line.kpi_target)
-        if not kpis:
+        if wrong := unreadable(line.kpi_target):
+            yield _error(f"{field}.kpi_target", MISREAD.format(wrong))
+        elif not kpis:
             yield _error(f"{field}.kpi_target", 'must be a KPI with a figure, such as "CTR 0.4%"')
         yield from _doubts(f"{field}.kpi_target", kpis, line.budget, brief.currency)
 
@@ -162,7 +165,9 @@ def _kpis(brief: Brief) -> Iterator[Finding]:
     """The campaign's own KPIs, which together stand for the whole budget."""
     read = {name: parse_figure(name, text) for name, text in brief.kpis.items()}
     for name, kpi in read.items():
-        if kpi is None:
+        if wrong := unreadable(brief.kpis[name]):
+            yield _error(f"kpis.{name}", MISREAD.format(wrong))
+        elif kpi is None:
             yield _error(f"kpis.{name}", "must hold a figure, such as 0.4% or 25,000")
     yield from _doubts("kpis", [kpi for kpi in read.values() if kpi], brief.budget, brief.currency)
 

@@ -38,12 +38,12 @@ class JobJournal:
         """Tell whether an attempt of this step is, or may be, on its way."""
         return step in self._sent
 
-    async def recorded(self, call: Call) -> Reply | None:
+    async def recorded(self, call: Call, *, repeatable: bool = False) -> Reply | None:
         """Give the reply that an earlier run got for this step; None when it is still to be done.
 
         Raises ToolFailed where it failed for good, and Unknown where nobody knows what became of it.
         """
-        found = await self.writer.run(lambda: self._recorded(call))
+        found = await self.writer.run(lambda: self._recorded(call, repeatable))
         if isinstance(found, ToolError):
             raise found  # out here: raised inside, it would undo what was written with it
         return found
@@ -79,7 +79,7 @@ class JobJournal:
 
     # -- in the writer's thread, inside a transaction
 
-    def _recorded(self, call: Call) -> Reply | ToolError | None:
+    def _recorded(self, call: Call, repeatable: bool) -> Reply | ToolError | None:
         row = ToolCall.objects.filter(job=self.job, step=call.step).first()
         if row is None or row.state in (State.WAITING, State.RETRY):
             return None
@@ -88,6 +88,8 @@ class JobJournal:
         if row.state == State.FAILED:
             return ToolFailed(row.error)
         if row.state == State.SENT:
+            if repeatable:
+                return None
             # its worker died between intent and result: whether it took effect is not ours to guess
             reason = "the worker was lost while this call was under way; it may have taken effect"
             self._conclude(call, row.attempts, Outcome("unknown", reason))

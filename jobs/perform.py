@@ -64,7 +64,7 @@ class JobTools:
             key=effect_key(self.job.pk, step),
             remaining=self.flow.remaining(stage, server, tool),
         )
-        recorded = await self.journal.recorded(call)
+        recorded = await self.journal.recorded(call, repeatable=self.gateway.repeatable(call))
         if recorded is not None:
             return recorded
         return await self._unless_stopped(call)

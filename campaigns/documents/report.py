@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from campaigns.documents.text import day, file_link, link, md, money, table
+from campaigns.documents.text import day, file_link, is_web, link, md, money, table
 from campaigns.schema import Brief
 
 
@@ -47,11 +47,12 @@ class LineFact:
 
 @dataclass(frozen=True)
 class FailureFact:
-    """What failed, why, and what stands in for it ("" when nothing does)."""
+    """What failed, why, and what stands in for it, "" when nothing does; `unknown`: it may exist."""
 
     what: str
     why: str
     stand_in: str = ""
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,15 @@ class ReportFacts:
     unknown: Sequence[str] = field(default=())
 
 
-def render_report(brief: Brief, facts: ReportFacts) -> str:
-    """The seven chapters; every artifact with its link and its source, every failure with its stand-in."""
+def render_report(brief: Brief, facts: ReportFacts, *, files_at: str | None = "") -> str:
+    """The seven chapters; every artifact with its link and its source, every failure with its stand-in.
+
+    `files_at` is where the files are for who reads it: "" beside the report, else an address that ends with
+    a slash; None for a reader outside, who reaches neither our files nor other places of this site.
+    """
     chapters = {
         "Executive summary": _summary(brief, facts),
-        "Artifacts created": _artifacts(facts),
+        "Artifacts created": _artifacts(facts, files_at),
         "DSP activation status": _lines(facts),
         "Timeline": _timeline(brief, facts),
         "What failed and what stands in for it": _failures(facts),
@@ -105,8 +110,9 @@ def _summary(brief: Brief, facts: ReportFacts) -> str:
     ]
     if skipped:
         said.append(f"Skipped: {md(', '.join(skipped))}.")
-    if facts.failures:
-        said.append(f"Failed: {len(facts.failures)}; each is listed below with what stands in for it.")
+    failed = sum(not failure.unknown for failure in facts.failures)
+    if failed:
+        said.append(f"Failed: {failed}; each is listed below with what stands in for it.")
     if facts.unknown:
         said.append(f"Unknown, to be checked by a person: {md(', '.join(facts.unknown))}.")
     table_of_stages = table(
@@ -128,11 +134,14 @@ def _sources(facts: ReportFacts) -> str:
     return f"By source: {told}." if told else ""
 
 
-def _artifacts(facts: ReportFacts) -> str:
-    rows = [
-        [md(item.stage), link(item.title, item.url), md(item.source), file_link(item.file), md(item.note)]
-        for item in facts.artifacts
-    ]
+def _artifacts(facts: ReportFacts, files_at: str | None) -> str:
+    def row(item: ArtifactFact) -> list[str]:
+        reached = files_at is not None or is_web(item.url)
+        title = link(item.title, item.url) if reached else md(item.title)
+        file = md(item.file) if files_at is None else file_link(item.file, files_at)
+        return [md(item.stage), title, md(item.source), file, md(item.note)]
+
+    rows = [row(item) for item in facts.artifacts]
     return table(["Stage", "Artifact", "Source", "File", "Note"], rows) if rows else "None."
 
 

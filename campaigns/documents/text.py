@@ -60,9 +60,9 @@ def is_here(url: str) -> bool:
     return url.startswith("/") and not url.startswith(("//", "/\\"))
 
 
-def file_link(name: str) -> str:
-    """A Markdown link to a file that lies beside the document, by its plain name; "" gives nothing."""
-    return f"[{md(name)}]({_href(name)})" if name and "/" not in name else md(name)
+def file_link(name: str, at: str = "") -> str:
+    """A Markdown link to a file by its plain name, beside the document or under an address; "" gives none."""
+    return f"[{md(name)}]({_href(at + name)})" if name and "/" not in name else md(name)
 
 
 def is_web(url: str) -> bool:

@@ -30,11 +30,16 @@ async def folder(ctx: StageContext, misses: Misses) -> tuple[dict[str, str], str
         return {}, f"not in a folder of its own: {error}"
 
 
-async def document(ctx: StageContext, *, title: str, text: str, file: str, kind: str) -> StageResult:
-    """Write a Markdown document on the server; our own copy is kept, and stands in where that fails."""
+async def document(
+    ctx: StageContext, *, title: str, text: str, file: str, kind: str, copy: str = ""
+) -> StageResult:
+    """Write a Markdown document on the server; our own copy is kept, and stands in where that fails.
+
+    `copy` is the text of our own copy, where it differs from the server's.
+    """
     misses = Misses()
     await ctx.progress(0, 1)
-    await keep(ctx, file, text)
+    await keep(ctx, file, copy or text)
     own = Artifact(
         name=file,
         title=within(title, 200),

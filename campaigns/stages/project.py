@@ -23,11 +23,15 @@ async def run(ctx: StageContext) -> StageResult:
     tasks, misses = task_list(ctx.brief), Misses()
     title = within(f"{ctx.brief.title} campaign", 200)
     await ctx.progress(0, len(tasks))
+    step, tool = "workspaces", "asana_list_workspaces"
     try:
-        project = await _project(ctx, title)
+        seen = await ctx.call(ASANA, tool, {}, step=step)
+        args = _project(ctx, title, _first_workspace(seen))
+        step, tool = "project", "asana_create_project"
+        project = await ctx.call(ASANA, tool, args, step=step)
     except StepError as error:
         misses.stands_in(title, FILE)
-        await ctx.fallback(ASANA, "asana_create_project", misses.add(title, error), step="project")
+        await ctx.fallback(ASANA, tool, misses.add(title, error), step=step)
         listed = await _listed(ctx, {}, str(misses))
         return misses.result(0, len(tasks), [listed])
     made: dict[str, str] = {}
@@ -51,15 +55,12 @@ async def run(ctx: StageContext) -> StageResult:
     return misses.result(len(made), len(tasks), [board, await _listed(ctx, made, str(misses))])
 
 
-async def _project(ctx: StageContext, title: str) -> Any:
-    seen = await ctx.call(ASANA, "asana_list_workspaces", {}, step="workspaces")
-    workspace = _first_workspace(seen)
+def _project(ctx: StageContext, title: str, workspace: str) -> dict[str, str]:
     brief = ctx.brief
     notes = (
         f"{brief.title}: flight from {day(brief.flight_start)} to {day(brief.flight_end)} ({brief.timezone})."
     )
-    args = {"workspace": workspace, "name": title, "notes": notes}
-    return await ctx.call(ASANA, "asana_create_project", args, step="project")
+    return {"workspace": workspace, "name": title, "notes": notes}
 
 
 def _first_workspace(reply: Any) -> str:

@@ -14,16 +14,20 @@ from campaigns.documents.report import (
     StageFact,
     render_report,
 )
-from campaigns.stages.drive import document
+from campaigns.stages.drive import DOCS, document
 from jobs.workflow.context import StageContext
-from jobs.workflow.results import StageResult, Status
+from jobs.workflow.results import Source, StageResult, Status
 
 
 async def run(ctx: StageContext) -> StageResult:
     """Write the report on everything before it; our own report.md stands in where the server fails."""
     title = f"{ctx.brief.title}: launch report"
-    text = render_report(ctx.brief, facts(ctx))
-    return await document(ctx, title=title, text=text, file="report.md", kind="report")
+    told = facts(ctx)
+    # a bundled server's documents are read on this site; a reader outside reaches none of our addresses
+    here = f"/api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
+    text = render_report(ctx.brief, told, files_at=here)
+    own = render_report(ctx.brief, told)
+    return await document(ctx, title=title, text=text, copy=own, file="report.md", kind="report")
 
 
 def facts(ctx: StageContext) -> ReportFacts:
@@ -70,7 +74,8 @@ def _failures(ctx: StageContext, id: str) -> Iterator[FailureFact]:
     result = ctx.results[id]
     missed = result.data.get("missed", ())
     for one in missed:
-        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["standIn"])
+        unsettled = one["item"] in result.data.get("unknown", ())
+        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["standIn"], unsettled)
     if not missed and result.status is not Status.COMPLETED:
         yield FailureFact(_name(ctx, id), result.error)
 

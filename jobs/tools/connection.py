@@ -47,6 +47,7 @@ class Connection:
         self.process: Process | None = None
         self.lost = False  # the server forgot or left us: no further call may use this connection
         self._log_dir, self._largest = log_dir, largest
+        self.greeting = Trace()
         self._session: ClientSession | None = None
         self._over = asyncio.Event()
         self._fence: asyncio.Task[None] | None = None
@@ -87,8 +88,12 @@ class Connection:
             watch = asyncio.create_task(self._watch(process), name=f"watch {self.spec.name}")
             stack.callback(watch.cancel)
         session = await stack.enter_async_context(ClientSession(*streams, client_info=CLIENT))
-        await session.initialize()
-        self.tools = await self._list(session)
+        token = TRACE.set(self.greeting)
+        try:
+            await session.initialize()
+            self.tools = await self._list(session)
+        finally:
+            TRACE.reset(token)
         self._session = session
 
     async def _watch(self, process: Process) -> None:
@@ -187,10 +192,15 @@ class Connection:
             self.close()
 
 
-def reason(error: BaseException, spec: ServerSpec, process: Process | None = None) -> str:
+def reason(error: BaseException, spec: ServerSpec, connection: Connection) -> str:
     """Why connecting failed, in words for people and without secrets."""
+    process, greeting = connection.process, connection.greeting
     if isinstance(error, BaseExceptionGroup):
-        return reason(error.exceptions[0], spec, process)
+        return reason(error.exceptions[0], spec, connection)
+    if greeting.fault:
+        return one_line(spec.redact(greeting.fault), 200)
+    if (greeting.status or 0) >= 400:
+        return f"it answers the greeting with HTTP {greeting.status}"
     if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED and process is not None:
         code = process.returncode
         return f"its process ended{'' if code is None else f' with code {code}'}; see {spec.name}.stderr.log"

@@ -102,6 +102,10 @@ class Gateway:
         """What a success on this server is called."""
         return self._servers[server].source
 
+    def repeatable(self, call: Call) -> bool:
+        """Whether a second send of this call can do no harm, as its tool's policy says."""
+        return self._policy(call).repeatable
+
     def status(self) -> dict[str, ServerStatus]:
         """How every server stands right now."""
         return {name: self._status(name) for name in self._servers}

@@ -22,6 +22,7 @@ from jobs.tools.trace import Trace, current_trace
 
 CONNECT = 10.0  # seconds to reach the server
 COURTESY = 5.0  # seconds for a message that nobody waits for
+ASKED = ("initialize", "tools/list", "tools/call")  # what we send for somebody who waits
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 # both write addresses, which may hold keys, into their info messages
@@ -79,7 +80,7 @@ class TellingClient(httpx2.AsyncClient):
             notice.add_done_callback(self._notices.discard)
             return httpx2.Response(202, request=request)
         # a reply to the server's own request runs in the context of the call that it came with
-        trace = current_trace() if method == "tools/call" else Trace()
+        trace = current_trace() if method in ASKED else Trace()
         if method.startswith("notifications/"):
             request.extensions = {**request.extensions, "timeout": httpx2.Timeout(COURTESY).as_dict()}
         return await self._send(request, trace, options)

@@ -173,7 +173,7 @@ class Session:
         if child.cancelled():
             self.last_error = "the connection was cancelled"
         elif (error := child.exception()) is not None:
-            self.last_error = reason(error, self.spec, connection.process)
+            self.last_error = reason(error, self.spec, connection)
         else:
             self.last_error = "the connection ended"
         log.warning("tool server %s: %s", self.spec.name, self.last_error)

@@ -50,6 +50,9 @@ def test_the_flight_does_not_start_in_the_past_but_may_today() -> None:
         ({"dsp": "Bidwell"}, "media_plan.0.dsp", "Bidwell is not a known DSP"),
         ({"sizes": ["300x250", "970x90"]}, "media_plan.0.sizes.1", "970x90 is not among the creatives"),
         ({"kpi_target": "as good as it gets"}, "media_plan.0.kpi_target", "must be a KPI"),
+        ({"kpi_target": "CPC -1"}, "media_plan.0.kpi_target", "cannot be read at -1"),
+        ({"kpi_target": "CPM 1e999"}, "media_plan.0.kpi_target", "cannot be read at 1e999"),
+        ({"kpi_target": "CPM 1,5"}, "media_plan.0.kpi_target", "cannot be read at 1,5"),
     ],
 )
 def test_a_line_that_cannot_be_bought_is_an_error(change: dict[str, Any], field: str, words: str) -> None:

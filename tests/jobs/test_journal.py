@@ -142,3 +142,11 @@ def test_a_call_that_was_under_way_when_its_worker_died_is_unknown_and_not_sent_
             asyncio.run(next_worker.recorded(call()))
     assert ToolCall.objects.get(job=job).state == "unknown"
     assert types(job).count("call:unknown") == 1
+
+
+def test_a_read_that_was_under_way_when_its_worker_died_is_simply_done_again(journal, job, writer):
+    asyncio.run(journal.intent(call(), 1))
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
+    next_worker = JobJournal(actions.claim(job.pk, "worker-b"), writer)
+    assert asyncio.run(next_worker.recorded(call(), repeatable=True)) is None
+    assert "call:unknown" not in types(job)

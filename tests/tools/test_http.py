@@ -220,3 +220,15 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert retry_after("soon") is None
     assert retry_after("") is None
+
+
+async def test_a_server_where_nobody_listens_is_told_so_and_not_called_an_answer(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {"url": f"http://127.0.0.1:{port}/mcp?key={TOKEN}", "timeout": 5}
+    path = fakes.servers_file(tmp_path / "servers.json", {"asana-v2": own})
+    door = Gateway(load_servers(path, ASANA, {}), ASANA, backoff=0.0)
+    with pytest.raises(errors.ServerUnavailable, match="cannot be reached") as unavailable:
+        await door.call(task(), MemoryJournal())
+    assert TOKEN not in str(unavailable.value)
+    await door.aclose()

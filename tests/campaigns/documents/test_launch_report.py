@@ -75,3 +75,23 @@ def test_times_are_those_of_the_campaigns_zone() -> None:
     assert "| Time (Europe/Berlin) |" in text
     assert "| 2027-07-02 00:30:00 | Started |" in text
     assert "took 1 min 35 s on the clock; the times of its stages add up to 2 min 0 s" in text
+
+
+def test_files_are_linked_where_the_reader_finds_them_and_not_for_one_outside() -> None:
+    artifacts = [
+        ArtifactFact("Brief", "live", "Brief", "https://docs.example/1", "brief.md"),
+        ArtifactFact("Page", "local", "Landing", "/local/x/1", "page.html"),
+    ]
+    facts = ReportFacts(job="x", stages=STAGES, artifacts=artifacts)
+    beside = render_report(brief_of(), facts)
+    assert "[brief.md](brief.md)" in beside and "[Page](/local/x/1)" in beside
+    here = render_report(brief_of(), facts, files_at="/api/jobs/x/artifacts/")
+    assert "[brief.md](/api/jobs/x/artifacts/brief.md)" in here
+    outside = render_report(brief_of(), facts, files_at=None)
+    assert "[Brief](https://docs.example/1)" in outside
+    assert "](/" not in outside and "](brief.md)" not in outside
+
+
+def test_what_is_unknown_is_not_counted_as_failed() -> None:
+    text = report(failures=[FailureFact("Tasks: Kick-off", "no answer", "", True)], unknown=["Kick-off"])
+    assert "Failed:" not in text and "Unknown, to be checked by a person: Kick-off" in text
