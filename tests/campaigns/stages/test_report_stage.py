@@ -26,7 +26,7 @@ async def test_a_whole_job_completes_and_its_report_names_all_that_was_made(brie
     assert "Nothing failed." in text
     assert "on the clock" in text
     (document,) = [sent for sent in tools.of("createDocument") if sent.stage == "report"]
-    # read on this site, the bundled server's document links our files by their address; ours links its neighbours
+    # the bundled document, read on this site, links our files by address; our own copy links its neighbours
     linked = re.sub(r"/api/jobs/[0-9a-f-]{36}/artifacts/", "", document.args["initialContent"])
     assert linked == text != document.args["initialContent"]
 
