@@ -23,8 +23,9 @@ PROCESSES = -d $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$
 .NOTPARALLEL:
 .DEFAULT_GOAL := demo
 
+# exec: whoever ends make by a signal ends Flightplan too, and nothing is left behind
 demo: $(VENV)/.runtime
-	@trap : INT; LOCAL_LATENCY=$(LOCAL_LATENCY) $(PY) manage.py demo --port $(PORT)
+	@LOCAL_LATENCY=$(LOCAL_LATENCY) exec $(PY) manage.py demo --port $(PORT)
 
 test: lint
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
