@@ -26,7 +26,7 @@ class Words(Protocol):
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels."""
+    """A rectangle in pixels; in a picture of a few pixels its margins may cross, and it holds nothing."""
 
     left: float
     top: float
@@ -35,11 +35,11 @@ class Box:
 
     @property
     def width(self) -> float:
-        return self.right - self.left
+        return max(0.0, self.right - self.left)
 
     @property
     def height(self) -> float:
-        return self.bottom - self.top
+        return max(0.0, self.bottom - self.top)
 
 
 @dataclass(frozen=True)

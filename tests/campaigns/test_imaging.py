@@ -7,7 +7,7 @@ import zlib
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -150,6 +150,7 @@ def test_a_size_that_no_picture_has_is_refused(size):
 
 
 @settings(max_examples=15, deadline=None)
+@example(1, 5, "", "")  # the margins are wider than the picture
 @given(st.integers(1, 400), st.integers(1, 400), st.text(max_size=40), st.text(max_size=80))
 def test_odd_sizes_and_odd_texts_are_drawn(width, height, brand, tagline):
     assert _opened(draw_creative(_words(brand, "", tagline), _size(width, height))).size == (width, height)
