@@ -50,7 +50,7 @@ class StageView:
 
 @dataclass(slots=True)
 class CallView:
-    """A call as people see it: `state` is waiting, sent, retry, done, failed, unknown or fallback."""
+    """A call as people see it: `state` is waiting, sent, retry, done, failed or unknown."""
 
     step: str
     stage: str
@@ -211,8 +211,9 @@ class Progress:
 
     @_fold.register
     def _(self, event: ev.CallFallback, at: datetime) -> None:
-        call = self._call(event)
-        call.stand_in, call.error = True, call.error or event.reason
+        call = self.calls.get(event.step)
+        if call is not None:  # a step that was never asked for is no call; the log tells of its stand-in
+            call.stand_in, call.error = True, call.error or event.reason
 
 
 def _what(event: ev.CallEvent) -> str:

@@ -166,3 +166,15 @@ def test_every_kind_of_event_can_be_folded_and_every_line_belongs_to_one():
 def test_a_stage_that_the_plan_does_not_name_is_no_stage():
     with pytest.raises(KeyError, match="search"):
         fold().stage("search")
+
+
+def test_a_stand_in_for_a_step_that_was_never_asked_for_makes_no_call_that_waits_for_ever():
+    where = {"stage": "brief", "step": "brief.document", "server": "google-docs", "tool": "createDocument"}
+    queued = ev.JobQueued(workflow="w", version=1, title="T", stages=PLAN)
+    fallback = ev.CallFallback(**where, reason="refused")
+    unasked = Progress.from_events([ev.Recorded(1, T0, queued), ev.Recorded(2, T0, fallback)])
+    assert unasked.calls == {}
+    assert "a stand-in takes its place" in unasked.log[-1].text
+    story = [queued, ev.CallStart(**where, attempt=1), fallback]
+    asked = Progress.from_events([ev.Recorded(i, T0, event) for i, event in enumerate(story, 1)])
+    assert asked.calls["brief.document"].stand_in
