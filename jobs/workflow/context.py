@@ -8,16 +8,28 @@ import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from jobs.workflow.events import CallFallback, Event, StageProgress
-from jobs.workflow.graph import Stage
-from jobs.workflow.results import ItemOutcome, Missed, Source, StageResult, StepError, Stopped, Timing
+from jobs.workflow.graph import SpendLine, Stage
+from jobs.workflow.results import (
+    ItemOutcome,
+    LogLost,
+    Missed,
+    Source,
+    StageResult,
+    StepError,
+    Stopped,
+    Timing,
+    cause_of,
+)
 
 log = logging.getLogger(__name__)
-Emit = Callable[[Event], Awaitable[None]]
+Made = TypeVar("Made")
+# gives the time at which the log holds the event
+Emit = Callable[[Event], Awaitable[datetime]]
 Make = Callable[["StageContext"], Awaitable[Any]]
 # (stage, name, make): runs `make` with the context of that stage, once a job for each name there
 Share = Callable[[str, str, Make], Awaitable[Any]]
@@ -25,11 +37,21 @@ Share = Callable[[str, str, Make], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """The job as its stages see it; `today` is the day of its launch."""
+    """The job as its stages see it; `today` is the day of its launch, `round` (from 1) counts its runs.
+
+    `dry_run`: nothing is sent, every reply is made up here. `confirmed`: the lines that somebody with the
+    right to spend has allowed to go live, exactly as they were shown; `confirmed_by` says who, `confirmed_at`
+    when (UTC). Whether they may be set live in this round is the journal's to say.
+    """
 
     id: str
     title: str
     today: date
+    round: int = 1
+    dry_run: bool = False
+    confirmed: tuple[SpendLine, ...] = ()
+    confirmed_by: str = ""
+    confirmed_at: datetime | None = None
 
     @property
     def short(self) -> str:
@@ -47,6 +69,14 @@ class Files(Protocol):
         """Give where a file of this name is, or would be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that has succeeded, in this run or an earlier one: what was sent, and the reply."""
+
+    args: Mapping[str, Any]
+    reply: Any
+
+
 class Tools(Protocol):
     """The one door to the tool servers."""
 
@@ -57,6 +87,9 @@ class Tools(Protocol):
 
     def source(self, server: str) -> Source:
         """Give what a success on this server is called."""
+
+    async def done(self, step: str) -> Done | None:
+        """Give a step that has succeeded already, with the arguments it was sent with; nothing is sent."""
 
 
 def slug(text: str) -> str:
@@ -107,9 +140,9 @@ class StageContext:
         """Give what a success on this server is called: live, local or simulated."""
         return self._tools.source(server)
 
-    def step(self, step: str, item: str = "") -> str:
-        """Give the stable name of a step in the whole job."""
-        return ".".join(part for part in (self.stage.id, step, slug(item) if item else "") if part)
+    def step(self, step: str, item: str = "", *, stage: str = "") -> str:
+        """Give the stable name of a step of this stage, or of the one named, in the whole job."""
+        return ".".join(part for part in (stage or self.stage.id, step, slug(item) if item else "") if part)
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, step: str, item: str = ""
@@ -118,9 +151,13 @@ class StageContext:
 
         Raises StepError when it did not work out and Stopped when no call may start any more.
         """
-        return await self._tools.call(
-            server, tool, args, stage=self.stage.id, step=self.step(step, item), item=item
-        )
+        name = self.step(step, item)
+        return await _sure(self._tools.call(server, tool, args, stage=self.stage.id, step=name, item=item))
+
+    async def done(self, step: str, item: str = "", *, stage: str = "") -> Done | None:
+        """Give what is known of a step of this stage, or of the one named, that has succeeded already; None
+        for any other. Nothing is sent."""
+        return await _sure(self._tools.done(self.step(step, item, stage=stage)))
 
     async def shared(self, name: str, make: Make, *, stage: str) -> Any:
         """Give what `make` makes, run once a job whichever stages ask for it, side by side or later.
@@ -135,22 +172,20 @@ class StageContext:
     async def progress(self, made: int, total: int, detail: str = "") -> None:
         """Tell that `made` of `total` items are made. The count never falls."""
         self.current, self.total = max(self.current, made), total
-        await self._emit(
-            StageProgress(**self.where, current=max(self.current, self.floor), total=total, detail=detail)
-        )
+        told = max(self.current, self.floor)
+        await _sure(self._emit(StageProgress(**self.where, current=told, total=total, detail=detail)))
 
     async def fallback(self, server: str, tool: str, reason: str, *, step: str, item: str = "") -> None:
         """Tell that a stand-in takes the place of what a step would have made, and why."""
-        await self._emit(
-            CallFallback(
-                stage=self.stage.id,
-                step=self.step(step, item),
-                server=server,
-                tool=tool,
-                item=item,
-                reason=reason,
-            )
+        event = CallFallback(
+            stage=self.stage.id,
+            step=self.step(step, item),
+            server=server,
+            tool=tool,
+            item=item,
+            reason=reason,
         )
+        await _sure(self._emit(event))
 
     async def items(
         self, things: Iterable[Any], work: Callable[[Any], Awaitable[Any]], *, name: Callable[[Any], str]
@@ -158,7 +193,7 @@ class StageContext:
         """Run `work` for all things side by side, report each end, and give the outcomes in order.
 
         An item is made when its work returns; it is missed when the work returns Missed or raises.
-        When the job is stopped, what is under way ends by itself; then Stopped is raised.
+        When the job is stopped, or its log lost, what is under way ends by itself; then that is raised.
         """
         todo = list(things)
         await self.progress(0, len(todo))
@@ -179,33 +214,49 @@ class StageContext:
         ended: Callable[[ItemOutcome], Awaitable[None]] | None = None,
     ) -> list[ItemOutcome]:
         """Do what `items` does, but count nothing: `ended` is told of each end. For items inside items."""
-        stops: list[Stopped] = []
+        errors: list[Exception] = []
 
         async def one(thing: Any) -> ItemOutcome:
-            outcome = await self._outcome(thing, work, stops)
-            if ended is not None and not stops:
-                await ended(outcome)
+            # no error may leave this task: the group would cancel the others in the middle of their calls
+            try:
+                outcome = await self._outcome(thing, work)
+                # what is made after a stop is told too: a cancelled job says what it has
+                stopped = all(isinstance(error, Stopped) for error in errors)
+                if ended is not None and (not errors or (outcome.made and stopped)):
+                    await ended(outcome)
+            except Exception as error:
+                errors.append(error)
+                return ItemOutcome(thing, None, "stopped")
             return outcome
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(thing)) for thing in things]
-        if stops:
-            raise stops[0]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
         return [task.result() for task in tasks]
 
-    async def _outcome(
-        self, thing: Any, work: Callable[[Any], Awaitable[Any]], stops: list[Stopped]
-    ) -> ItemOutcome:
+    async def _outcome(self, thing: Any, work: Callable[[Any], Awaitable[Any]]) -> ItemOutcome:
+        """How the work on one thing ended. Raises what ends the whole stage: Stopped and LogLost."""
         try:
             value = await work(thing)
-        except Stopped as stop:
-            stops.append(stop)
-            return ItemOutcome(thing, None, "stopped")
-        except StepError as error:
-            return ItemOutcome(thing, None, str(error))
-        except Exception as error:
+        except Exception as raised:
+            error = cause_of(raised)
+            if isinstance(error, Stopped | LogLost):
+                raise error
+            if isinstance(error, StepError):
+                return ItemOutcome(thing, None, str(error))
             log.exception("stage %s of job %s: an item broke", self.stage.id, self.job.id)
             return ItemOutcome(thing, None, f"internal error ({type(error).__name__})")
         if isinstance(value, Missed):
             return ItemOutcome(thing, value.value, value.error)
         return ItemOutcome(thing, value)
+
+
+async def _sure(doing: Awaitable[Made]) -> Made:
+    """Do what tells or records something. Raises LogLost for what is neither the step's error nor a stop."""
+    try:
+        return await doing
+    except (StepError, Stopped):
+        raise
+    except Exception as error:
+        raise LogLost(error) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar
@@ -217,6 +217,18 @@ class CallFallback(CallEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CallPlanned(CallEvent):
+    """A dry run has checked a call and sent nothing: it would take about `seconds`, under one of `limit`
+    permits of its server (and at most `per_minute` a minute; 0: no such limit).
+    """
+
+    type: ClassVar[str] = "call:planned"
+    seconds: float
+    limit: int
+    per_minute: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobQueued(Event):
     """A job was accepted; `stages` are its recorded plan as (id, name) pairs."""
 
@@ -225,6 +237,7 @@ class JobQueued(Event):
     version: int
     title: str
     stages: list[list[str]]
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,3 +255,74 @@ class JobCancelling(Event):
 
     type: ClassVar[str] = "job:cancelling"
     by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRetrying(Event):
+    """Somebody had a job that had ended run once more: the round begins, `stages` and `steps` start anew."""
+
+    type: ClassVar[str] = "job:retrying"
+    by: str
+    round: int
+    stages: list[str]
+    steps: list[str] = field(default_factory=list)
+    what: str = "everything that failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResolved(Event):
+    """Somebody answered for an unknown call: it `exists` (as `remote_id`), is `absent`, or is to `skip`."""
+
+    type: ClassVar[str] = "job:resolved"
+    by: str
+    step: str
+    outcome: str
+    remote_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobServerDown(Event):
+    """A server keeps failing: its calls are held back, and stand-ins take their place."""
+
+    type: ClassVar[str] = "job:server-down"
+    server: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlanned(Event):
+    """What a dry run came to: so many calls would be made, and the campaign would take about `seconds`.
+
+    `bound`: the seconds that no order of the calls could beat; `servers`: calls by server.
+    """
+
+    type: ClassVar[str] = "job:planned"
+    calls: int
+    seconds: float
+    bound: float
+    servers: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobActivating(Event):
+    """Somebody with the right to spend had prepared lines set live: the round begins.
+
+    `stage` and `stage_name` name the stage that does it, which joins the job's stages; `digest` is that of
+    what was shown, `what` says it in words ("5 lines, USD 100,000.00"); `steps` are made anew.
+    """
+
+    type: ClassVar[str] = "job:activating"
+    by: str
+    round: int
+    stage: str
+    stage_name: str
+    digest: str
+    what: str
+    steps: list[str] = field(default_factory=list)
+
+
+def begun_anew(event: Event) -> Sequence[str]:
+    """Give the stages whose earlier ends count no more after this event: a round runs them anew."""
+    if isinstance(event, JobRetrying):
+        return event.stages
+    return (event.stage,) if isinstance(event, JobActivating) else ()

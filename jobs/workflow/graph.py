@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
+
+from jobs.workflow.results import StepError
 
 if TYPE_CHECKING:
     from jobs.workflow.context import StageContext
@@ -50,6 +52,42 @@ class Stage:
         return sum(hop.seconds for hop in self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """One prepared line that can be set live: what is spent, where, by which call.
+
+    `item` names it in the job's steps, `remote_id` on its server; `budget` is a decimal number in `currency`
+    (ISO 4217); `start` and `end` are the first and last day of its flight, ISO 8601, in `timezone`.
+    """
+
+    item: str
+    name: str
+    server: str
+    remote_id: str
+    budget: str
+    currency: str
+    start: str
+    end: str
+    timezone: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """How a workflow's prepared lines are set live, as a second act after the launch.
+
+    `stage` is run for it and joins the job's own; the data of its end lists under `live` the items that are.
+    `lines` gives what there is to set live, `stays` says in sentences what stays paused all the same, both
+    out of the job's parameters and the data of its ended stages (by stage id). `live` tells from the data of
+    a status call's reply whether its line is live.
+    """
+
+    stage: Stage
+    lines: Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], list[SpendLine]]
+    stays: Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], list[str]] = lambda params, data: []
+    live: Callable[[Mapping[str, Any]], bool] = lambda data: True
+
+
 @dataclass(frozen=True)
 class Workflow:
     """Stages that need one another. Raises BrokenWorkflow for unknown needs, circles and double ids.
@@ -57,6 +95,7 @@ class Workflow:
     `parse` turns what a user sent into a Request, or raises InvalidInput; `load` turns a stored
     request's parameters into what the stages read; `schema` describes the input as JSON Schema.
     `accepted` is called inside the launch transaction with the job's id, its owner's id and the parameters.
+    `activation`: how lines are set live, None where there is nothing to.
     """
 
     id: str
@@ -67,6 +106,7 @@ class Workflow:
     version: int = 1
     schema: Callable[[], dict[str, Any]] = dict
     accepted: Callable[[str, int, Mapping[str, Any]], None] | None = None
+    activation: Activation | None = None
 
     def __post_init__(self) -> None:
         ids = [stage.id for stage in self.stages]
@@ -90,6 +130,22 @@ class Workflow:
         kept = (stage for stage in self.stages if stage.id in ids)
         fitted = tuple(replace(s, needs=tuple(n for n in s.needs if n in ids)) for s in kept)
         return replace(self, stages=fitted)
+
+    def by_plan(self, plan: Sequence[Sequence[Any]]) -> Workflow:
+        """Give the workflow as a job recorded it, whatever this version of it has become since.
+
+        `plan` holds [id, name, needs], or [id, name] with the needs of today. A need that is not in the plan
+        is dropped; a stage that is gone stays in its place, and fails when it is run.
+        """
+        ids = {str(entry[0]) for entry in plan}
+        return replace(self, stages=tuple(self._planned(entry, ids) for entry in plan))
+
+    def _planned(self, entry: Sequence[Any], ids: set[str]) -> Stage:
+        id, name, *rest = entry
+        known = (*self.stages, *([self.activation.stage] if self.activation else []))
+        today = next((stage for stage in known if stage.id == id), None) or Stage(id, name, _gone(id))
+        needs = rest[0] if rest else today.needs
+        return replace(today, name=name, needs=tuple(need for need in needs if need in ids))
 
     def wanted(self, params: Mapping[str, Any]) -> Workflow:
         """Give the workflow with the stages that these parameters ask for."""
@@ -122,6 +178,13 @@ class Workflow:
         return hop.seconds if known is None else known
 
 
+def _gone(id: str) -> StageFunction:
+    async def run(ctx: StageContext) -> StageResult:
+        raise StepError(f"this version of Flightplan has no stage {id} any more; it cannot be run")
+
+    return run
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with an input, and the field it is about (dotted path, or "")."""
@@ -140,8 +203,10 @@ class InvalidInput(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A checked input: a title for people, the JSON-able parameters to store, and what to warn about."""
+    """A checked input: a title for people, the JSON-able parameters to store, what to warn about, and whether
+    it is only a dry run."""
 
     title: str
     params: dict[str, Any]
     warnings: list[Fault] = field(default_factory=list)
+    dry_run: bool = False

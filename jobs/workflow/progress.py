@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import singledispatchmethod
+from typing import Any
 
 from jobs.workflow import events as ev
+from jobs.workflow.log import line_of
 from jobs.workflow.results import ENDED_JOB, ENDED_STAGE, Artifact, JobStatus, Status
 
 LOG_TAIL = 60
@@ -15,7 +17,10 @@ LOG_TAIL = 60
 
 @dataclass(slots=True)
 class StageView:
-    """A stage as people see it: `current` of `total` items made; times are UTC."""
+    """A stage as people see it: `current` of `total` items made; times are UTC.
+
+    `data` is what its last end gave to other stages; it stays inside the house.
+    """
 
     id: str
     name: str
@@ -28,6 +33,7 @@ class StageView:
     artifacts: tuple[Artifact, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def percent(self) -> int:
@@ -50,7 +56,8 @@ class StageView:
 
 @dataclass(slots=True)
 class CallView:
-    """A call as people see it: `state` is waiting, sent, retry, done, failed or unknown."""
+    """A call as people see it: `state` is waiting, sent, retry, done, failed, unknown, skipped or, in a dry
+    run, planned; `sent_at`: when its last attempt was sent, UTC; `expected`: seconds, of a planned one."""
 
     step: str
     stage: str
@@ -68,6 +75,9 @@ class CallView:
     source: str = ""
     error: str = ""
     stand_in: bool = False
+    sent_at: datetime | None = None
+    expected: float = 0.0
+    per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,12 @@ class LogLine:
 
 @dataclass(slots=True)
 class Progress:
-    """Everything a person sees of one job, as far as the event `last_seq`."""
+    """Everything a person sees of one job, as far as the event `last_seq`.
+
+    `down`: the servers whose calls are held back because they keep failing, each with the reason;
+    `planned`: what a dry run came to, once it has; `activating`: who last had lines set live, and which,
+    at `activating_at`.
+    """
 
     title: str = ""
     status: JobStatus = JobStatus.QUEUED
@@ -95,6 +110,12 @@ class Progress:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: str = ""
+    round: int = 1
+    down: dict[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    planned: ev.JobPlanned | None = None
+    activating: ev.JobActivating | None = None
+    activating_at: datetime | None = None
 
     @classmethod
     def from_events(cls, recorded: Iterable[ev.Recorded]) -> Progress:
@@ -110,7 +131,7 @@ class Progress:
             return
         self.last_seq = one.seq
         self._fold(one.event, one.at)
-        line = _line(one.event)
+        line = line_of(one.event, dry_run=self.dry_run)
         if line:
             self.log.append(LogLine(one.seq, one.at, *line))
             del self.log[:-LOG_TAIL]
@@ -121,8 +142,13 @@ class Progress:
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """Give all artifacts, stage by stage."""
-        return [artifact for stage in self.stages for artifact in stage.artifacts]
+        """Give all artifacts that count, stage by stage."""
+        return [artifact for stage in self.stages for artifact in self.artifacts_of(stage)]
+
+    def artifacts_of(self, stage: StageView) -> list[Artifact]:
+        """Give a stage's artifacts that count: one that a later stage has made anew is that stage's."""
+        later = {one.name for behind in self.stages[stage.index + 1 :] for one in behind.artifacts}
+        return [artifact for artifact in stage.artifacts if artifact.name not in later]
 
     def stage(self, id: str) -> StageView:
         """Give one stage. Raises KeyError when the job has none of that id."""
@@ -148,8 +174,8 @@ class Progress:
 
     @_fold.register
     def _(self, event: ev.JobQueued, at: datetime) -> None:
-        self.title, self.queued_at = event.title, at
-        self.stages = [StageView(id, name, index) for index, (id, name) in enumerate(event.stages)]
+        self.title, self.queued_at, self.dry_run = event.title, at, event.dry_run
+        self.stages = [StageView(id, name, index) for index, (id, name, *_) in enumerate(event.stages)]
 
     @_fold.register
     def _(self, event: ev.JobResumed, at: datetime) -> None:
@@ -158,6 +184,59 @@ class Progress:
     @_fold.register
     def _(self, event: ev.JobCancelling, at: datetime) -> None:
         self.cancelling = True
+
+    @_fold.register
+    def _(self, event: ev.JobRetrying, at: datetime) -> None:
+        self.status, self.ended_at, self.error = JobStatus.QUEUED, None, ""
+        self.round, self.cancelling, self.started_at = event.round, False, None
+        self.planned = None
+        self.down.clear()
+        for stage in self.stages:
+            if stage.id in event.stages or not stage.ended:
+                stage.status, stage.started_at, stage.ended_at = Status.PENDING, None, None
+                stage.error = stage.detail = ""
+        self._made_anew(event.steps)
+
+    @_fold.register
+    def _(self, event: ev.JobActivating, at: datetime) -> None:
+        self.status, self.ended_at, self.error = JobStatus.QUEUED, None, ""
+        self.round, self.cancelling, self.started_at = event.round, False, None
+        self.down.clear()
+        if all(stage.id != event.stage for stage in self.stages):
+            self.stages.append(StageView(event.stage, event.stage_name, len(self.stages)))
+        stage = self.stage(event.stage)
+        stage.status, stage.started_at, stage.ended_at = Status.PENDING, None, None
+        stage.error = stage.detail = ""
+        self.activating, self.activating_at = event, at
+        self._made_anew(event.steps)
+
+    def _made_anew(self, steps: Iterable[str]) -> None:
+        for step in steps:
+            if call := self.calls.get(step):
+                call.state, call.error, call.stand_in = "waiting", "", False
+                call.in_use = call.limit = 0
+
+    @_fold.register
+    def _(self, event: ev.JobPlanned, at: datetime) -> None:
+        self.planned = event
+
+    @_fold.register
+    def _(self, event: ev.CallPlanned, at: datetime) -> None:
+        call = self._call(event)
+        call.state, call.error, call.expected = "planned", "", event.seconds
+        call.limit, call.per_minute = event.limit, event.per_minute
+
+    @_fold.register
+    def _(self, event: ev.JobResolved, at: datetime) -> None:
+        if call := self.calls.get(event.step):
+            states = {"exists": "done", "absent": "waiting", "skip": "skipped"}
+            call.state, call.error = states[event.outcome], ""
+            call.remote_id = event.remote_id or call.remote_id
+            call.stand_in = event.outcome == "skip"
+
+    @_fold.register
+    def _(self, event: ev.JobServerDown, at: datetime) -> None:
+        self.down[event.server] = event.reason
 
     @_fold.register
     def _(self, event: ev.StageStart, at: datetime) -> None:
@@ -177,10 +256,20 @@ class Progress:
         stage.status, stage.ended_at = Status(event.status), at
         stage.current, stage.total = max(stage.current, event.current), event.total
         stage.artifacts, stage.error, stage.detail = event.artifacts, event.error, ""
+        stage.data = event.data
 
     @_fold.register
     def _(self, event: ev.WorkflowComplete, at: datetime) -> None:
         self.status, self.ended_at, self.error = JobStatus(event.status), at, event.error
+        self.cancelling = False
+        for stage in self.stages:
+            if not stage.ended:  # a cancelled or broken job leaves stages behind
+                made = stage.current or any(call.remote_id for call in self.calls_of(stage.id))
+                stage.status = Status.PARTIAL if made else Status.SKIPPED
+                stage.ended_at, stage.detail = at if stage.started_at else None, ""
+        for call in self.calls.values():
+            if call.state in ("waiting", "retry"):  # nothing is sent any more
+                call.state, call.error = "skipped", "not sent before the campaign ended"
 
     @_fold.register
     def _(self, event: ev.CallWaiting, at: datetime) -> None:
@@ -190,7 +279,7 @@ class Progress:
     @_fold.register
     def _(self, event: ev.CallStart, at: datetime) -> None:
         call = self._call(event)
-        call.state, call.attempts = "sent", event.attempt
+        call.state, call.attempts, call.sent_at, call.stand_in = "sent", event.attempt, at, False
 
     @_fold.register
     def _(self, event: ev.CallRetry, at: datetime) -> None:
@@ -203,6 +292,8 @@ class Progress:
         call.state, call.attempts, call.error = event.state, event.attempt, event.error
         call.waited, call.took, call.source = event.waited, event.took, event.source
         call.remote_id, call.remote_url = event.remote_id, event.remote_url
+        if event.state == "done":
+            self.down.pop(event.server, None)
 
     @_fold.register
     def _(self, event: ev.CallUnknown, at: datetime) -> None:
@@ -214,40 +305,3 @@ class Progress:
         call = self.calls.get(event.step)
         if call is not None:  # a step that was never asked for is no call; the log tells of its stand-in
             call.stand_in, call.error = True, call.error or event.reason
-
-
-def _what(event: ev.CallEvent) -> str:
-    return f"{event.server} {event.tool}" + (f" ({event.item})" if event.item else "")
-
-
-def _end(event: ev.StageEnd) -> tuple[str, str]:
-    level = "good" if event.status == Status.COMPLETED else "bad"
-    why = f": {event.error}" if event.error else ""
-    return level, f"{event.stage_name} {event.status}, {event.current}/{event.total}{why}"
-
-
-def _call_end(event: ev.CallComplete) -> tuple[str, str] | None:
-    if event.state == "done":
-        return "plain", f"{_what(event)} done in {event.took:.1f} s"
-    return "bad", f"{_what(event)} failed: {event.error}"
-
-
-LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
-    ev.JobQueued: lambda e: ("plain", "Launched and queued"),
-    ev.JobResumed: lambda e: ("warn", f"Taken up again: {e.reason}"),
-    ev.JobCancelling: lambda e: ("warn", f"Cancelling, asked by {e.by}"),
-    ev.StageStart: lambda e: ("plain", f"{e.stage_name} begins"),
-    ev.StageComplete: _end,
-    ev.StageError: _end,
-    ev.WorkflowComplete: lambda e: ("good" if e.status == "completed" else "bad", f"Campaign {e.status}"),
-    ev.CallRetry: lambda e: ("warn", f"{_what(e)}: {e.reason}; next try in {e.delay:g} s"),
-    ev.CallComplete: _call_end,
-    ev.CallUnknown: lambda e: ("warn", f"{_what(e)} unknown: {e.reason}"),
-    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a stand-in takes its place, {e.reason}"),
-}
-
-
-def _line(event: ev.Event) -> tuple[str, str] | None:
-    """Give the level and text of an event's log line; waiting and plain progress have none."""
-    make = LINES.get(type(event))
-    return make(event) if make else None

@@ -1,8 +1,8 @@
-"""What a stage gives back: statuses, artifacts, results, and the two ways in which a step ends early."""
+"""What a stage gives back: statuses, artifacts, results, and the ways in which a step ends early."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -50,6 +50,31 @@ class StepError(Exception):
 
 class Stopped(Exception):
     """The job may not go on (cancelled, or its lease is lost): no further step starts."""
+
+
+class LogLost(Exception):
+    """What was to be told or recorded could not be; `error` is why. It ends the run and is no stage's own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def cause_of(error: Exception) -> Exception:
+    """Give what an error comes down to: of a group, what weighs most of all that is in it."""
+    leaves = list(_leaves(error))
+    for kinds in ((LogLost,), (Stopped,)):
+        if found := next((leaf for leaf in leaves if isinstance(leaf, kinds)), None):
+            return found
+    return next((leaf for leaf in leaves if not isinstance(leaf, StepError)), leaves[0])
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for part in error.exceptions:
+        yield from _leaves(part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from jobs.workflow.context import Emit, Files, JobInfo, Make, StageContext, Tools
@@ -16,11 +15,13 @@ from jobs.workflow.graph import Stage, Workflow
 from jobs.workflow.results import (
     Artifact,
     JobStatus,
+    LogLost,
     StageResult,
     Status,
     StepError,
     Stopped,
     Timing,
+    cause_of,
     judge_job,
 )
 from jobs.workflow.shared import Shared
@@ -30,17 +31,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What an earlier run of the same job left: ended stages and when they ran, started stages, and items
-    made so far."""
+    """What an earlier run of the same job left: ended stages and when they ran, when stages were started (as
+    the log has it), items made so far, and the steps that nobody has settled yet."""
 
     results: Mapping[str, StageResult]
-    started: frozenset[str] = frozenset()
+    started: Mapping[str, datetime] = field(default_factory=dict)
     made: Mapping[str, int] = field(default_factory=dict)
     timings: Mapping[str, Timing] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 class Runner:
-    """Runs one job's workflow. It knows no database and no network: it tells its story through `emit`."""
+    """Runs one job's workflow. It knows no database and no network: it tells its story through `emit`.
+
+    Times are the log's own, so that a run that goes on where another ended knows the same ones.
+    """
 
     def __init__(
         self,
@@ -60,11 +65,13 @@ class Runner:
         self.timings: dict[str, Timing] = dict(self.before.timings)
         self._ends = {stage.id: asyncio.Event() for stage in workflow.stages}
         self._stopped = False
+        self._errors: list[Exception] = []
 
     async def run(self) -> JobStatus:
         """Run every stage that has not ended yet, tell the end, and give the job's status.
 
-        Raises Stopped when the job was stopped on its way; what was under way has ended by then.
+        Raises Stopped when the job was stopped on its way, and what `emit` or the journal raised when they
+        could not do their part; what was under way has ended by then.
         """
         for id in self.results:
             self._ends[id].set()
@@ -73,9 +80,12 @@ class Runner:
             for index, stage in enumerate(self.workflow.stages):
                 if stage.id not in self.results:
                     group.create_task(self._stage(stage, index), name=f"stage-{stage.id}")
+        if self._errors:
+            raise self._errors[0]
         if self._stopped:
             raise Stopped("the job was stopped")
-        unknown = any(result.data.get("unknown") for result in self.results.values())
+        # an earlier round may have left a step that no stage of this one has asked for
+        unknown = bool(self.before.unknown) or any(one.data.get("unknown") for one in self.results.values())
         status = judge_job({id: result.status for id, result in self.results.items()}, unknown=unknown)
         await self.emit(
             WorkflowComplete(
@@ -86,29 +96,33 @@ class Runner:
 
     def _artifacts(self) -> tuple[Artifact, ...]:
         ordered = (self.results[stage.id] for stage in self.workflow.stages)
-        return tuple(artifact for result in ordered for artifact in result.artifacts)
+        made = [artifact for result in ordered for artifact in result.artifacts]
+        # a later stage's takes the place of an earlier one's of its name
+        last = {artifact.name: place for place, artifact in enumerate(made)}
+        return tuple(artifact for place, artifact in enumerate(made) if last[artifact.name] == place)
 
     async def _stage(self, stage: Stage, index: int) -> None:
         for need in stage.needs:
             await self._ends[need].wait()
         try:
-            if not self._stopped:
+            if not self._stopped and not self._errors:
                 await self._run(stage, index)
         except Stopped:
             self._stopped = True
+        except LogLost as lost:
+            self._errors.append(lost.error)
+        except Exception as error:
+            # not raised here: the group would cancel the other stages in the middle of their calls
+            self._errors.append(error)
         finally:
             self._ends[stage.id].set()
 
     async def _run(self, stage: Stage, index: int) -> None:
         context = self._context(stage, index)
-        began, clock = datetime.now(UTC), time.monotonic()
-        if stage.id not in self.before.started:
-            await self.emit(StageStart(**context.where))
+        began = self.before.started.get(stage.id) or await self.emit(StageStart(**context.where))
         result = await self._result(stage, context)
-        self.results[stage.id] = result
-        self.timings[stage.id] = Timing(began, time.monotonic() - clock)
         kind = StageError if result.status is Status.FAILED else StageComplete
-        await self.emit(
+        ended = await self.emit(
             kind(
                 **context.where,
                 status=result.status,
@@ -119,6 +133,8 @@ class Runner:
                 data=result.data,
             )
         )
+        self.results[stage.id] = result
+        self.timings[stage.id] = Timing(began, (ended - began).total_seconds())
 
     def _context(self, stage: Stage, index: int) -> StageContext:
         return StageContext(
@@ -146,11 +162,12 @@ class Runner:
     async def _result(self, stage: Stage, context: StageContext) -> StageResult:
         try:
             return await stage.run(context)
-        except Stopped:
-            raise
-        except StepError as error:
+        except Exception as raised:
+            error = cause_of(raised)
+            if isinstance(error, Stopped | LogLost):
+                raise error
             reason = str(error)
-        except Exception as error:
-            log.exception("stage %s of job %s broke", stage.id, self.job.id)
-            reason = f"internal error ({type(error).__name__})"
+            if not isinstance(error, StepError):
+                log.exception("stage %s of job %s broke", stage.id, self.job.id)
+                reason = f"internal error ({type(error).__name__})"
         return StageResult(status=Status.FAILED, made=context.current, total=context.total, error=reason)

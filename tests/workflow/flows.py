@@ -1,7 +1,7 @@
 """Small workflows in memory for the engine's tests: stages that end as told, tools that answer, a story."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from jobs.workflow.results import Source, StageResult, Status
 from jobs.workflow.runner import Before, Runner
 
 DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
+#: The log's time of the first event is one second later, and so on.
+START = datetime(2031, 5, 14, tzinfo=UTC)
 
 
 async def done(ctx: StageContext) -> StageResult:
@@ -39,6 +41,9 @@ class Tools:
     def source(self, server: str) -> Source:
         return Source.LOCAL
 
+    async def done(self, step):
+        return None
+
     async def call(self, server, tool, args, *, stage, step, item):
         self.steps.append(step)
         if self.error:
@@ -62,8 +67,9 @@ class Story:
             before=before,
         )
 
-    async def _emit(self, event: Event) -> None:
+    async def _emit(self, event: Event) -> datetime:
         self.events.append(event)
+        return START + timedelta(seconds=len(self.events))
 
     def told(self, *types: str) -> list[tuple[str, str]]:
         """Give type and stage of each event, of these types where some are named."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow.context import JobInfo, slug
+from jobs.workflow.context import Done, JobInfo, slug
 from jobs.workflow.results import Missed, Status, StepError, Stopped, judge
 from tests.workflow.flows import DONE, Story, Tools, stage
 
@@ -25,6 +25,20 @@ async def test_a_step_is_named_after_stage_step_and_item():
         return DONE
 
     assert (await play(run)).tools.steps == ["a.task.kick-off-legal-qa", "a.folder"]
+
+
+async def test_a_stage_can_ask_for_a_step_that_is_done_and_nothing_is_sent_for_it():
+    class Remembering(Tools):
+        async def done(self, step):
+            return Done({"size": 1}, "reply") if step == "a.task.one" else None
+
+    async def run(ctx):
+        assert (await ctx.done("task", "One")).reply == "reply"
+        assert await ctx.done("task", "Two") is None
+        return DONE
+
+    story = await play(run, Remembering())
+    assert story.tools.steps == [] and story.runner.results["a"] == DONE
 
 
 @given(st.text())
@@ -82,7 +96,7 @@ async def test_an_item_that_fails_is_counted_as_missed_and_holds_nobody_up():
     assert story.counts("a")[-1] == 1
 
 
-async def test_when_the_job_is_stopped_items_under_way_end_and_no_count_is_told_after():
+async def test_when_the_job_is_stopped_items_under_way_end_and_what_they_made_is_told():
     stopped, ended = asyncio.Event(), []
 
     async def work(thing):
@@ -100,7 +114,39 @@ async def test_when_the_job_is_stopped_items_under_way_end_and_no_count_is_told_
     with pytest.raises(Stopped):
         await story.runner.run()
     assert sorted(ended) == ["a", "b"]
-    assert story.counts("a") == [0]
+    assert story.counts("a") == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("the disk is full"), Stopped("the lease is lost")], ids=["log", "stop"]
+)
+async def test_when_a_count_cannot_be_told_the_other_items_come_to_their_end(error):
+    failed, ended = asyncio.Event(), []
+
+    async def work(thing):
+        if thing != "first":
+            async with asyncio.timeout(5):
+                await failed.wait()
+            await asyncio.sleep(0)
+            ended.append(thing)
+
+    async def run(ctx):
+        await ctx.items(["a", "first", "b"], work, name=str)
+        return DONE
+
+    story = Story(stage("a", run=run))
+    tell = story.runner.emit
+
+    async def emit(event):
+        if event.type == "stage:progress" and event.current:
+            failed.set()
+            raise error
+        return await tell(event)
+
+    story.runner.emit = emit
+    with pytest.raises(type(error)):
+        await story.runner.run()
+    assert sorted(ended) == ["a", "b"] and story.counts("a") == [0]
 
 
 async def test_no_items_are_no_failure():

@@ -33,6 +33,12 @@ EVERY = [
     ev.CallUnknown(**CALL, attempt=1, reason="timeout"),
     ev.CallFallback(**CALL, reason="refused"),
     ev.WorkflowComplete(status="partial", total_stages=8, artifacts=(PICTURE,)),
+    ev.JobRetrying(by="mara", round=2, stages=["creative"], steps=["creative.image.a"], what="Creatives"),
+    ev.JobResolved(by="mara", step="creative.image.a", outcome="exists", remote_id="7"),
+    ev.JobServerDown(server="canva", reason="it does not answer"),
+    ev.CallPlanned(**CALL, seconds=105.0, limit=2, per_minute=30),
+    ev.JobPlanned(calls=35, seconds=310.0, bound=286.0, servers={"canva": 8}),
+    ev.JobActivating(by="mara", round=2, stage="live", stage_name="Set Live", digest="ab", what="5 lines"),
 ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.workflow.graph import BrokenWorkflow, Fault, Hop, InvalidInput, Stage
-from tests.workflow.flows import done, flow, stage
+from tests.workflow.flows import Story, done, flow, stage
 
 IMAGE, UPLOAD = Hop("image-gen", "generate_image", 100), Hop("canva", "upload_asset", 20)
 REPORT = Hop("google-docs", "createDocument", 30)
@@ -74,3 +74,31 @@ def test_bad_input_says_every_fault_with_its_field():
     error = InvalidInput([Fault("budget", "is required"), Fault("", "is too large")])
     assert str(error) == "budget: is required; : is too large"
     assert len(error.faults) == 2
+
+
+def test_a_job_finishes_by_the_plan_that_it_recorded():
+    plan = [["creative", "Make Creatives", []], ["report", "Report", ["creative", "review"]]]
+    chosen = lifecycle().by_plan(plan)
+    assert [(one.id, one.name, one.needs) for one in chosen.stages] == [
+        ("creative", "Make Creatives", ()),
+        ("report", "Report", ("creative",)),
+    ]
+    assert chosen.remaining("creative", "image-gen", "generate_image") == 150
+
+
+def test_a_plan_without_needs_takes_those_of_today():
+    chosen = lifecycle().by_plan([["report", "R"], ["landing", "L"]])
+    assert [(one.id, one.needs) for one in chosen.stages] == [("report", ("landing",)), ("landing", ())]
+
+
+async def test_a_stage_that_is_gone_fails_with_its_reason_and_the_others_run():
+    today = flow(stage("added"), stage("report", "added"))
+    plan = [["gone", "Old Stage", []], ["report", "Old Report", ["gone"]]]
+    story = Story(*today.by_plan(plan).stages)
+    assert await story.runner.run() == "partial"
+    assert story.told("stage:start") == [("stage:start", "gone"), ("stage:start", "report")]
+    ended = next(event for event in story.events if event.type == "stage:error")
+    assert (ended.stage_name, ended.error) == (
+        "Old Stage",
+        "this version of Flightplan has no stage gone any more; it cannot be run",
+    )

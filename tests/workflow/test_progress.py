@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.workflow import events as ev
-from jobs.workflow.progress import LINES, LOG_TAIL, Progress, StageView
+from jobs.workflow.log import LINES
+from jobs.workflow.progress import LOG_TAIL, Progress, StageView
 from jobs.workflow.results import Artifact, JobStatus, Source, Status
 
 T0 = datetime(2031, 5, 14, 12, tzinfo=UTC)
@@ -178,3 +179,9 @@ def test_a_stand_in_for_a_step_that_was_never_asked_for_makes_no_call_that_waits
     story = [queued, ev.CallStart(**where, attempt=1), fallback]
     asked = Progress.from_events([ev.Recorded(i, T0, event) for i, event in enumerate(story, 1)])
     assert asked.calls["brief.document"].stand_in
+
+
+def test_the_log_of_a_dry_run_does_not_say_that_it_was_launched():
+    queued = ev.JobQueued(workflow="w", version=1, title="T", stages=PLAN, dry_run=True)
+    [line] = Progress.from_events([ev.Recorded(1, T0, queued)]).log
+    assert line.text == "Dry run queued: nothing is sent"

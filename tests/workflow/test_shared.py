@@ -27,6 +27,9 @@ class Tools:
     def source(self, server: str) -> Source:
         return Source.LOCAL
 
+    async def done(self, step):
+        return None
+
     async def call(self, server, tool, args, *, stage, step, item):
         self.steps.append(step)
         self.called.set()
@@ -39,8 +42,8 @@ class Tools:
 def runner(*stages: Stage, tools: Tools, before: Before | None = None) -> Runner:
     flow = Workflow("w", "W", stages, parse=lambda raw: None, load=lambda params: None)
 
-    async def emit(event) -> None:
-        return None
+    async def emit(event) -> datetime:
+        return datetime.now(UTC)
 
     job = JobInfo("0f" * 16, "Job", date(2031, 5, 14))
     return Runner(flow, job=job, brief=None, tools=tools, files=Path(), emit=emit, before=before)
