@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from jobs.tools.errors import Ambiguous, ToolError
+from jobs.tools.errors import Stopped, ToolError
 from jobs.tools.policy import KEY_META, ToolPolicy, marker
 from jobs.tools.reply import Reply
 from jobs.tools.tool import Tool
@@ -16,7 +17,7 @@ from jobs.tools.tool import Tool
 class Call:
     """One effect that a stage wants. `order`: smaller for an older job; `step`: unique in the job; `key`: 32
     hex, the same for every attempt; `remaining`: seconds of the longest path that still lies ahead;
-    `item`: what it is for, in people's words."""
+    `item`: what it is for, in people's words; `placing`: arguments that say where and not what."""
 
     job: str
     order: float
@@ -28,6 +29,7 @@ class Call:
     key: str
     remaining: float = 0.0
     item: str = ""
+    placing: tuple[str, ...] = ()
 
     def meta(self) -> dict[str, Any]:
         """What travels beside the arguments."""
@@ -47,9 +49,47 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A server process that can be known again, on its machine and by nobody else's number: `host` and `boot`
+    (the kernel's boot id) say which machine and since when, `pids` which pid namespace, `start` when the
+    process began, in the kernel's ticks. The process leads its process group."""
+
+    host: str
+    boot: str
+    pids: str
+    pid: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An attempt whose end is not known, as its worker died before: when it was sent (UTC), to which process
+    (None for a server that is no process of ours), with which arguments the stage had asked, and `why` its
+    end is not known, for people."""
+
+    at: datetime
+    process: ServerProcess | None
+    args: Mapping[str, Any] = field(repr=False)
+    why: str = "the worker was lost while this call was under way"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier run left of a call: attempts made, and the one that is still open, if one is.
+
+    `refused`: its tool said that it failed. A service behind it may have done it all the same.
+    """
+
+    attempts: int = 0
+    sent: Sent | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended. `state`: `done`, `failed` and `unknown` end the call, `retry` does not; `delay`:
-    seconds until the next attempt; `waited`: seconds for the permit; `took`: seconds of the attempt."""
+    seconds until the next attempt; `waited`: seconds for the permit; `took`: seconds of the attempt;
+    `doubt`: of a retry, that this attempt or one before it may have taken effect."""
 
     state: Literal["done", "failed", "unknown", "retry"]
     reason: str = ""
@@ -58,6 +98,7 @@ class Outcome:
     took: float = 0.0
     reply: Reply | None = None
     error: ToolError | None = None
+    doubt: bool = False
 
 
 class Journal(Protocol):
@@ -66,13 +107,21 @@ class Journal(Protocol):
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """The permit is not free at once. At most once a call."""
 
-    async def intent(self, call: Call, attempt: int) -> None:
-        """The attempt (from 1) is about to be sent; it is once this returns. May raise Stopped."""
+    async def intent(
+        self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
+    ) -> None:
+        """The attempt (from 1) is about to be sent, to this process (None: to none of ours); it is once this
+        returns. `spends`: it commits spend. May raise Stopped and SpendRefused."""
+
+    def may_send(self) -> bool:
+        """Whether the job is still ours: asked right before the bytes of an attempt or of a look-up go out,
+        and before a process of another worker is ended."""
 
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
         """The attempt has ended."""
 
 
-# settles an ambiguous end: the reply of the effect that was found, "absent" when it surely does not exist
-# (it is then sent again), or None when nobody can tell
-Settle = Callable[[Call, ToolPolicy, Ambiguous], Awaitable["Reply | Literal['absent'] | None"]]
+def check_lease(journal: Journal, before: str) -> None:
+    """Raise Stopped when the job is not ours any more; `before`: what was not done then."""
+    if not journal.may_send():
+        raise Stopped(f"the lease ran out before {before}")

@@ -14,14 +14,20 @@ from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from jobs.tools.calls import ServerProcess
+from jobs.tools.deadline import deadline
 from jobs.tools.errors import (
+    Ambiguous,
     BadReply,
     ConnectionLost,
+    NotSent,
     ServerUnavailable,
     TimedOut,
     ToolError,
+    UnknownTool,
     one_line,
 )
+from jobs.tools.fence import fence, process_of
 from jobs.tools.http import http_transport
 from jobs.tools.lines import LARGEST_LINE
 from jobs.tools.process import Process
@@ -32,25 +38,38 @@ from jobs.tools.tool import Tool
 from jobs.tools.trace import TRACE, Trace
 
 log = logging.getLogger(__name__)
-PING = 2.0  # seconds that a server has to show that it is alive after a call timed out
+PING = 2.0  # seconds that a server has to show that it is alive
+HEARD = 5.0  # seconds for which a server's last word shows that it is there
+READ_OUT = 2.0  # seconds for what a dead server has said to reach whoever waits for it
 MOST_PAGES = 50
 CLIENT = types.Implementation(name="flightplan", version="0.1.0")
 
 
 class Connection:
-    """Lives in the task that runs `live`; other tasks call through it while `ready` is set."""
+    """Lives in the task that runs `live`; other tasks call through it while `ready` is set.
+
+    `identity`: its server process, by which any worker of this machine knows it again; None for HTTP.
+    """
 
     def __init__(self, spec: ServerSpec, *, log_dir: Path | None, largest: int = LARGEST_LINE) -> None:
         self.spec = spec
         self.tools: dict[str, Tool] = {}
         self.answered = 0
+        self._heard_at = 0.0  # by the loop's clock
+        self._asking: asyncio.Task[None] | None = None
         self.process: Process | None = None
+        self.identity: ServerProcess | None = None
         self.lost = False  # the server forgot or left us: no further call may use this connection
         self._log_dir, self._largest = log_dir, largest
         self.greeting = Trace()
         self._session: ClientSession | None = None
         self._over = asyncio.Event()
         self._fence: asyncio.Task[None] | None = None
+        self.retiring = asyncio.Event()
+        self._retirement: asyncio.Task[bool] | None = None
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def tools_known(self) -> bool:
@@ -85,6 +104,8 @@ class Connection:
                 stdio_transport(self.spec, log_dir=self._log_dir, largest_line=self._largest)
             )
             self.process = process
+            if process.started is not None:
+                self.identity = process_of(process.pid, process.started)
             watch = asyncio.create_task(self._watch(process), name=f"watch {self.spec.name}")
             stack.callback(watch.cancel)
         session = await stack.enter_async_context(ClientSession(*streams, client_info=CLIENT))
@@ -94,12 +115,17 @@ class Connection:
             self.tools = await self._list(session)
         finally:
             TRACE.reset(token)
+        self._heard_at = asyncio.get_running_loop().time()
         self._session = session
 
     async def _watch(self, process: Process) -> None:
         """Notice an idle death at once, not at the next call; what is left of the server may not act on."""
         await process.ended.wait()
         process.kill()
+        self.lost = True
+        with contextlib.suppress(TimeoutError):  # calls on the way may have their answers in the pipe
+            async with deadline(READ_OUT):
+                await process.read_out.wait()
         self.close()
 
     async def _list(self, session: ClientSession) -> dict[str, Tool]:
@@ -113,17 +139,99 @@ class Connection:
                 break
         return tools
 
+    def tool(self, name: str) -> Tool:
+        """The tool of this name as this connection lists it. Raises UnknownTool."""
+        if name not in self.tools:
+            raise UnknownTool(f"{self.spec.name} has no tool {name}")
+        return self.tools[name]
+
     async def call(
         self, tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any], timeout: float
     ) -> types.CallToolResult:
-        """Make one call with a total deadline in seconds and give the raw result. Raises ToolError."""
+        """Make one call with a total deadline in seconds and give the raw result. Raises ToolError.
+
+        ServerUnavailable: the connection ended before, nothing was sent. A server whose time is up is told
+        so (`notifications/cancelled`, by the SDK), which it may heed or not. A deadline that passed while our
+        own process slept leaves a short grace to read an answer that came meanwhile.
+        """
         session = self._session
         if session is None or self.lost:
             raise ServerUnavailable(f"{self.spec.name}: not connected")
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            return await self._call(session, tool, arguments, meta, timeout)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def answers(self) -> None:
+        """Make sure that the server is there, by a ping where its last word is some seconds old; no tool is
+        called. All callers share one ping. Raises ServerUnavailable."""
+        if asyncio.get_running_loop().time() - self._heard_at < HEARD:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name=f"ping {self.spec.name}")
+            self._asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        session, trace = self._session, Trace()
+        if session is None or self.lost:
+            raise ServerUnavailable(f"{self.spec.name}: not connected")
+        TRACE.set(trace)  # in the context of this task alone
+        try:
+            async with deadline(PING):
+                await session.send_ping()
+        except TimeoutError:
+            raise ServerUnavailable(f"{self.spec.name}: no answer to a ping within {PING:g} s") from None
+        except MCPError as error:
+            fault = protocol_error(self.spec, "ping", error, trace)
+            if isinstance(fault, NotSent | Ambiguous):
+                await self._take_note(fault, trace)
+                raise ServerUnavailable(fault.message) from None
+            # it answers, be it that it knows no ping
+        self._heard_at = asyncio.get_running_loop().time()
+
+    async def retire(self) -> bool:
+        """Give the server up, and wait for its certain end: what it has not done by then it never does.
+
+        New calls go to a new connection from here on; calls in flight end first, each within its own
+        deadline. All callers share one retirement. True when the process is certainly dead; False for HTTP,
+        which this leaves alone: nothing there can be ended from here.
+        """
+        if self.spec.transport == "http":
+            return False
+        self.lost = True
+        self.retiring.set()
+        if self._retirement is None:
+            self._retirement = asyncio.create_task(self._retire(), name=f"retire {self.spec.name}")
+        return await asyncio.shield(self._retirement)
+
+    async def _retire(self) -> bool:
+        try:
+            await self._idle.wait()
+            if self.process is None:
+                return True  # it was never started
+            if self.identity is None:
+                return await self.process.put_down()
+            return await fence(self.identity)  # it looks before it kills: the process may be long dead
+        finally:
+            self.close()
+
+    async def _call(
+        self,
+        session: ClientSession,
+        tool: str,
+        arguments: Mapping[str, Any],
+        meta: Mapping[str, Any],
+        timeout: float,
+    ) -> types.CallToolResult:
         trace = Trace()
         token = TRACE.set(trace)
         try:
-            async with asyncio.timeout(timeout):
+            async with deadline(timeout):
                 result = await self._request(session, tool, arguments, meta, trace)
         except TimeoutError:
             await self._fenced()
@@ -131,6 +239,9 @@ class Connection:
         finally:
             TRACE.reset(token)
         self.answered += 1
+        self._heard_at = asyncio.get_running_loop().time()
+        if self.process is not None:
+            self.process.look_around()
         return result
 
     async def _request(
@@ -177,7 +288,7 @@ class Connection:
 
     async def _ping_or_kill(self) -> None:
         try:
-            async with asyncio.timeout(PING):
+            async with deadline(PING):
                 if self._session is not None:
                     await self._session.send_ping()
         except MCPError:

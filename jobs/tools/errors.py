@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 #   ToolError
 #     NotSent               definitely not done: it never reached the server      retry
 #       ServerUnavailable   no process, no connection, no answer to the greeting  retry
+#       HeldBack            its server keeps failing and is left alone for now
 #     UnknownTool           definitely not done: the server has no such tool
 #     InvalidArguments      definitely not done: refused before or by the server
+#     SpendRefused          definitely not done: nobody allowed this job to commit spend
 #     RateLimited           definitely not done: too many calls                   retry, after retry_after
 #     ToolFailed            definitely failed: the tool says so
 #     Ambiguous             sent, and nobody knows what came of it                never a blind second send
@@ -58,6 +60,21 @@ class ServerUnavailable(NotSent):
     """The server cannot be started or reached."""
 
 
+class HeldBack(NotSent):
+    """The server keeps failing, and no call is sent to it for a while: nothing was done. `reason`: its newest
+    failure."""
+
+    retryable = False
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"{server} keeps failing and is left alone for now: {reason}")
+        self.reason = one_line(reason)
+
+
+class SpendRefused(ToolError):
+    """The call commits spend, and nobody has allowed this job to do so; nothing was done."""
+
+
 class UnknownTool(ToolError):
     """The server does not list this tool; nothing was done."""
 
@@ -85,9 +102,16 @@ class ToolFailed(ToolError):
 
 
 class Ambiguous(ToolError):
-    """The call was sent and its end is not known: the effect may exist."""
+    """The call was sent and its end is not known: the effect may exist.
+
+    `over`: the server has answered in some way, so that it is no longer at work on the call.
+    """
 
     ambiguous = True
+
+    def __init__(self, message: str, *, over: bool = False) -> None:
+        super().__init__(message)
+        self.over = over
 
 
 class TimedOut(Ambiguous):
@@ -104,6 +128,9 @@ class ServerFault(Ambiguous):
 
 class BadReply(Ambiguous):
     """An answer came that cannot be read: garbage, too large, or without what the tool promises."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, over=True)
 
 
 class Unknown(ToolError):

@@ -1,71 +1,64 @@
-"""The one door: permit, intent, deadline, outcome, retry. Every effect on the outside goes through here."""
+"""The one door: permit, intent, deadline, outcome, retry, reconcile. Every outside effect goes this way."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
 
-from jobs.tools.calls import Call, Journal, Outcome, Settle
-from jobs.tools.errors import Ambiguous, RateLimited, ToolError, ToolFailed, Unknown, UnknownTool
-from jobs.tools.limits import Permits
+from jobs.tools.attempts import Again, Attempts, done, ended, error_of, final, made_nothing
+from jobs.tools.calls import Call, Earlier, Journal, Outcome, Sent, check_lease
+from jobs.tools.errors import (
+    Ambiguous,
+    BadReply,
+    RateLimited,
+    ServerUnavailable,
+    Stopped,
+    TimedOut,
+    ToolError,
+    ToolFailed,
+    Unknown,
+    UnknownTool,
+)
+from jobs.tools.fence import fence
 from jobs.tools.policy import Role, ToolPolicy
+from jobs.tools.reconcile import Doubt, Reconciler
+from jobs.tools.rehearse import Rehearsed, rehearse
 from jobs.tools.reply import Reply, read_result
-from jobs.tools.session import Session
+from jobs.tools.server import Server, ServerStatus
 from jobs.tools.spec import ServerSpec
+from jobs.workflow.estimate import Limits
 from jobs.workflow.results import Source
 
-__all__ = ["Call", "Gateway", "Journal", "Outcome", "Reply", "ServerStatus", "Settle"]
+__all__ = ["Call", "Gateway", "Journal", "Outcome", "Rehearsed", "Reply", "ServerStatus"]
 
+log = logging.getLogger(__name__)
 ATTEMPTS = 3
+LOOK_ATTEMPTS = 5  # of one look-up: a server that has just died needs a moment to come back
 LONGEST_WAIT = 120.0  # seconds; however long a server wants us to wait
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
-    """A tool server as a page shows it."""
-
-    name: str
-    transport: str
-    source: Source
-    bundled: bool
-    connected: bool
-    tools: tuple[str, ...]
-    in_use: int
-    limit: int
-    waiting: int
-    last_error: str
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """Where one call stands: the number of the attempt, and what it cost."""
-
-    number: int = 0
-    waited: float = 0.0
-    took: float = 0.0
-    told: bool = False  # that it waits
-    note: str = ""  # how the end came about, where that is not plain
-
-
-class _Again(Exception):
-    """The attempt is over, and another one may follow."""
-
-    def __init__(self, error: ToolError) -> None:
-        self.error = error
 
 
 class Gateway:
     """Calls tools on behalf of jobs; shared by all jobs of a process, and of one event loop.
 
-    An effect is sent at most once unless it is known not to have happened: at most two retries, after the
+    An effect is sent again only when it is known not to have happened: at most two retries, after the
     server's own time or `backoff` seconds and then twice that (0 switches that wait off). An ambiguous end of
-    a writing tool goes to `settle`; without it, or when that cannot tell, the call ends as Unknown.
+    a writing tool is reconciled: what the role's look-up finds is adopted, what surely does not exist is sent
+    again, and where nobody can tell the call ends as Unknown.
     """
 
     def __init__(
@@ -75,89 +68,169 @@ class Gateway:
         *,
         backoff: float = 1.0,
         log_dir: Path | None = None,
-        settle: Settle | None = None,
     ) -> None:
-        self.settle = settle
-        self._servers, self._roles, self._backoff = dict(servers), roles, backoff
+        self._roles, self._backoff = roles, backoff
         delay = min(0.5, backoff / 2)
-        self._sessions = {
-            name: Session(spec, log_dir=log_dir, delay=delay) for name, spec in self._servers.items()
-        }
-        self._permits = {
-            name: Permits(spec.concurrency, spec.per_minute) for name, spec in self._servers.items()
+        self._servers = {
+            name: Server(
+                spec, roles.get(name) or Role(name, spec.concurrency, {}), log_dir=log_dir, delay=delay
+            )
+            for name, spec in servers.items()
         }
 
     def start(self) -> None:
         """Connect all servers side by side, in the background."""
-        for session in self._sessions.values():
-            session.start()
+        for server in self._servers.values():
+            server.session.start()
 
     async def aclose(self) -> None:
         """End all sessions and server processes, within seconds."""
-        for session in self._sessions.values():
-            session.close()  # all of them, even when the wait is cancelled
-        await asyncio.gather(*(session.aclose() for session in self._sessions.values()))
+        for server in self._servers.values():
+            server.session.close()  # all of them, even when the wait is cancelled
+        await asyncio.gather(*(server.session.aclose() for server in self._servers.values()))
 
     def source(self, server: str) -> Source:
         """What a success on this server is called."""
-        return self._servers[server].source
+        return self._servers[server].spec.source
 
-    def repeatable(self, call: Call) -> bool:
-        """Whether a second send of this call can do no harm, as its tool's policy says."""
-        return self._policy(call).repeatable
+    def policy(self, server: str, tool: str) -> ToolPolicy:
+        """What is known of a tool. Raises UnknownTool for one that no role has."""
+        role = self._roles.get(server)
+        if role is None or server not in self._servers or tool not in role.tools:
+            raise UnknownTool(f"no role {server} with a tool {tool}")
+        return role.tools[tool]
 
     def status(self) -> dict[str, ServerStatus]:
         """How every server stands right now."""
-        return {name: self._status(name) for name in self._servers}
+        return {name: server.status for name, server in self._servers.items()}
 
-    async def call(self, call: Call, journal: Journal) -> Reply:
-        """Make one call with its retries. Raises ToolError, and whatever the journal raises (as Stopped)."""
-        policy = self._policy(call)
-        attempts = _Attempts()
+    def limits(self) -> dict[str, Limits]:
+        """How many calls every server bears, at once and a minute."""
+        specs = (server.spec for server in self._servers.values())
+        return {spec.name: Limits(spec.concurrency, spec.per_minute) for spec in specs}
+
+    async def rehearse(self, call: Call) -> Rehearsed:
+        """Check a call as far as its server can be asked, and give the made-up reply: no tool is called.
+
+        The server must be there, list the tool, and take the arguments exactly as they would be sent. One
+        that is away has the time of a call's retries to come back. Raises ToolError.
+        """
+        policy = self.policy(call.server, call.tool)
+        loop = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            retry=retry_if_exception_type(ServerUnavailable),
+            wait=self._delay,
+            reraise=True,
+        )
+        rehearsed: Rehearsed = await loop(rehearse, self._servers[call.server], call, policy)
+        return rehearsed
+
+    async def call(self, call: Call, journal: Journal, earlier: Earlier | None = None) -> Reply:
+        """Make one call with its retries, going on from what an earlier run of it left.
+
+        Raises ToolError, and whatever the journal raises (as Stopped).
+        """
+        earlier = earlier or Earlier()
+        policy, attempts = self.policy(call.server, call.tool), Attempts(earlier.attempts)
+        if earlier.sent is not None:
+            found = await self._taken_up(call, policy, journal, earlier.sent, attempts)
+            if found is not None:
+                return found
+        elif earlier.refused and (found := await self._reconciler(call, journal).seen(call, policy)):
+            # tools report the failures of the service behind them, which may have done it all the same
+            attempts.note = "looked up before it was tried again: it had been done"
+            await journal.result(call, attempts.number, done(found, attempts))
+            return found
 
         async def retrying(state: RetryCallState) -> None:
-            error = _error(state)
+            error = error_of(state)
             delay = state.next_action.sleep if state.next_action else 0.0
-            outcome = Outcome("retry", error.message, delay, attempts.waited, attempts.took, error=error)
+            spent, doubt = (attempts.waited, attempts.took), bool(attempts.doubt)
+            outcome = Outcome("retry", error.message, delay, *spent, error=error, doubt=doubt)
             await journal.result(call, attempts.number, outcome)
 
         loop = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
-            retry=retry_if_exception_type(_Again),
+            retry=retry_if_exception_type(Again),
             wait=self._delay,
             before_sleep=retrying,
             reraise=True,
         )
         try:
             reply: Reply = await loop(self._attempt, call, policy, journal, attempts)
-        except _Again as last:
+        except Again as last:
             error = last.error
+            self._servers[call.server].used_up(error)
             if error.ambiguous and policy.writes:
                 error = Unknown(f"{error.message}; whether it was done is not known")
-            await journal.result(call, attempts.number, _ended(error, attempts))
+            error = final(error, attempts)
+            await journal.result(call, attempts.number, ended(error, attempts))
             raise error from None
-        except ToolError as error:
-            await journal.result(call, attempts.number, _ended(error, attempts))
-            raise
-        done = Outcome("done", attempts.note, 0.0, attempts.waited, attempts.took, reply)
-        await journal.result(call, attempts.number, done)
+        except ToolError as raised:
+            error = final(raised, attempts)
+            await journal.result(call, attempts.number, ended(error, attempts))
+            if error is raised:
+                raise
+            raise error from raised
+        await journal.result(call, attempts.number, done(reply, attempts))
         return reply
 
-    async def _attempt(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: _Attempts) -> Reply:
-        """One attempt. Raises _Again where another may follow, else the ToolError that ends the call."""
+    async def _taken_up(
+        self, call: Call, policy: ToolPolicy, journal: Journal, sent: Sent, attempts: Attempts
+    ) -> Reply | None:
+        """Close the attempt that a lost worker left open: the reply it has, or None to send again."""
+        server = self._servers[call.server]
+
+        async def stop() -> bool:
+            if sent.process is None:
+                return False
+            check_lease(journal, "the server of a lost worker was ended")  # by now another may be using it
+            # one of our own: the job was given back, not the worker lost
+            own = server.session.held(sent.process)
+            return await _surely(call, own.retire() if own else fence(sent.process))
+
+        verdict: Reply | Literal["absent"] | None = "absent"
+        repeatable = policy.repeatable and await server.may_repeat(call.tool)
+        if not repeatable:
+            age = (datetime.now(UTC) - sent.at).total_seconds()
+            until = asyncio.get_running_loop().time() + server.spec.timeout - age
+            doubt = Doubt(sent.why, stop, None if policy.careful else until)
+            verdict = await self._reconciler(call, journal).settle(call, policy, doubt)
+        elif policy.money:
+            # the same status twice does no harm, but one that comes late could undo what a person did since
+            await stop()
+        if isinstance(verdict, Reply):
+            attempts.note = f"{sent.why}; looked up: it was done"
+            await journal.result(call, attempts.number, done(verdict, attempts))
+            return verdict
+        if verdict is None:
+            error = Unknown(f"{sent.why}; it may have taken effect")
+            await journal.result(call, attempts.number, ended(error, attempts))
+            raise error
+        how = "it is done again" if repeatable else "looked up: it was not done"
+        attempts.doubt = sent.why if repeatable and policy.writes else ""
+        retry = Outcome("retry", f"{sent.why}; {how}", doubt=bool(attempts.doubt))
+        await journal.result(call, attempts.number, retry)
+        return None
+
+    async def _attempt(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: Attempts) -> Reply:
+        """One attempt. Raises Again where another may follow, else the ToolError that ends the call."""
         attempts.number += 1
+        attempts.connection = None
         try:
             return await self._send(call, policy, journal, attempts)
         except Ambiguous as error:
-            if policy.repeatable:
-                raise _Again(error) from None
-            return await self._settled(call, policy, error, attempts)
+            if attempts.repeatable:
+                if policy.writes:
+                    attempts.doubt = error.message
+                raise Again(error) from None
+            return await self._settled(call, policy, journal, error, attempts)
         except ToolError as error:
-            if error.retryable or (policy.retry_failed and _made_nothing(error)):
-                raise _Again(error) from None
+            if error.retryable or (policy.retry_failed and made_nothing(error)):
+                raise Again(error) from None
             raise
 
-    async def _send(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: _Attempts) -> Reply:
+    async def _send(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: Attempts) -> Reply:
         """Send under a permit, which is held for this attempt only."""
 
         async def waiting(in_use: int, limit: int) -> None:
@@ -165,73 +238,85 @@ class Gateway:
                 attempts.told = True
                 await journal.waiting(call, in_use, limit)
 
-        spec, session = self._servers[call.server], self._sessions[call.server]
-        permit = self._permits[call.server].hold(
-            order=call.order, remaining=call.remaining, tool=call.tool, on_wait=waiting
-        )
-        async with permit as waited:
-            attempts.waited = waited
-            await journal.intent(call, attempts.number)
-            began = time.monotonic()
-            try:
-                tool = await session.tool(call.tool)
+        server = self._servers[call.server]
+        async with server.permit(call, call.tool, waiting) as waited:
+            attempts.waited, attempts.took = waited, 0.0
+            async with server.connected(call) as connection:
+                tool = connection.tool(call.tool)
                 arguments = call.arguments(policy, tool)
                 tool.check(arguments)
-                result = await session.call(call.tool, arguments, meta=call.meta(), timeout=spec.timeout)
-                return read_result(result, tool, policy, spec)
-            finally:
-                attempts.took = time.monotonic() - began
+                # bound to this connection: what the intent says of the process stays true
+                await journal.intent(call, attempts.number, process=connection.identity, spends=policy.money)
+                check_lease(journal, "this attempt was sent")
+                attempts.connection = connection
+                attempts.repeatable = policy.repeatable and tool.may_repeat_hint
+                attempts.began, began = asyncio.get_running_loop().time(), time.monotonic()
+                try:
+                    result = await connection.call(call.tool, arguments, call.meta(), server.spec.timeout)
+                    return read_result(result, tool, policy, server.spec)
+                except (ToolError, Stopped):
+                    raise
+                except Exception as error:  # a fault of our own, after the bytes went out: in doubt, not lost
+                    raise _own_fault(call, error) from error
+                finally:
+                    attempts.took = time.monotonic() - began
 
-    async def _settled(self, call: Call, policy: ToolPolicy, error: Ambiguous, attempts: _Attempts) -> Reply:
+    async def _settled(
+        self, call: Call, policy: ToolPolicy, journal: Journal, error: Ambiguous, attempts: Attempts
+    ) -> Reply:
         """What came of an effect whose end is ambiguous: found, or sent again, or Unknown."""
-        found = await self.settle(call, policy, error) if self.settle else None
+        connection, server = attempts.connection, self._servers[call.server]
+
+        async def stop() -> bool:
+            return error.over or (connection is not None and await _surely(call, connection.retire()))
+
+        # what outlived its deadline once may do so again: then only the end of its process counts
+        never = policy.careful or isinstance(error, TimedOut)
+        until = None if never else attempts.began + server.spec.timeout
+        doubt = Doubt(error.message, stop, until)
+        found = await self._reconciler(call, journal).settle(call, policy, doubt)
         if isinstance(found, Reply):
             attempts.note = f"{error.message}; looked up: it was done"
             return found
         if found == "absent":
-            raise _Again(ToolFailed(f"{error.message}; looked up: it was not done"))
+            raise Again(ToolFailed(f"{error.message}; looked up: it was not done"))
         raise Unknown(f"{error.message}; whether it was done is not known") from error
 
-    def _policy(self, call: Call) -> ToolPolicy:
-        role = self._roles.get(call.server)
-        if role is None or call.server not in self._servers or call.tool not in role.tools:
-            raise UnknownTool(f"no role {call.server} with a tool {call.tool}")
-        return role.tools[call.tool]
+    def _reconciler(self, call: Call, journal: Journal) -> Reconciler:
+        server = self._servers[call.server]
+        return Reconciler(server.spec, server.role, partial(self._look, journal))
+
+    async def _look(self, journal: Journal, call: Call, tool: str, asked: Mapping[str, Any]) -> Reply:
+        """Ask a look-up tool, again where that can help: reading does no harm. Raises ToolError, Stopped."""
+        loop = AsyncRetrying(
+            stop=stop_after_attempt(LOOK_ATTEMPTS),
+            retry=retry_if_exception(lambda e: isinstance(e, ToolError) and (e.retryable or e.ambiguous)),
+            wait=wait_exponential(multiplier=max(self._backoff, 0.1) / 2, max=5),
+            reraise=True,
+        )
+        server = self._servers[call.server]
+        ask: Callable[..., Awaitable[Reply]] = server.look
+        reply: Reply = await loop(ask, journal, call, tool, asked)
+        return reply
 
     def _delay(self, state: RetryCallState) -> float:
         """Seconds until the next attempt: the server's own word, else backoff and then twice that."""
-        error = _error(state)
+        error = error_of(state)
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return min(error.retry_after, LONGEST_WAIT)
         return self._backoff * state.attempt_number
 
-    def _status(self, name: str) -> ServerStatus:
-        spec, session, permits = self._servers[name], self._sessions[name], self._permits[name]
-        return ServerStatus(
-            name=name,
-            transport=spec.transport,
-            source=spec.source,
-            bundled=spec.bundled,
-            connected=session.connected,
-            tools=tuple(sorted(session.tools)),
-            in_use=permits.in_use,
-            limit=permits.limit,
-            waiting=permits.waiting,
-            last_error="" if session.connected else session.last_error,
-        )
+
+def _own_fault(call: Call, error: Exception) -> BadReply:
+    """A fault of ours as the ambiguous end that it is: its job goes on, and the effect is looked up."""
+    log.exception("%s of job %s broke", call.step, call.job)
+    return BadReply(f"{call.server} {call.tool}: internal error ({type(error).__name__})")
 
 
-def _error(state: RetryCallState) -> ToolError:
-    error = state.outcome.exception() if state.outcome else None
-    return error.error if isinstance(error, _Again) else ToolError("no error")
-
-
-def _made_nothing(error: ToolError) -> bool:
-    return isinstance(error, ToolFailed) and not (error.reply and error.reply.remote_id)
-
-
-def _ended(error: ToolError, attempts: _Attempts) -> Outcome:
-    """The outcome of a call that ends with an error, with what a failed tool made all the same."""
-    reply = error.reply if isinstance(error, ToolFailed) else None
-    state: Literal["unknown", "failed"] = "unknown" if isinstance(error, Unknown) else "failed"
-    return Outcome(state, error.message, 0.0, attempts.waited, attempts.took, reply, error)
+async def _surely(call: Call, stopping: Awaitable[bool]) -> bool:
+    """Whether somebody who may still be at work has been stopped; not for sure where the stopping breaks."""
+    try:
+        return await stopping
+    except OSError:
+        log.exception("the server of %s of job %s could not be ended", call.step, call.job)
+        return False

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -16,7 +14,8 @@ import httpx2
 from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
-from jobs.tools.lines import LARGEST_LINE
+from jobs.tools.later import retry_after
+from jobs.tools.lines import LARGEST_LINE, Density
 from jobs.tools.spec import ServerSpec
 from jobs.tools.trace import Trace, current_trace
 
@@ -37,11 +36,11 @@ class _Capped(httpx2.AsyncByteStream):
         self._inner, self._largest, self._trace = inner, largest, trace
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
+        size, density = 0, Density()
         try:
             async for chunk in self._inner:
                 size += len(chunk)
-                if size > self._largest:
+                if size > self._largest or density.too_much(chunk):
                     self._fail("the answer is too large")
                 yield chunk
         except httpx2.TransportError as error:
@@ -118,18 +117,6 @@ class TellingClient(httpx2.AsyncClient):
         for notice in self._notices:
             notice.cancel()
         await super().__aexit__(exc_type, exc_value, traceback)
-
-
-def retry_after(value: str) -> float | None:
-    """The seconds that a Retry-After header names, as a number or as a date; None when it names none."""
-    try:
-        return max(0.0, float(value)) if value.strip().replace(".", "", 1).isdigit() else _until(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _until(date: str) -> float:
-    return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
 
 
 def _method(request: httpx2.Request) -> str:

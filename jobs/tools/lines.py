@@ -11,6 +11,9 @@ from pydantic import ValidationError
 
 LARGEST_LINE = 16_000_000
 LARGEST_WASTE = 8 * LARGEST_LINE  # of one line that is thrown away; after that the server is given up
+# what an answer of that size may hold: objects cost us a hundred times the bytes that name them
+MOST_OBJECTS = 50_000
+MOST_VALUES = 500_000
 EDGE = 4096  # how much of an oversized line's ends is kept, to find out whom it answers
 # our request ids are numbers, and stand at the very start or the very end of an answer
 FIRST_ID = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*"?(\d{1,15})')
@@ -27,6 +30,19 @@ class Broken:
     send an object of this class."""
 
     reason: str
+
+
+class Density:
+    """Counts the objects and values of JSON that comes in, roughly: signs inside of its texts count too."""
+
+    def __init__(self) -> None:
+        self._objects = self._values = 0
+
+    def too_much(self, data: bytes) -> bool:
+        """Add bytes, and tell whether all of them together would cost too much memory and time."""
+        self._objects += data.count(b"{") + data.count(b"[")
+        self._values += data.count(b",")
+        return self._objects > MOST_OBJECTS or self._values > MOST_VALUES
 
 
 class LineSplitter:
@@ -74,7 +90,7 @@ def read_line(line: bytes, *, whole: bool = True) -> types.JSONRPCMessage | None
     """
     if b'"id"' not in line:
         return None
-    if not whole:
+    if not whole or Density().too_much(line):
         return _unusable(line, "the answer is too large")
     try:
         message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)

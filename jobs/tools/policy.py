@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from jobs.workflow.results import Source
 
@@ -46,7 +46,10 @@ class ToolPolicy:
     line. `name_argument`: gets ` (fp-<12 hex>)` at its end. `plain_text`: success is text without an id.
     `image`: success is an image or a `path`. `error_may_name_effect`: an `isError` that carries an id
     means that the thing exists, though incomplete. `retry_failed`: a failure that the tool reports is worth
-    a retry.
+    a retry. `placing`: arguments that say where the effect goes and not what it is; a step that is sent again
+    with others of these is still the same step. `careful`: it prepares spend, so that it is never taken for
+    absent while a server that cannot be stopped may still be at work on it. `rehearsal`: what a dry run takes
+    for its answer beside the made-up id; "$id" stands for that id, at any depth.
     """
 
     writes: bool = True
@@ -62,6 +65,9 @@ class ToolPolicy:
     image: bool = False
     error_may_name_effect: bool = False
     retry_failed: bool = False
+    placing: tuple[str, ...] = ()
+    careful: bool = False
+    rehearsal: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def repeatable(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -30,13 +32,35 @@ def environment(spec: ServerSpec) -> dict[str, str]:
     return {**inherited, **spec.env}
 
 
-def started_at(pid: int) -> int | None:
-    """When a process was started, in the kernel's ticks: with the pid its identity. None when it is gone."""
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A process as the kernel shows it: `state` is its letter, `started` is in the kernel's ticks."""
+
+    pid: int
+    state: str
+    group: int
+    session: int
+    started: int
+
+    @property
+    def dead(self) -> bool:
+        """Whether it does nothing more, though nobody has buried it yet."""
+        return self.state in "ZXx"
+
+
+def stat(pid: int) -> Stat | None:
+    """What the kernel says of a process; None when it is gone."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()  # a name may hold spaces and brackets
+    return Stat(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def started_at(pid: int) -> int | None:
+    """When a process was started, in the kernel's ticks: with the pid its identity. None when it is gone."""
+    return seen.started if (seen := stat(pid)) else None
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:
@@ -44,15 +68,20 @@ def descendants(pid: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     todo = [pid]
     while todo:
-        parent = todo.pop()
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                children = [int(child) for child in path.read_text().split()]
-            except OSError:
-                continue
-            todo += children
-            found += [(child, start) for child in children if (start := started_at(child)) is not None]
+        children = _children(todo.pop())
+        todo += children
+        found += [(child, start) for child in children if (start := started_at(child)) is not None]
     return found
+
+
+def _children(pid: int) -> list[int]:
+    """What the threads of a process have started. It may come to its end at any moment of this look."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return children
 
 
 class Process(asyncio.SubprocessProtocol):
@@ -61,7 +90,9 @@ class Process(asyncio.SubprocessProtocol):
     def __init__(self, errors: CappedLog) -> None:
         self.pid = 0
         self.started: int | None = None
+        self._family: set[tuple[int, int]] = set()  # descendants that were seen, by pid and start time
         self.ended = asyncio.Event()  # stdout is over: nothing more will come
+        self.read_out = asyncio.Event()  # and all that had come was handed on, or nobody takes it any more
         self._exited = asyncio.Event()
         self._errors = errors
         self._chunks: deque[bytes] = deque()
@@ -144,31 +175,36 @@ class Process(asyncio.SubprocessProtocol):
         pipe.write(data)
         return True
 
+    def look_around(self) -> None:
+        """See who descends from it: who has left the group is not found any more once its parent has died."""
+        seen = {(pid, start) for pid, start in self._family if started_at(pid) == start}
+        self._family = seen | set(descendants(self.pid))
+
     def kill(self) -> None:
         """SIGKILL to the whole group and every descendant, at once."""
         if not self.pid:
             return
-        family = descendants(self.pid)
-        _send(os.killpg, self.pid, signal.SIGKILL)
-        _kill_all(family)
+        self.look_around()
+        family = self._family
+        send_signal(os.killpg, self.pid, signal.SIGKILL)
+        kill_all(family)
 
-    async def put_down(self) -> None:
-        """SIGKILL, and wait until it is dead: from then on it does nothing more outside."""
+    async def put_down(self) -> bool:
+        """SIGKILL, and wait until it is dead: it does nothing more outside then. False: not in time."""
         self.kill()
-        await self._gone(REAP)
+        return await self._gone(REAP)
 
     async def stop(self) -> None:
         """End the server: stdin closed, SIGTERM, SIGKILL. Leaves nothing behind, even when cancelled."""
-        family = descendants(self.pid)
+        self.look_around()
         try:
             if self._transport and (pipe := self._transport.get_pipe_transport(0)):
                 pipe.close()
             if not await self._gone(GRACE):
-                _send(os.killpg, self.pid, signal.SIGTERM)
+                send_signal(os.killpg, self.pid, signal.SIGTERM)
                 await self._gone(GRACE)
         finally:
             self.kill()
-            _kill_all(family)
             self._end()
             self._errors.close()
         if not await self._gone(REAP):
@@ -181,7 +217,7 @@ class Process(asyncio.SubprocessProtocol):
         """Whether process and group end within the time. Polled: waiting would also wait for its pipes."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while not (self._exited.is_set() and not _send(os.killpg, self.pid, 0)):
+        while not (self._exited.is_set() and not send_signal(os.killpg, self.pid, 0)):
             if loop.time() >= deadline:
                 return False
             await asyncio.sleep(0.01)
@@ -206,13 +242,14 @@ class Process(asyncio.SubprocessProtocol):
             pipe.resume_reading()
 
 
-def _kill_all(family: Iterable[tuple[int, int]]) -> None:
+def kill_all(family: Iterable[tuple[int, int]]) -> None:
+    """SIGKILL to each of these, by pid and start time."""
     for pid, start in family:
         if started_at(pid) == start:  # not a stranger under the same number
-            _send(os.kill, pid, signal.SIGKILL)
+            send_signal(os.kill, pid, signal.SIGKILL)
 
 
-def _send(how: Callable[[int, int], None], target: int, number: int) -> bool:
+def send_signal(how: Callable[[int, int], None], target: int, number: int) -> bool:
     """Send a signal (0 only asks); False when nobody is there."""
     try:
         how(target, number)

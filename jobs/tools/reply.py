@@ -45,7 +45,8 @@ class ImageContent:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a tool answered. `data`: its JSON object, {} for plain text, {"items": [...]} for a bare list;
-    `remote_id`, `remote_url`: what the policy's keys name in it, or ""; `source`: what a success is called.
+    `remote_id`, `remote_url`: what the policy's keys name in it, or ""; `source`: what a success is called;
+    `rehearsed`: nothing was sent, and the reply is made up for a dry run.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Reply:
     remote_id: str = ""
     remote_url: str = ""
     source: Source = Source.LIVE
+    rehearsed: bool = False
 
 
 def read_result(result: types.CallToolResult, tool: Tool, policy: ToolPolicy, spec: ServerSpec) -> Reply:
@@ -94,7 +96,17 @@ def protocol_error(spec: ServerSpec, tool: str, error: MCPError, trace: Trace) -
             return UnknownTool(message) if wording.is_unknown_tool(said) else InvalidArguments(message)
     if wording.is_rate_limit(said):
         return RateLimited(message, wording.seconds_to_wait(said))
-    return ServerFault(message)
+    return ServerFault(message, over=True)
+
+
+def adopted(item: Mapping[str, Any], policy: ToolPolicy, spec: ServerSpec) -> Reply:
+    """The reply of an effect that a look-up has found, out of what the look-up says of it."""
+    return Reply(
+        data=_storable(dict(item)),
+        remote_id=_first(item, policy.id_keys),
+        remote_url=_first(item, policy.url_keys),
+        source=spec.source,
+    )
 
 
 def _http_fault(trace: Trace, error: MCPError, message: str) -> ToolError | None:
@@ -106,7 +118,8 @@ def _http_fault(trace: Trace, error: MCPError, message: str) -> ToolError | None
     if status == 429:
         return RateLimited(told, trace.retry_after)
     if status >= 500:
-        return ServerFault(told)
+        # others (502, 503, 504, 52x) are also a gateway's word, and the server behind it may still be at work
+        return ServerFault(told, over=status in (500, 501))
     if status in (202, 200) and error.code in (types.PARSE_ERROR, types.INVALID_REQUEST):
         return BadReply(told)
     if status in (400, 404) and "session" in error.message.lower():

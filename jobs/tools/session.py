@@ -10,8 +10,9 @@ from typing import Any
 
 import mcp_types as types
 
+from jobs.tools.calls import ServerProcess
 from jobs.tools.connection import Connection, reason
-from jobs.tools.errors import ServerUnavailable, UnknownTool
+from jobs.tools.errors import ServerUnavailable
 from jobs.tools.lines import LARGEST_LINE
 from jobs.tools.spec import ServerSpec
 from jobs.tools.tool import Tool
@@ -25,7 +26,8 @@ CLOSE = 10.0
 
 class Session:
     """Gives callers the one connection of a server. A supervising task owns a child task that enters and
-    leaves it: a crash ends the child, never the supervisor.
+    leaves it: a crash ends the child, never the supervisor. A connection that retires lets its calls end in
+    the background, beside its successor.
 
     All callers share one attempt to connect (`connect_timeout` seconds). After a failure they are refused at
     once until the next attempt is due, `delay` seconds later, then twice that, and so on.
@@ -45,6 +47,7 @@ class Session:
         self._log_dir, self._connect_timeout, self._first_delay = log_dir, connect_timeout, delay
         self._largest = largest
         self._connection: Connection | None = None
+        self._lives: dict[asyncio.Task[None], Connection] = {}  # the present one, and those that retire
         self._attempt: asyncio.Future[None] | None = None  # the attempt to connect that callers share
         self._wanted = asyncio.Event()
         self._resting = False
@@ -65,10 +68,13 @@ class Session:
         return connection.tools if connection else {}
 
     @property
-    def identity(self) -> tuple[int, int | None] | None:
-        """Pid and start time of the server process; None where there is none."""
-        process = self._connection.process if self._connection else None
-        return (process.pid, process.started) if process else None
+    def identity(self) -> ServerProcess | None:
+        """The server process of the present connection; None where there is none."""
+        return self._connection.identity if self._connection else None
+
+    def held(self, process: ServerProcess) -> Connection | None:
+        """The connection to this server process, be it one that retires; None when it is none of ours."""
+        return next((one for one in self._lives.values() if one.identity == process), None)
 
     def start(self) -> None:
         """Connect in the background."""
@@ -78,25 +84,21 @@ class Session:
 
     async def tool(self, name: str) -> Tool:
         """The tool of this name, connecting first where needed. Raises ServerUnavailable or UnknownTool."""
-        connection = await self._connect()
-        if name not in connection.tools:
-            raise UnknownTool(f"{self.spec.name} has no tool {name}")
-        return connection.tools[name]
+        return (await self.connection()).tool(name)
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any], timeout: float
     ) -> types.CallToolResult:
         """Make one call; `timeout` in seconds is its total deadline. Raises ToolError."""
-        connection = await self._connect()
-        return await connection.call(tool, arguments, meta, timeout)
+        return await (await self.connection()).call(tool, arguments, meta, timeout)
 
     def close(self) -> None:
         """Begin to end the session and its server process; it ends by itself from here on."""
         if self._closed:
             return  # a second cancellation would interrupt the clean-up
         self._closed = True
-        if self._connection is not None:
-            self._connection.close()
+        for connection in self._lives.values():
+            connection.close()
         if self._supervisor is not None:
             self._supervisor.cancel()
 
@@ -106,7 +108,8 @@ class Session:
         if self._supervisor is not None:
             await asyncio.wait({self._supervisor}, timeout=2 * CLOSE)
 
-    async def _connect(self) -> Connection:
+    async def connection(self) -> Connection:
+        """The present connection, connecting first where needed. Raises ServerUnavailable."""
         if (connection := self._live()) is not None:
             return connection
         if self._closed:
@@ -134,15 +137,20 @@ class Session:
             while True:
                 await self._wanted.wait()
                 since = loop.time()
-                await self._one_life()
+                try:
+                    if await self._one_life():
+                        continue  # retired: the next one begins at once
+                except Exception as error:  # our own fault; it must not close the server for ever
+                    self._broke(error)
                 self._count(loop.time() - since)
                 await self._rest()
         finally:
             self._closed = True
             self._settle_attempt()
+            await self._end_lives()
 
-    async def _one_life(self) -> None:
-        """Run one connection from its greeting to its end, in a child task."""
+    async def _one_life(self) -> bool:
+        """Run one connection from its greeting until it ends or, True, retires; in a child task."""
         loop = asyncio.get_running_loop()
         connection = self._connection = Connection(self.spec, log_dir=self._log_dir, largest=self._largest)
         ready: asyncio.Future[None] = loop.create_future()
@@ -150,24 +158,45 @@ class Session:
         child = asyncio.create_task(
             connection.live(ready, self._connect_timeout), name=f"live {self.spec.name}"
         )
+        self._lives[child] = connection
+        child.add_done_callback(self._over)
+        retiring = asyncio.create_task(connection.retiring.wait())
         try:
-            await asyncio.wait({child})
-        except asyncio.CancelledError:
-            connection.close()
-            if not connection.tools_known:
-                child.cancel()  # it waits for a greeting
-            await self._end(child)
-            raise
+            await asyncio.wait({child, retiring}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            retiring.cancel()
+        if not child.done():
+            return True
         self._note(child, connection)
         if ready.cancel():  # it never came about: whoever waits is told
             self._settle_attempt()
+        return False
 
-    async def _end(self, child: asyncio.Task[None]) -> None:
-        """Let the child clean up; one that does not come to its end in time is cancelled."""
-        _, late = await asyncio.wait({child}, timeout=CLOSE / 2)
-        if late:
-            child.cancel()
-            await asyncio.wait({child}, timeout=CLOSE / 2)
+    def _over(self, child: asyncio.Task[None]) -> None:
+        del self._lives[child]
+        if not child.cancelled():
+            child.exception()  # of one that retired nobody else asks
+
+    async def _end_lives(self) -> None:
+        """Let all connections clean up; what does not come to its end in time is cancelled."""
+        for child, connection in self._lives.items():
+            connection.close()
+            if not connection.tools_known:
+                child.cancel()  # it waits for a greeting
+        for _ in range(2):
+            if not self._lives:
+                return
+            _, late = await asyncio.wait(set(self._lives), timeout=CLOSE / 2)
+            for child in late:
+                child.cancel()
+
+    def _broke(self, error: Exception) -> None:
+        log.error("a tool server's session broke and goes on after a rest", exc_info=error)
+        self.last_error = f"internal error ({type(error).__name__})"
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._settle_attempt()
 
     def _note(self, child: asyncio.Task[None], connection: Connection) -> None:
         if child.cancelled():

@@ -24,6 +24,7 @@ class CappedLog:
         """Add bytes at the end."""
         if self._fd < 0:
             return
+        self._size = os.lseek(self._fd, 0, os.SEEK_END)  # a retiring server writes to it beside its successor
         half = self._limit // 2
         data = data[-half:]
         if self._size + len(data) > self._limit:

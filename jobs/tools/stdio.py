@@ -105,3 +105,4 @@ async def _pump(
         pass  # the session has ended; the process is stopped by its owner
     finally:
         into.close()
+        process.read_out.set()

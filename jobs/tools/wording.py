@@ -19,6 +19,12 @@ UNKNOWN_TOOL = re.compile(
     r"^\W*(?:mcp error -?\d+:\s*)?(?:unknown tool|tool [\w.\"'-]+ (?:was )?not found)", re.IGNORECASE
 )
 NAMED_ID = re.compile(r"\b(?:id|documentId|gid)[\"']?\s*[:=]\s*[\"']?([\w-]{3,})", re.IGNORECASE)
+OUTAGE = re.compile(
+    r"(?:http|status|status code|error|code)\W{0,3}5\d\d\b"
+    r"|\b5\d\d\W{0,2}(?:internal|bad gateway|service|gateway)|bad gateway|gateway time-?out"
+    r"|service (?:is )?(?:temporarily )?unavailable|internal server error|overloaded",
+    re.IGNORECASE,
+)
 URL = re.compile(r"https?://[^\s\"'<>)]+")
 LONGEST = 20_000
 
@@ -32,6 +38,11 @@ def sentence(error: object) -> str:
             if error.get(key):
                 return sentence(error[key])
     return str(error)[:LONGEST]
+
+
+def is_outage(text: str) -> bool:
+    """Whether an error says that the service itself is in trouble, and not what was asked of it."""
+    return OUTAGE.search(text[:LONGEST]) is not None
 
 
 def is_rate_limit(error: object) -> bool:

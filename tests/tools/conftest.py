@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests import fakes
 
 READ = ToolPolicy(writes=False)
 FIND_CAMPAIGNS = Lookup("find_campaigns", {"external_id": "$key"})
+FIND_TASKS = Lookup(
+    "asana_get_tasks_for_project", {"project_id": "$project_id"}, match="marker", fields=("notes",)
+)
 ROLES = {
     "google-docs": Role(
         "google-docs",
@@ -35,11 +39,12 @@ ROLES = {
         {
             "asana_list_workspaces": READ,
             "asana_create_project": ToolPolicy(note_argument="notes"),
-            "asana_create_task": ToolPolicy(note_argument="notes"),
+            "asana_create_task": ToolPolicy(note_argument="notes", lookup=FIND_TASKS),
             "asana_get_tasks_for_project": READ,
             "no_such_tool": READ,
         },
         per_minute=150,
+        lag=0.05,
     ),
     "image-gen": Role(
         "image-gen",
@@ -56,6 +61,11 @@ ROLES = {
         bundled_source=Source.SIMULATED,
     ),
 }
+# the same parts, but nothing that was made can be found again
+BLIND = {
+    name: replace(role, tools={tool: replace(policy, lookup=None) for tool, policy in role.tools.items()})
+    for name, role in ROLES.items()
+}
 TASK = {"project_id": "1", "name": "Kick-off"}
 NUMBERS = itertools.count(1)
 
@@ -64,7 +74,13 @@ def call(tool: str, args: dict | None = None, **changes) -> Call:
     """A call of a tool, of the role that has it."""
     number = next(NUMBERS)
     server = next(name for name, role in ROLES.items() if tool in role.tools)
-    facts = {"job": "job", "order": 1.0, "stage": "stage", "step": f"step-{number}", "key": f"{number:032x}"}
+    facts = {
+        "job": "job",
+        "order": 1.0,
+        "stage": "stage",
+        "step": f"step-{number}",
+        "key": f"{number:012x}" + "0" * 20,
+    }
     return Call(server=server, tool=tool, args=args or {}, **{**facts, **changes})
 
 
@@ -85,20 +101,24 @@ Open = Callable[..., Gateway]
 
 @pytest.fixture
 async def gateway(tmp_path) -> AsyncIterator[Open]:
-    """`gateway("asana-v2:SPEC", ..., role={fields})`: opens a gateway over fakes of these faults.
+    """`gateway("tool:fault", ..., role={fields})`: opens a gateway over fakes of these faults.
+
+    Without `lookups` no effect can be found again, and what is ambiguous ends as unknown.
 
     Each role's ledger is `tmp_path/<role>.jsonl`. All is closed, in seconds, at the end of the test.
     """
     opened: list[Gateway] = []
 
-    def build(*faults: str, backoff: float = 0.0, settle=None, latency: float = 0.0, **roles) -> Gateway:
-        entries = {}
+    def build(
+        *faults: str, backoff: float = 0.0, latency: float = 0.0, lookups: bool = True, **own
+    ) -> Gateway:
+        entries, parts = {}, ROLES if lookups else BLIND
         for role in ROLES:
-            own = [fault for fault in faults if fault.split(":")[0] in {*fakes.CONTRACT[role], "*"}]
-            entries[role] = fakes.entry(role, tmp_path / f"{role}.jsonl", *own, latency=latency)
-            entries[role] |= {"timeout": 5, **roles.get(role.replace("-", "_"), {})}
-        specs = load_servers(None, ROLES, entries)
-        made = Gateway(specs, ROLES, backoff=backoff, log_dir=tmp_path / "logs", settle=settle)
+            faulty = [fault for fault in faults if fault.split(":")[0] in {*fakes.CONTRACT[role], "*"}]
+            entries[role] = fakes.entry(role, tmp_path / f"{role}.jsonl", *faulty, latency=latency)
+            entries[role] |= {"timeout": 5, **own.get(role.replace("-", "_"), {})}
+        specs = load_servers(None, parts, entries)
+        made = Gateway(specs, parts, backoff=backoff, log_dir=tmp_path / "logs")
         opened.append(made)
         return made
 

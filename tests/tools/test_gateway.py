@@ -15,9 +15,11 @@ from jobs.tools.errors import (
     Unknown,
     UnknownTool,
 )
-from jobs.tools.reply import Reply
+from jobs.tools.fence import process_of
+from jobs.tools.process import started_at
 from jobs.workflow.results import Source
-from tests.fakes import MemoryJournal, ledger, peak
+from tests.fakes import ledger, peak
+from tests.memory import MemoryJournal
 from tests.tools.conftest import call, task, until
 
 
@@ -71,7 +73,7 @@ async def test_a_tool_that_the_server_does_not_list_is_unknown_and_not_retried(g
     journal = MemoryJournal()
     with pytest.raises(UnknownTool, match="no_such_tool"):
         await gateway().call(call("no_such_tool"), journal)
-    assert told(journal) == ["intent 1", "failed"]
+    assert told(journal) == ["failed"]
 
 
 @pytest.mark.parametrize("form", ["429", "429=0.2", "429-words=0.2", "429-top=0.2"])
@@ -123,10 +125,10 @@ async def test_a_document_that_failed_half_way_is_named_and_never_made_twice(gat
     assert journal.outcomes()[0].reply.remote_url == made["url"]
 
 
-async def test_an_ambiguous_write_is_unknown_and_sent_once(gateway, tmp_path):
+async def test_an_ambiguous_write_without_a_look_up_is_unknown_and_sent_once(gateway, tmp_path):
     journal = MemoryJournal()
     with pytest.raises(Unknown, match="not known"):
-        await gateway("asana_create_task:die-after").call(task(), journal)
+        await gateway("asana_create_task:die-after", lookups=False).call(task(), journal)
     assert told(journal) == ["intent 1", "unknown"]
     assert len(ledger(tmp_path / "asana-v2.jsonl", "start")) == 1
 
@@ -156,24 +158,21 @@ async def test_one_that_never_gets_a_clear_answer_is_unknown_not_failed(gateway)
     assert len(journal.outcomes()) == 3
 
 
-async def test_a_settled_effect_is_adopted_with_a_word_of_how(gateway, tmp_path):
-    async def settle(one, policy, error):
-        return Reply(remote_id="found")
-
+async def test_an_intent_names_the_process_that_the_attempt_goes_to(gateway, tmp_path):
     journal = MemoryJournal()
-    reply = await gateway("asana_create_task:die-after", settle=settle).call(task(), journal)
-    assert reply.remote_id == "found"
-    assert "looked up: it was done" in journal.outcomes()[0].reason
+    await gateway().call(task(), journal)
+    [hello] = ledger(tmp_path / "asana-v2.jsonl", "hello")
+    assert journal.processes[0].pid == hello["pid"]
+    assert journal.processes[0] == process_of(hello["pid"], started_at(hello["pid"]))
 
 
-async def test_an_effect_that_is_surely_absent_is_sent_again(gateway, tmp_path):
-    async def settle(one, policy, error):
-        return "absent"
-
+async def test_a_lease_that_ran_out_after_the_intent_sends_nothing(gateway, tmp_path):
     journal = MemoryJournal()
-    await gateway("asana_create_task:die-before@1", settle=settle).call(task(), journal)
-    assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
-    assert len(ledger(tmp_path / "asana-v2.jsonl", "effect")) == 1
+    journal.lease_good = False
+    with pytest.raises(Stopped, match="lease"):
+        await gateway().call(task(), journal)
+    assert told(journal) == ["intent 1"]
+    assert ledger(tmp_path / "asana-v2.jsonl", "start") == []
 
 
 async def test_a_stopped_job_sends_nothing_and_gives_its_permit_back(gateway, tmp_path):
@@ -198,7 +197,7 @@ async def test_a_server_that_cannot_be_started_fails_fast_with_its_reason(gatewa
 
 
 async def test_the_deadline_of_an_attempt_is_total_and_ends_as_unknown_for_a_write(gateway):
-    door = gateway("asana_create_task:hang?stuck", asana_v2={"timeout": 0.4})
+    door = gateway("asana_create_task:hang?stuck", lookups=False, asana_v2={"timeout": 0.4})
     journal = MemoryJournal()
     stuck = asyncio.create_task(door.call(task("stuck"), journal))
     others = await asyncio.gather(*(door.call(task(f"fine {n}"), MemoryJournal()) for n in range(8)))

@@ -15,10 +15,12 @@ from jobs.tools.gateway import Gateway
 from jobs.tools.http import retry_after
 from jobs.workflow.results import Source
 from tests import fakes
-from tests.fakes import MemoryJournal, ledger
-from tests.tools.conftest import ROLES, task
+from tests.fakes import ledger
+from tests.memory import MemoryJournal
+from tests.tools.conftest import BLIND, ROLES, task
 
-ASANA = {"asana-v2": ROLES["asana-v2"]}
+ASANA = {"asana-v2": BLIND["asana-v2"]}  # what is ambiguous stays so
+SEEING = {"asana-v2": ROLES["asana-v2"]}
 TOKEN = "sk-very-secret-0123456789"
 
 
@@ -42,7 +44,7 @@ class Site:
         self.process.wait()
         self.process.stdout.close()
 
-    def door(self, tmp_path, backoff: float = 0.0, **fields) -> Gateway:
+    def door(self, tmp_path, backoff: float = 0.0, roles=ASANA, **fields) -> Gateway:
         own = {
             "url": f"http://127.0.0.1:{self.port}/mcp?key={TOKEN}",
             "bearerToken": TOKEN,
@@ -50,7 +52,7 @@ class Site:
             **fields,
         }
         path = fakes.servers_file(tmp_path / "servers.json", {"asana-v2": own})
-        made = Gateway(load_servers(path, ASANA, {}), ASANA, backoff=backoff)
+        made = Gateway(load_servers(path, roles, {}), roles, backoff=backoff)
         self.doors.append(made)
         return made
 
@@ -122,8 +124,9 @@ async def test_a_connection_that_drops_is_ambiguous_for_its_own_call_only(site, 
     assert (await along).remote_id
 
 
-async def test_an_answer_above_the_cap_is_ambiguous_and_the_session_lives_on(site, tmp_path):
-    door = site("asana_create_task:big=20?bad").door(tmp_path)
+@pytest.mark.parametrize("fault", ["big=20", "dense=3"])
+async def test_an_answer_above_the_cap_is_ambiguous_and_the_session_lives_on(site, tmp_path, fault):
+    door = site(f"asana_create_task:{fault}?bad").door(tmp_path)
     error = await ambiguous(door, task("bad"))
     assert type(error) is errors.BadReply
     assert "too large" in error.message
@@ -232,3 +235,44 @@ async def test_a_server_where_nobody_listens_is_told_so_and_not_called_an_answer
         await door.call(task(), MemoryJournal())
     assert TOKEN not in str(unavailable.value)
     await door.aclose()
+
+
+async def test_over_http_what_a_server_that_answered_did_not_do_is_sent_again(site, tmp_path):
+    door, journal = site("asana_create_task:http=500@1").door(tmp_path, roles=SEEING), MemoryJournal()
+    assert (await door.call(task(), journal)).remote_id
+    assert [outcome.state for outcome in journal.outcomes()] == ["retry", "done"]
+    assert len(ledger(tmp_path / "asana-v2.jsonl", "effect")) == 1
+
+
+async def test_over_http_a_dropped_call_counts_as_absent_only_after_its_deadline(site, tmp_path):
+    door = site("asana_create_task:drop@1").door(tmp_path, roles=SEEING, timeout=1.5)
+    assert (await door.call(task(), MemoryJournal())).remote_id
+    first, second = ledger(tmp_path / "asana-v2.jsonl", "start", "asana_create_task")
+    assert second["t"] - first["t"] >= 1.5
+
+
+async def test_over_http_an_effect_that_comes_after_the_deadline_is_found(site, tmp_path):
+    door = site("asana_create_task:slow=1.0").door(tmp_path, roles=SEEING, timeout=0.5)
+    reply = await door.call(task(), MemoryJournal())
+    [made] = ledger(tmp_path / "asana-v2.jsonl", "effect")
+    assert reply.remote_id == made["gid"]
+
+
+async def test_over_http_what_outlived_its_deadline_is_never_taken_for_absent(site, tmp_path):
+    door = site("asana_create_task:hang").door(tmp_path, roles=SEEING, timeout=0.3)
+    with pytest.raises(errors.Unknown):
+        await door.call(task(), MemoryJournal())
+    assert len(ledger(tmp_path / "asana-v2.jsonl", "start", "asana_create_task")) == 1
+
+
+async def test_a_dry_run_over_http_sees_that_a_server_which_greeted_it_has_gone(site, tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.tools.connection.HEARD", 0.0)
+    one = site()
+    door = one.door(tmp_path)
+    assert (await door.rehearse(task())).reply.rehearsed
+    one.stop()
+    with pytest.raises(errors.ServerUnavailable, match="asana-v2"):
+        await door.rehearse(task())
+    one.start()
+    assert (await door.rehearse(task())).reply.rehearsed
+    assert ledger(tmp_path / "asana-v2.jsonl", "start") == []

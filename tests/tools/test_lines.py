@@ -88,3 +88,19 @@ def test_an_oversized_answer_is_an_error_to_its_request():
     error = read_line(line, whole=whole)
     assert error.id == 5
     assert error.error.message == "the answer is too large"
+
+
+@pytest.mark.parametrize("item", [b"[]", b'{"a":1}', b'"aa"', b'{"type":"text","text":""}'])
+def test_a_line_of_far_too_many_things_is_not_read_though_it_is_not_too_long(item: bytes):
+    line = b'{"jsonrpc":"2.0","id":5,"result":{"content":[' + b",".join([item] * 600_000) + b"]}}"
+    began = time.perf_counter()
+    message = read_line(line)
+    assert time.perf_counter() - began < 0.5
+    assert isinstance(message, types.JSONRPCError) and message.id == 5
+    assert "too large" in message.error.message
+
+
+def test_a_long_list_of_a_look_up_is_read():
+    items = b",".join([b'{"gid":"1","name":"a, b","notes":"[x] {y}"}'] * 10_000)
+    message = read_line(b'{"jsonrpc":"2.0","id":5,"result":{"items":[' + items + b"]}}")
+    assert isinstance(message, types.JSONRPCResponse)

@@ -185,6 +185,14 @@ def test_a_protocol_error_has_the_class_that_says_whether_the_effect_may_exist(
     assert type(protocol_error(SPEC, "make", MCPError(code, message), trace)) is expected
 
 
+@pytest.mark.parametrize(
+    ("status", "over"), [(500, True), (501, True), (502, False), (503, False), (504, False), (524, False)]
+)
+def test_a_status_that_gateways_give_too_does_not_tell_that_the_server_is_done(status, over):
+    trace = Trace(sent=True, status=status)
+    assert protocol_error(SPEC, "make", MCPError(-32603, "x"), trace).over is over
+
+
 def test_the_waiting_time_is_found_wherever_it_stands():
     assert wording.seconds_to_wait({"retryAfter": "9"}) == 9.0
     assert wording.seconds_to_wait({"message": "retry after 4 seconds"}) == 4.0
@@ -193,3 +201,21 @@ def test_the_waiting_time_is_found_wherever_it_stands():
 
 def test_the_marker_of_a_key_is_short_and_stable():
     assert marker("0123456789abcdef" * 2) == "fp-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "outage"),
+    [
+        ("503 Service Unavailable", True),
+        ("Request failed with status code 502", True),
+        ("HTTP 500: try again", True),
+        ("Internal Server Error", True),
+        ("The service is temporarily unavailable", True),
+        ("budget 500 is above the limit", False),
+        ("name has more than 512 characters", False),
+        ("no advertiser 5033", False),
+        ("invalid keyword", False),
+    ],
+)
+def test_a_service_in_trouble_is_told_from_one_that_refuses(text, outage):
+    assert wording.is_outage(text) is outage
