@@ -15,12 +15,27 @@ class CampaignAdmin(ReadOnly, admin.ModelAdmin):
 
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_display = ("product", "brand", "owner", "budget", "currency", "flight_start", "flight_end", "page")
-    list_filter = ("flight_start",)
-    list_select_related = ("owner",)
+    list_display = (
+        "product",
+        "brand",
+        "dry_run",
+        "owner",
+        "budget",
+        "currency",
+        "flight_start",
+        "flight_end",
+        "page",
+    )
+    list_filter = ("job__dry_run", "flight_start")
+    list_select_related = ("owner", "job")
     search_fields = ("brand", "product", "slug", "owner__username")
-    readonly_fields = ("page", "brief_read")
-    fields = (*fields_of(Campaign, "id", "brief"), "page", "brief_read")
+    readonly_fields = ("dry_run", "page", "brief_read")
+    fields = (*fields_of(Campaign, "id", "brief"), "dry_run", "page", "brief_read")
+
+    @admin.display(description="dry run", boolean=True)
+    def dry_run(self, campaign: Campaign) -> bool:
+        """Tell whether it was only rehearsed."""
+        return campaign.job.dry_run
 
     @admin.display(description="job's page")
     def page(self, campaign: Campaign) -> SafeString:

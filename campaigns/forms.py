@@ -103,7 +103,7 @@ class LaunchForm:
     def __init__(self) -> None:
         self.parts = {prefix: form({}, prefix=prefix) for prefix, form in self.PARTS.items()}
         self.rows = {name: Rows(name, form, most) for name, (form, most) in self.REPEATED.items()}
-        self.include_search = False
+        self.include_search = self.dry_run = False
         self.errors: list[tuple[str, str, str]] = []
 
     @classmethod
@@ -114,6 +114,7 @@ class LaunchForm:
         for rows in form.rows.values():
             rows.read(data)
         form.include_search = data.get("include_search") == "on"
+        form.dry_run = "dry_run" in data
         return form
 
     @classmethod

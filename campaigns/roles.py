@@ -17,6 +17,8 @@ _PLAIN_SECONDS = 120.0
 
 # google-docs: no key argument, so the job's own folder carries the marker, and names are unique inside it
 
+#: The folder may come to be between two runs; the document is the same one in either place.
+_PLACING = ("parentFolderId",)
 _IN_FOLDER = Lookup("listFolderContents", {"folderId": "$parentFolderId"}, match="name", fields=("name",))
 _BY_NAME = Lookup(
     "searchDriveFiles", {"query": "$marker", "searchIn": "name"}, match="marker", fields=("name",)
@@ -24,8 +26,8 @@ _BY_NAME = Lookup(
 
 _GOOGLE_DOCS = {
     "createFolder": ToolPolicy(name_argument="name", lookup=_BY_NAME),
-    "createDocument": ToolPolicy(lookup=_IN_FOLDER, error_may_name_effect=True),
-    "createSpreadsheet": ToolPolicy(lookup=_IN_FOLDER),
+    "createDocument": ToolPolicy(lookup=_IN_FOLDER, error_may_name_effect=True, placing=_PLACING),
+    "createSpreadsheet": ToolPolicy(lookup=_IN_FOLDER, placing=_PLACING),
     # The same cells with the same values: once or twice is the same sheet.
     "writeSpreadsheet": ToolPolicy(idempotent=True, plain_text=True),
     "listFolderContents": _READS,
@@ -48,7 +50,10 @@ _TASKS = Lookup(
     page_argument="offset",
 )
 _ASANA = {
-    "asana_list_workspaces": _READS,
+    # A dry run asks for no list either; some workspace there is.
+    "asana_list_workspaces": ToolPolicy(
+        writes=False, rehearsal={"data": [{"gid": "$id", "name": "the first workspace"}]}
+    ),
     "asana_create_project": ToolPolicy(note_argument="notes", lookup=_PROJECTS),
     "asana_create_task": ToolPolicy(note_argument="notes", lookup=_TASKS),
     "asana_search_projects": _READS,
@@ -62,22 +67,26 @@ def _keyed(argument: str, lookup_tool: str, **more: Any) -> ToolPolicy:
     return ToolPolicy(key_argument=argument, lookup=Lookup(lookup_tool, {argument: "$key"}), **more)
 
 
-_IMAGE_GEN = {"generate_image": _keyed("reference", "find_images", image=True), "find_images": _READS}
+# Paths are those of this machine: a data folder that moves makes no other picture of it.
+_IMAGE_GEN = {
+    "generate_image": _keyed("reference", "find_images", image=True, placing=("save_path",)),
+    "find_images": _READS,
+}
 _CANVA = {
-    "upload_asset": _keyed("reference", "find_assets"),
+    "upload_asset": _keyed("reference", "find_assets", placing=("path",)),
     "create_design": _keyed("reference", "find_designs", url_keys=("edit_url", "view_url", "url")),
     "find_assets": _READS,
     "find_designs": _READS,
 }
 _DSP = {
     # Created paused: nothing is spent before the second act, which sets the status.
-    "create_campaign": _keyed("external_id", "find_campaigns"),
+    "create_campaign": _keyed("external_id", "find_campaigns", careful=True),
     "set_campaign_status": ToolPolicy(money=True, idempotent=True),
     "find_campaigns": _READS,
 }
 _GOOGLE_ADS = {
     **{
-        f"google_ads_create_{what}": _keyed("external_id", "google_ads_find")
+        f"google_ads_create_{what}": _keyed("external_id", "google_ads_find", careful=True)
         for what in ("campaign", "ad_group", "keyword", "responsive_search_ad")
     },
     "google_ads_find": _READS,
@@ -112,7 +121,7 @@ ROLES: Mapping[str, Role] = {
             title="Google Docs",
         ),
         Role("asana-v2", 5, _ASANA, per_minute=150, timeout=_PLAIN_SECONDS, lag=3.0, title="Asana"),
-        Role("image-gen", 2, _IMAGE_GEN, timeout=300.0, title="Image generation"),
+        Role("image-gen", 2, _IMAGE_GEN, timeout=300.0, lag=2.0, title="Image generation"),
         Role(
             "canva",
             2,

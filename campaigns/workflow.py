@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from campaigns.documents.lines import LIVE_STAGE, is_live, spend_lines, stays_paused
 from campaigns.findings import Finding, InvalidBrief
 from campaigns.models import Campaign
 from campaigns.presets import UnknownPreset, load_preset, preset_names
 from campaigns.rules import parse_brief
 from campaigns.schema import Brief
-from campaigns.stages import activate, brief, creative, landing, plan, project, report, search
-from jobs.workflow.graph import Fault, Hop, InvalidInput, Request, Stage, Workflow
+from campaigns.stages import activate, brief, creative, landing, live, plan, project, report, search
+from jobs.workflow.graph import Activation, Fault, Hop, InvalidInput, Request, Stage, Workflow
 
 #: Characters of JSON that a launch may have; the reference campaign has some 9,000.
 LARGEST = 500_000
@@ -91,15 +92,31 @@ STAGES = (
     ),
 )
 
+#: A second act, after the launch: it is no part of it, and needs none of its stages, because what it does was
+#: shown and confirmed line by line. Google Ads has no tool for a status, so the search campaign stays paused.
+ACTIVATION = Activation(
+    Stage(
+        LIVE_STAGE,
+        "Set Lines Live",
+        live.run,
+        path=tuple(Hop(server, live.TOOL, 1) for server in ("ttd", "dv360", "amazon-dsp")),
+    ),
+    lines=spend_lines,
+    stays=stays_paused,
+    live=is_live,
+)
+
 
 class LaunchInput(BaseModel):
     """What a launch takes: a preset's name or a brief of one's own, and two choices."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"required": ["campaign"]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"required": ["campaign"], "examples": [{"campaign": "aurora-one"}]}
+    )
 
     campaign: Literal[preset_names()] | Brief = Field(description="The name of a preset, or a brief")
     includeSearch: bool = Field(False, description="Whether a search campaign is part of it")  # noqa: N815
-    dryRun: bool = Field(False, description="Not available yet: must be false")  # noqa: N815
+    dryRun: bool = Field(False, description="Whether all is only checked and listed, and nothing sent")  # noqa: N815
 
 
 @cache
@@ -114,7 +131,7 @@ def parse(raw: Any) -> Request:
         raise InvalidInput([Fault("", "a launch is an object of named fields")])
     _check_size(raw)
     faults = [*_unknown_fields(raw), *_flags(raw)]
-    include_search = raw.get("includeSearch") is True
+    include_search, dry_run = raw.get("includeSearch") is True, raw.get("dryRun") is True
     try:
         source, preset = _brief_of(raw)
         typed, findings = parse_brief(source, today=today_of(source), include_search=include_search)
@@ -127,10 +144,10 @@ def parse(raw: Any) -> Request:
     params = {
         "brief": typed.model_dump(mode="json"),
         "includeSearch": include_search,
-        "dryRun": False,
+        "dryRun": dry_run,
         "preset": preset,
     }
-    return Request(typed.title, params, [_fault(finding) for finding in findings])
+    return Request(typed.title, params, [_fault(finding) for finding in findings], dry_run=dry_run)
 
 
 def load(params: Mapping[str, Any]) -> Brief:
@@ -207,14 +224,11 @@ def _shown(name: Any) -> str:
 
 
 def _flags(raw: Mapping[str, Any]) -> list[Fault]:
-    faults = [
+    return [
         Fault(name, "must be true or false")
         for name in ("includeSearch", "dryRun")
         if not isinstance(raw.get(name, False), bool)
     ]
-    if raw.get("dryRun") is True:
-        faults.append(Fault("dryRun", "dry run is not available yet"))
-    return faults
 
 
 def _fault(finding: Finding) -> Fault:
@@ -229,4 +243,5 @@ LIFECYCLE = Workflow(
     load=load,
     schema=schema,
     accepted=accepted,
+    activation=ACTIVATION,
 )

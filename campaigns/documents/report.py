@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from campaigns.documents.text import day, file_link, is_web, link, md, money, table
+from campaigns.documents.lines import ACTIVE
+from campaigns.documents.text import DRY_RUN, day, file_link, is_web, link, md, money, table, titled
 from campaigns.schema import Brief
 
 
@@ -47,12 +48,16 @@ class LineFact:
 
 @dataclass(frozen=True)
 class FailureFact:
-    """What failed, why, and what stands in for it, "" when nothing does; `unknown`: it may exist."""
+    """What failed, why, and what stands in for it, "" when nothing does.
+
+    `unknown`: it may exist; `skipped`: a person said that it is not to be made.
+    """
 
     what: str
     why: str
     stand_in: str = ""
     unknown: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """All that the report tells besides the brief; `seconds` is the job's own time on the clock."""
+    """All that the report tells besides the brief; `seconds` is the job's own time on the clock. In a
+    `dry_run` all of it is what a launch would make, and the times are those of the checking."""
 
     job: str
     stages: Sequence[StageFact]
@@ -75,6 +81,13 @@ class ReportFacts:
     timeline: Sequence[Moment] = ()
     seconds: float | None = None
     unknown: Sequence[str] = field(default=())
+    round: int = 1
+    dry_run: bool = False
+
+
+def report_title(brief: Brief, round: int) -> str:
+    """What the report of a round is called; each round has its own."""
+    return titled(brief.title, "launch report" + (f", round {round}" if round > 1 else ""))
 
 
 def render_report(brief: Brief, facts: ReportFacts, *, files_at: str | None = "") -> str:
@@ -85,17 +98,23 @@ def render_report(brief: Brief, facts: ReportFacts, *, files_at: str | None = ""
     """
     chapters = {
         "Executive summary": _summary(brief, facts),
-        "Artifacts created": _artifacts(facts, files_at),
+        _would("Artifacts created", "Artifacts that would be created", facts): _artifacts(facts, files_at),
         "DSP activation status": _lines(facts),
         "Timeline": _timeline(brief, facts),
         "What failed and what stands in for it": _failures(facts),
         "Timings": _timings(facts),
         "Next steps": _next_steps(brief, facts),
     }
-    parts = [f"# {md(brief.title)}: launch report"]
+    parts = [f"# {md(report_title(brief, facts.round))}"]
+    if facts.dry_run:
+        parts.append(f"{DRY_RUN} Every call was checked at its server; here is what a launch would make.")
     for title, body in chapters.items():
         parts += [f"## {title}", body]
     return "\n\n".join(parts) + "\n"
+
+
+def _would(said: str, instead: str, facts: ReportFacts) -> str:
+    return instead if facts.dry_run else said
 
 
 def _summary(brief: Brief, facts: ReportFacts) -> str:
@@ -110,13 +129,15 @@ def _summary(brief: Brief, facts: ReportFacts) -> str:
     ]
     if skipped:
         said.append(f"Skipped: {md(', '.join(skipped))}.")
-    failed = sum(not failure.unknown for failure in facts.failures)
+    if left := [failure.what for failure in facts.failures if failure.skipped]:
+        said.append(f"Left out by a person: {md(', '.join(left))}.")
+    failed = sum(not (failure.unknown or failure.skipped) for failure in facts.failures)
     if failed:
         said.append(f"Failed: {failed}; each is listed below with what stands in for it.")
     if facts.unknown:
         said.append(f"Unknown, to be checked by a person: {md(', '.join(facts.unknown))}.")
     table_of_stages = table(
-        ["Stage", "Status", "Made"],
+        ["Stage", "Status", _would("Made", "Would be made", facts)],
         [[md(stage.name), md(stage.status), f"{stage.made} of {stage.total}"] for stage in facts.stages],
     )
     return " ".join(filter(None, said)) + f"\n\nJob `{_code(facts.job)}`\n\n{table_of_stages}"
@@ -153,7 +174,7 @@ def _lines(facts: ReportFacts) -> str:
     return (
         table(["Line", "DSP", "Status", "Source", "Identifier", "Note"], rows)
         if rows
-        else "No line was created."
+        else _would("No line was created.", "No line would be created.", facts)
     )
 
 
@@ -174,7 +195,10 @@ def _failures(facts: ReportFacts) -> str:
 def _timings(facts: ReportFacts) -> str:
     timed = [stage for stage in facts.stages if stage.seconds is not None]
     rows = [[md(stage.name), _seconds(stage.seconds)] for stage in timed]
-    parts = [table(["Stage", "Took"], rows)] if rows else ["No stage was timed."]
+    took = _would("Took", "The dry run took", facts)
+    parts = [table(["Stage", took], rows)] if rows else ["No stage was timed."]
+    if facts.dry_run:
+        return "\n\n".join([*parts, "How long a launch would take stands on the page of this dry run."])
     if facts.seconds is not None and rows:
         summed = sum(stage.seconds or 0 for stage in timed)
         parts.append(
@@ -192,6 +216,10 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _next_steps(brief: Brief, facts: ReportFacts) -> str:
+    if facts.dry_run:
+        mend = ["Put right what failed, and rehearse it again."] if facts.failures else []
+        ahead = [*mend, f"Launch the campaign well before {day(brief.flight_start)} ({md(brief.timezone)})."]
+        return "\n".join(f"{number}. {step}" for number, step in enumerate(ahead, 1))
     steps = []
     if facts.unknown:
         steps.append(f"Settle what is unknown before anything is sent again: {md(', '.join(facts.unknown))}.")
@@ -199,8 +227,8 @@ def _next_steps(brief: Brief, facts: ReportFacts) -> str:
         steps.append("Retry what failed, or take its stand-in into use.")
     if any(line.source == "simulated" for line in facts.lines):
         steps.append("Simulated lines spend nothing: create them on their DSPs before the flight.")
-    steps.append(
-        f"Check the paused lines and activate them before {day(brief.flight_start)} ({md(brief.timezone)})."
-    )
+    if not facts.lines or any(line.status != ACTIVE for line in facts.lines):
+        before = f"{day(brief.flight_start)} ({md(brief.timezone)})"
+        steps.append(f"Check the paused lines and activate them before {before}.")
     steps.append("Go through the project's tasks and give each one its owner.")
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))

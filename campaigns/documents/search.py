@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from campaigns.documents.copywriting import HEADLINE, Ad, ad_length, check_ad, write_ad
 from campaigns.documents.links import tracked
-from campaigns.documents.text import bullets, day, md, money, number, table, within
+from campaigns.documents.text import DRY_RUN, bullets, day, md, money, number, table, within
 from campaigns.fields import slug_of
 from campaigns.schema import Brief, SearchSettings
 
@@ -129,13 +129,17 @@ def render_search(
     source: str = "",
     made: int | None = None,
     why: str = "",
+    dry_run: bool = False,
 ) -> str:
     """Markdown on the search campaign and how its build went; `made` counts against `plan.effects`."""
     parts = [f"# {md(str(plan.campaign['name']))}"]
+    if dry_run:
+        parts.append(f"{DRY_RUN} It is what a launch would create, paused.")
     parts.append(_summary(brief, plan, remote_id, status, source))
     if made is not None:
+        were = "would be" if dry_run else "were"
         parts.append(
-            f"{made} of {plan.effects} parts were made: the campaign, its ad groups, keywords and ads."
+            f"{made} of {plan.effects} parts {were} made: the campaign, its ad groups, keywords and ads."
         )
     if why:
         parts.append(f"**What happened:** {md(why)}")
@@ -150,7 +154,8 @@ def render_search(
     parts += [
         "## 4. Report",
         f"At its daily budget the campaign spends at most {spend}, beside the media plan. It is "
-        "created paused; nothing is spent before a person with the right to spend activates it.",
+        "created paused; nothing is spent before a person with the right to spend sets it live in Google Ads "
+        "itself, for Flightplan has no tool for that.",
     ]
     return "\n\n".join(parts)
 

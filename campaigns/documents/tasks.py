@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from campaigns.documents.text import day, link, md, table
+from campaigns.documents.text import DRY_RUN, day, link, md, table
 from campaigns.fields import slug_of
 from campaigns.schema import Brief
 
@@ -65,24 +65,32 @@ def task_list(brief: Brief) -> list[PlannedTask]:
     ]
 
 
-def render_tasks(brief: Brief, made: Mapping[str, str]) -> str:
-    """Markdown: all tasks by due date; `made` maps the slug of each one in the project to its link or ""."""
+def render_tasks(brief: Brief, made: Mapping[str, str], dry_run: bool = False) -> str:
+    """Markdown: all tasks by due date; `made` maps the slug of each one in the project to its link or "".
+
+    In a dry run they are those that a launch would create there.
+    """
     tasks = sorted(task_list(brief), key=lambda task: task.due_on)
     done = sum(task.slug in made for task in tasks)
-    rows = [[day(task.due_on), md(task.name), md(task.notes), _place(task, made)] for task in tasks]
+    rows = [[day(task.due_on), md(task.name), md(task.notes), _place(task, made, dry_run)] for task in tasks]
+    counted = f"{done} of {len(tasks)} tasks stand in the project."
+    if dry_run:
+        counted = f"{DRY_RUN} A launch would create {done} of {len(tasks)} tasks in the project."
     return "\n\n".join(
         [
             f"# {md(brief.title)}: project tasks",
-            f"{done} of {len(tasks)} tasks stand in the project. Dates are days in {md(brief.timezone)}; "
+            f"{counted} Dates are days in {md(brief.timezone)}; "
             f"the flight runs from {day(brief.flight_start)} to {day(brief.flight_end)}.",
             table(["Due", "Task", "Notes", "Where"], rows),
         ]
     )
 
 
-def _place(task: PlannedTask, made: Mapping[str, str]) -> str:
+def _place(task: PlannedTask, made: Mapping[str, str], dry_run: bool) -> str:
     if task.slug not in made:
         return "listed here only"
+    if dry_run:
+        return "would be created in the project"
     return link("in the project", made[task.slug])
 
 

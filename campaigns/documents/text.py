@@ -8,6 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from babel.numbers import format_currency, format_decimal
 
+#: How a page begins that is written in a dry run.
+DRY_RUN = "**Dry run:** nothing was sent, and nothing of this exists outside."
 NOT_GIVEN = "_Not given in the brief._"
 # An underscore inside a word marks nothing, so names such as America/New_York stay readable.
 _SPECIAL = re.compile(r"([\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_]))")
@@ -108,6 +110,11 @@ def cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     flat = " ".join(text.split())
     return f"'{flat}" if flat.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else flat
+
+
+def titled(name: str, what: str, limit: int = 200) -> str:
+    """`name: what` in at most so many characters; a long name is cut, what tells documents apart is not."""
+    return f"{within(name, limit - len(what) - 2)}: {what}"
 
 
 def within(text: str, limit: int) -> str:

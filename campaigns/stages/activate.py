@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from campaigns.documents.lines import DSP_SERVERS, line_arguments, line_slug, render_line
+from campaigns.documents.lines import (
+    ACTIVE,
+    DSP_SERVERS,
+    LIVE_STAGE,
+    STATUS_STEP,
+    is_live,
+    line_arguments,
+    line_slug,
+    render_line,
+    told_status,
+)
 from campaigns.documents.text import number, within
 from campaigns.schema import Line
-from campaigns.stages.outcome import Misses, keep, place
+from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
 from jobs.tools.errors import Unknown
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
@@ -45,12 +55,19 @@ async def _created(ctx: StageContext, line: Line, lines: dict[str, dict[str, Any
         raise UnknownDsp(f"no tool server plays {line.dsp}")
     slug = line_slug(line)
     reply = await ctx.call(server, TOOL, line_arguments(ctx.brief, line), step="line", item=slug)
-    told = reply.data.get("status")
-    status = told.upper()[:40] if isinstance(told, str) and told else "PAUSED"
-    where = place(reply)
-    text = render_line(ctx.brief, line, reply.remote_id, status, reply.source)
-    lines[slug] = _record(ctx, line, server, reply.source, id=reply.remote_id, status=status)
-    return await _page(ctx, line, text, reply.source, status, where)
+    # a later round of this stage must not call a line paused that somebody has set live since
+    live = await live_status(ctx, slug)
+    status, ident = live or standing(reply), "" if reply.rehearsed else reply.remote_id
+    text = render_line(ctx.brief, line, ident, status, reply.source, dry_run=ctx.job.dry_run, live=bool(live))
+    lines[slug] = _record(ctx, line, server, reply.source, id=ident, status=status)
+    note = remark(reply, live or (status if reply.rehearsed else f"created {status.lower()}"))
+    return await line_page(ctx, line, text, reply.source, note, place(reply))
+
+
+async def live_status(ctx: StageContext, slug: str) -> str:
+    """The status of a line that has been set live, "" for any other."""
+    done = await ctx.done(STATUS_STEP, slug, stage=LIVE_STAGE)
+    return (told_status(done.reply.data) or ACTIVE) if done and is_live(done.reply.data) else ""
 
 
 async def _stand_in(
@@ -62,11 +79,15 @@ async def _stand_in(
     await ctx.fallback(server or line.dsp, TOOL, reason, step="line", item=slug)
     status = "unknown" if isinstance(error, Unknown) else "not created"
     why = f"Simulated line, it stands for one that could not be created: {reason}"
-    if isinstance(error, Unknown):
+    if left_out(error):
+        status, why = "skipped", f"Simulated line; the real one was {reason}"
+    elif isinstance(error, Unknown):
         why = f"Simulated line; whether the real one exists on {line.dsp} is unknown: {reason}"
-    text = render_line(ctx.brief, line, status=status, source=Source.FALLBACK, why=why)
+    text = render_line(
+        ctx.brief, line, status=status, source=Source.FALLBACK, why=why, dry_run=ctx.job.dry_run
+    )
     lines[slug] = _record(ctx, line, server, Source.FALLBACK, status=status, note=reason)
-    page = await _page(ctx, line, text, Source.FALLBACK, why, {})
+    page = await line_page(ctx, line, text, Source.FALLBACK, why, {})
     misses.stands_in(line.label, page.file)
     return Missed(reason, page)
 
@@ -85,9 +106,10 @@ def _record(ctx: StageContext, line: Line, server: str, source: Source, **more: 
     }
 
 
-async def _page(
+async def line_page(
     ctx: StageContext, line: Line, text: str, source: Source, note: str, where: dict[str, Any]
 ) -> Artifact:
+    """The artifact that tells of a line; the file is written anew."""
     name = f"line-{line_slug(line)}.md"
     return Artifact(
         name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from campaigns.documents.brief import render_brief
+from campaigns.documents.text import titled
 from campaigns.stages.drive import document
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import StageResult
@@ -10,5 +11,5 @@ from jobs.workflow.results import StageResult
 
 async def run(ctx: StageContext) -> StageResult:
     """Write the brief document; our own brief.md stands in where the document server fails."""
-    title = f"{ctx.brief.title}: campaign brief"
+    title = titled(ctx.brief.title, "campaign brief")
     return await document(ctx, title=title, text=render_brief(ctx.brief), file="brief.md", kind="document")

@@ -12,7 +12,7 @@ from campaigns.documents.prompts import image_prompt
 from campaigns.documents.text import within
 from campaigns.imaging import Picture, PictureError, draw_creative, fit_image
 from campaigns.schema import CreativeSize
-from campaigns.stages.outcome import Misses, address, keep, place
+from campaigns.stages.outcome import Misses, address, keep, place, remark
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
 
@@ -20,15 +20,24 @@ IMAGES, CANVA = "image-gen", "canva"
 #: The most bytes of a picture file that is read at all.
 MOST_BYTES = 25_000_000
 ASSET_NAME = 50
+#: How the steps of a drawn stand-in end, and what is said of it to those who see it outside.
+DRAWN, DRAWN_SAID = "-drawn", " (drawn stand-in)"
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture at its exact size, and why it is not the generated one ("" when it is)."""
+    """A picture at its exact size, and why it is not the generated one ("" when it is). `note`: what is said
+    of one that only shows what a launch would generate."""
 
     picture: Picture
     source: Source
     lack: str = ""
+    note: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """What the steps of this picture end with: those of a stand-in are never taken for the real one's."""
+        return DRAWN if self.lack else ""
 
 
 async def run(ctx: StageContext) -> StageResult:
@@ -59,18 +68,31 @@ async def _creative(ctx: StageContext, size: CreativeSize, misses: Misses) -> Ar
         height=size.height,
     )
     try:
-        design = await _design(ctx, size, name)
+        design = await _design(ctx, size, name, drawn.suffix)
     except StepError as error:
         lack = f"no design: {misses.add(size.name, error)}"
-        return _missed(artifact, drawn.lack, lack)
-    seen = address(design.data.get("view_url"))
+        return _missed(artifact, await _left_outside(ctx, size, drawn), drawn.lack, lack)
+    seen = "" if design.rehearsed else address(design.data.get("view_url"))
     artifact = replace(artifact, **(place(design) | ({"url": seen} if seen else {})))
-    return _missed(artifact, drawn.lack) if drawn.lack else artifact
+    if drawn.lack:
+        return _missed(artifact, "", drawn.lack)
+    note = drawn.note or await _left_outside(ctx, size, drawn)
+    return replace(artifact, note=remark(design, note))
 
 
-def _missed(artifact: Artifact, *lacks: str) -> Missed:
+def _missed(artifact: Artifact, outside: str, *lacks: str) -> Missed:
     why = "; ".join(filter(None, lacks))
-    return Missed(why, replace(artifact, note=why))
+    return Missed(why, replace(artifact, note="; ".join(filter(None, (why, outside)))))
+
+
+async def _left_outside(ctx: StageContext, size: CreativeSize, drawn: Drawn) -> str:
+    """What of a drawn stand-in stays on the design server without being this creative's design, or ""."""
+    design = None if drawn.lack else await ctx.done(f"design{DRAWN}", size.slug)
+    left = design or await ctx.done(f"upload{DRAWN}", size.slug)
+    if left is None or left.reply.rehearsed:
+        return ""
+    where = place(left.reply)
+    return f"a drawn stand-in stays on {CANVA}: {where['url'] or where['remote_id']}"
 
 
 async def _drawn(ctx: StageContext, size: CreativeSize, misses: Misses) -> Drawn:
@@ -93,6 +115,9 @@ async def _generated(ctx: StageContext, size: CreativeSize) -> Drawn:
         "save_path": str(saved),
     }
     reply = await ctx.call(IMAGES, "generate_image", args, step="image", item=size.slug)
+    if reply.rehearsed:
+        preview = await asyncio.to_thread(draw_creative, ctx.brief, size)
+        return Drawn(preview, reply.source, note=f"a preview drawn here; a launch has it made by {IMAGES}")
     if reply.images:
         # a later run of this job reads it from here: the journal keeps replies, but no pictures
         await keep(ctx, saved.name, reply.images[0].data)
@@ -121,15 +146,19 @@ def _read(paths: list[Path]) -> bytes:
     raise PictureError("the picture that the server names cannot be read")
 
 
-async def _design(ctx: StageContext, size: CreativeSize, name: str) -> Any:
+async def _design(ctx: StageContext, size: CreativeSize, name: str, suffix: str) -> Any:
     """Upload the picture and put it into a design of its size; gives the design's reply. Raises StepError."""
-    label = f"{ctx.brief.title} {size.name} {size.size}"
-    upload = {"name": within(label, ASSET_NAME), "path": str(ctx.files.path(name))}
-    design: dict[str, Any] = {"title": within(label, 200), "width": size.width, "height": size.height}
-    step, tool, item = "upload", "upload_asset", size.slug
+    label, said = f"{ctx.brief.title} {size.name} {size.size}", DRAWN_SAID if suffix else ""
+
+    def called(limit: int) -> str:
+        return within(label, limit - len(said)) + said
+
+    upload = {"name": called(ASSET_NAME), "path": str(ctx.files.path(name))}
+    design: dict[str, Any] = {"title": called(200), "width": size.width, "height": size.height}
+    step, tool, item = f"upload{suffix}", "upload_asset", size.slug
     try:
         asset = await ctx.call(CANVA, tool, upload, step=step, item=item)
-        step, tool = "design", "create_design"
+        step, tool = f"design{suffix}", "create_design"
         return await ctx.call(CANVA, tool, design | {"asset_id": asset.remote_id}, step=step, item=item)
     except StepError as error:
         await ctx.fallback(CANVA, tool, str(error), step=step, item=item)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from campaigns.documents.text import within
-from campaigns.stages.outcome import Misses, address, keep, place
+from campaigns.stages.outcome import Misses, address, keep, place, remark
 from jobs.tools.errors import ToolFailed
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, Source, StageResult, StepError
@@ -30,12 +31,29 @@ async def folder(ctx: StageContext, misses: Misses) -> tuple[dict[str, str], str
         return {}, f"not in a folder of its own: {error}"
 
 
+async def placed(
+    ctx: StageContext, args: dict[str, Any], misses: Misses, *, step: str, item: str = ""
+) -> tuple[dict[str, Any], str]:
+    """The arguments of a new file with the job's folder, and a note where it lies elsewhere.
+
+    A file that stands since an earlier round keeps the arguments it was made with.
+    """
+    inside, note = await folder(ctx, misses)
+    made = await ctx.done(step, item)
+    if made is None:
+        return args | inside, note
+    if inside and made.args.get("parentFolderId") != inside["parentFolderId"]:
+        note = "not in the folder of this job, which was made later"
+    return dict(made.args), note
+
+
 async def document(
-    ctx: StageContext, *, title: str, text: str, file: str, kind: str, copy: str = ""
+    ctx: StageContext, *, title: str, text: str, file: str, kind: str, copy: str = "", item: str = ""
 ) -> StageResult:
     """Write a Markdown document on the server; our own copy is kept, and stands in where that fails.
 
-    `copy` is the text of our own copy, where it differs from the server's.
+    `copy` is the text of our own copy, where it differs from the server's; `item` tells apart documents that
+    one stage writes in several rounds.
     """
     misses = Misses()
     await ctx.progress(0, 1)
@@ -48,20 +66,22 @@ async def document(
         file=file,
         mime="text/markdown",
     )
-    inside, note = await folder(ctx, misses)
     content = {"title": own.title, "initialContent": text, "contentFormat": "markdown"}
+    args, note = await placed(ctx, content, misses, step="document", item=item)
     try:
-        reply = await ctx.call(DOCS, "createDocument", content | inside, step="document")
+        reply = await ctx.call(DOCS, "createDocument", args, step="document", item=item)
     except StepError as error:
-        return await _stand_in(ctx, own, error, misses)
+        return await _stand_in(ctx, own, error, misses, item)
     await ctx.progress(1, 1, own.title)
-    return misses.result(1, 1, [replace(own, source=reply.source, note=note, **place(reply))])
+    return misses.result(1, 1, [replace(own, source=reply.source, note=remark(reply, note), **place(reply))])
 
 
-async def _stand_in(ctx: StageContext, own: Artifact, error: StepError, misses: Misses) -> StageResult:
+async def _stand_in(
+    ctx: StageContext, own: Artifact, error: StepError, misses: Misses, item: str
+) -> StageResult:
     reason = misses.add(own.title, error)
     misses.stands_in(own.title, own.file)
-    await ctx.fallback(DOCS, "createDocument", reason, step="document")
+    await ctx.fallback(DOCS, "createDocument", reason, step="document", item=item)
     empty = error.reply if isinstance(error, ToolFailed) else None
     if empty is None or not empty.remote_id:
         return misses.result(0, 1, [replace(own, note=reason)])

@@ -12,6 +12,8 @@ from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, ItemOutcome, StageResult, Status, judge
 
 URL_LIMIT, ID_LIMIT = 2000, 300
+#: What is said of a thing that a dry run would have made outside.
+NOT_SENT = "dry run: nothing was sent"
 #: So many missed items are named in a stage's error; the rest are counted.
 NAMED = 3
 
@@ -74,6 +76,11 @@ class Misses:
         return {key: value for key, value in (("missed", missed), ("unknown", self.unknown)) if value}
 
 
+def left_out(reason: Exception | str) -> bool:
+    """Whether this is no failure, but a person's word that a step is to be skipped."""
+    return str(reason).startswith("skipped by ")
+
+
 def address(url: Any) -> str:
     """A server's link where a reader may be sent there, else ""."""
     if not isinstance(url, str) or len(url) > URL_LIMIT:
@@ -88,9 +95,25 @@ def address(url: Any) -> str:
 
 
 def place(reply: Any) -> dict[str, Any]:
-    """The `url` and `remote_id` of an artifact that a reply names."""
+    """The `url` and `remote_id` of an artifact that a reply names; a made-up reply names nothing real."""
+    if reply.rehearsed:
+        return {"url": "", "remote_id": ""}
     remote_id = reply.remote_id if len(reply.remote_id) <= ID_LIMIT else ""
     return {"url": address(reply.remote_url), "remote_id": remote_id}
+
+
+def standing(reply: Any) -> str:
+    """How a created line or campaign stands: by its server's word or as it was asked for; `planned` where
+    nothing was sent."""
+    if reply.rehearsed:
+        return "planned"
+    told = reply.data.get("status")
+    return told.upper()[:40] if isinstance(told, str) and told else "PAUSED"
+
+
+def remark(reply: Any, note: str = "") -> str:
+    """An artifact's note, which begins with the words that it does not exist where that is so."""
+    return "; ".join(filter(None, (NOT_SENT if reply.rehearsed else "", note)))
 
 
 async def keep(ctx: StageContext, name: str, data: bytes | str) -> str:

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from campaigns.documents.plan import plan_csv, plan_table, plan_xlsx
-from campaigns.documents.text import within
-from campaigns.stages.drive import DOCS, folder
-from campaigns.stages.outcome import Misses, keep, place
+from campaigns.documents.text import titled, within
+from campaigns.stages.drive import DOCS, placed
+from campaigns.stages.outcome import Misses, keep, place, remark
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, Source, StageResult, StepError
 
@@ -22,11 +22,11 @@ async def run(ctx: StageContext) -> StageResult:
     await ctx.progress(0, 2)
     await keep(ctx, "media-plan.xlsx", await asyncio.to_thread(plan_xlsx, ctx.brief))
     await keep(ctx, "media-plan.csv", plan_csv(ctx.brief))
-    title = within(f"{ctx.brief.title}: media plan", 200)
+    title = titled(ctx.brief.title, "media plan")
     misses = Misses()
-    inside, note = await folder(ctx, misses)
+    args, note = await placed(ctx, {"title": title}, misses, step=SHEET)
     try:
-        sheet = await ctx.call(DOCS, "createSpreadsheet", {"title": title} | inside, step=SHEET)
+        sheet = await ctx.call(DOCS, "createSpreadsheet", args, step=SHEET)
     except StepError as error:
         misses.stands_in(title, COPIES)
         await ctx.fallback(DOCS, "createSpreadsheet", misses.add(title, error), step=SHEET)
@@ -38,7 +38,7 @@ async def run(ctx: StageContext) -> StageResult:
         title=title,
         kind="sheet",
         source=sheet.source,
-        note=note if filled else f"without its cells: {misses}",
+        note=remark(sheet, note if filled else f"without its cells: {misses}"),
         **place(sheet),
     )
     copies = _copies(title, Source.LOCAL) if filled else _copies(title, Source.FALLBACK, str(misses))

@@ -6,7 +6,7 @@ from typing import Any
 
 from campaigns.documents.tasks import PlannedTask, render_tasks, task_list
 from campaigns.documents.text import day, within
-from campaigns.stages.outcome import Misses, address, keep, place
+from campaigns.stages.outcome import Misses, keep, place, remark
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
 
@@ -25,8 +25,7 @@ async def run(ctx: StageContext) -> StageResult:
     await ctx.progress(0, len(tasks))
     step, tool = "workspaces", "asana_list_workspaces"
     try:
-        seen = await ctx.call(ASANA, tool, {}, step=step)
-        args = _project(ctx, title, _first_workspace(seen))
+        args = _project(ctx, title, await _workspace(ctx))
         step, tool = "project", "asana_create_project"
         project = await ctx.call(ASANA, tool, args, step=step)
     except StepError as error:
@@ -46,12 +45,19 @@ async def run(ctx: StageContext) -> StageResult:
             misses.stands_in(task.name, FILE)
             await ctx.fallback(ASANA, "asana_create_task", reason, step="task", item=task.slug)
             return Missed(reason)
-        made[task.slug] = address(reply.remote_url)
+        made[task.slug] = place(reply)["url"]
         return None
 
     outcomes = await ctx.items(tasks, create, name=lambda task: task.name)
     misses.outcomes(outcomes, lambda task: task.name)
-    board = Artifact(name="project", title=title, kind="project", source=project.source, **place(project))
+    board = Artifact(
+        name="project",
+        title=title,
+        kind="project",
+        source=project.source,
+        note=remark(project),
+        **place(project),
+    )
     return misses.result(len(made), len(tasks), [board, await _listed(ctx, made, str(misses))])
 
 
@@ -63,13 +69,30 @@ def _project(ctx: StageContext, title: str, workspace: str) -> dict[str, str]:
     return {"workspace": workspace, "name": title, "notes": notes}
 
 
+async def _workspace(ctx: StageContext) -> str:
+    """The workspace to put the project into, the same in every run; raises StepError when there is none.
+
+    Where the list of an earlier round showed none, a later round looks anew.
+    """
+    rounds = ["", *(f"round-{number}" for number in range(2, ctx.job.round + 1))]
+    for item in rounds[:-1]:
+        earlier = await ctx.done("workspaces", item)
+        if earlier is not None and (gid := _first_workspace(earlier.reply)):
+            return gid
+    item = rounds[-1] if await ctx.done("workspaces") else ""
+    seen = await ctx.call(ASANA, "asana_list_workspaces", {}, step="workspaces", item=item)
+    if gid := _first_workspace(seen):
+        return gid
+    raise NoWorkspace(f"{ASANA} shows no workspace")
+
+
 def _first_workspace(reply: Any) -> str:
-    """The gid of the first workspace in an answer, under whatever key its list is; raises NoWorkspace."""
+    """The gid of the first workspace in an answer, under whatever key its list is, or ""."""
     for row in next((rows for rows in reply.data.values() if isinstance(rows, list)), []):
         gid = row.get("gid") if isinstance(row, dict) else None
         if isinstance(gid, str | int) and gid:
             return str(gid)
-    raise NoWorkspace(f"{ASANA} shows no workspace")
+    return ""
 
 
 def _arguments(task: PlannedTask, project_id: str) -> dict[str, str]:
@@ -84,7 +107,7 @@ async def _listed(ctx: StageContext, made: dict[str, str], missed: str) -> Artif
         title=within(f"{ctx.brief.title}: project tasks", 200),
         kind="table",
         source=Source.FALLBACK if missed else Source.LOCAL,
-        file=await keep(ctx, FILE, render_tasks(ctx.brief, made)),
+        file=await keep(ctx, FILE, render_tasks(ctx.brief, made, ctx.job.dry_run)),
         mime="text/markdown",
         note=missed,
     )

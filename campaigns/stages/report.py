@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 
 from campaigns.documents.report import (
     ArtifactFact,
@@ -13,38 +12,65 @@ from campaigns.documents.report import (
     ReportFacts,
     StageFact,
     render_report,
+    report_title,
 )
+from campaigns.stages.activate import live_status
 from campaigns.stages.drive import DOCS, document
+from campaigns.stages.outcome import left_out
 from jobs.workflow.context import StageContext
-from jobs.workflow.results import Source, StageResult, Status
+from jobs.workflow.results import Source, StageResult, Status, Timing
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Write the report on everything before it; our own report.md stands in where the server fails."""
-    title = f"{ctx.brief.title}: launch report"
-    told = facts(ctx)
+    """Write the report on everything before it; our own report.md stands in where the server fails.
+
+    A later round tells another story: its report is a document of its own, beside the earlier ones.
+    """
+    title = report_title(ctx.brief, ctx.job.round)
+    item = f"round-{ctx.job.round}" if ctx.job.round > 1 else ""
+    told = facts(ctx, await _live(ctx))
     # a bundled server's documents are read on this site; a reader outside reaches none of our addresses
     here = f"/api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
     text = render_report(ctx.brief, told, files_at=here)
     own = render_report(ctx.brief, told)
-    return await document(ctx, title=title, text=text, copy=own, file="report.md", kind="report")
+    return await document(ctx, title=title, text=text, copy=own, file="report.md", kind="report", item=item)
 
 
-def facts(ctx: StageContext) -> ReportFacts:
-    """All that the report tells, out of the results and the timings of the stages before it."""
+async def _live(ctx: StageContext) -> dict[str, str]:
+    """The status of each line that was set live since it was created, by its slug."""
     activated = ctx.results.get("activate")
-    began = min((timing.began for timing in ctx.timings.values()), default=None)
+    slugs = [line["slug"] for line in activated.data.get("lines", ())] if activated else []
+    return {slug: status for slug in slugs if (status := await live_status(ctx, slug))}
+
+
+def facts(ctx: StageContext, live: Mapping[str, str] | None = None) -> ReportFacts:
+    """All that the report tells, out of the results and the timings of the stages before it; `live` gives the
+    status of the lines that were set live since."""
+    live = live or {}
+    activated = ctx.results.get("activate")
+    lines = activated.data.get("lines", ()) if activated else ()
     unknown = [name for result in ctx.results.values() for name in result.data.get("unknown", ())]
     return ReportFacts(
         job=ctx.job.id,
         stages=[_stage(ctx, id, result) for id, result in ctx.results.items()],
         artifacts=list(_artifacts(ctx)),
-        lines=[_line(line) for line in activated.data.get("lines", ())] if activated else [],
+        lines=[_line(line | _now(line, live)) for line in lines],
         failures=[failure for id in ctx.results for failure in _failures(ctx, id)],
         timeline=sorted(_timeline(ctx), key=lambda moment: moment.at),
-        seconds=(datetime.now(UTC) - began).total_seconds() if began else None,
+        # across rounds the clock would count the time in which the job had ended
+        seconds=_seconds(list(ctx.timings.values())) if ctx.job.round == 1 else None,
         unknown=list(dict.fromkeys(unknown)),
+        round=ctx.job.round,
+        dry_run=ctx.job.dry_run,
     )
+
+
+def _seconds(timings: list[Timing]) -> float | None:
+    """From the first beginning to the last end, by the log: the same whenever the report is written."""
+    if not timings:
+        return None
+    first, last = min(one.began for one in timings), max(one.ended for one in timings)
+    return (last - first).total_seconds()
 
 
 def _name(ctx: StageContext, id: str) -> str:
@@ -63,6 +89,10 @@ def _artifacts(ctx: StageContext) -> Iterator[ArtifactFact]:
             yield ArtifactFact(one.title, str(one.source), _name(ctx, id), one.url, one.file, one.note)
 
 
+def _now(line: Mapping[str, str], live: Mapping[str, str]) -> dict[str, str]:
+    return {"status": live[line["slug"]]} if line["slug"] in live else {}
+
+
 def _line(line: dict[str, str]) -> LineFact:
     return LineFact(
         line["name"], line["dsp"], line["status"], line["source"], line["id"], line.get("note", "")
@@ -75,7 +105,8 @@ def _failures(ctx: StageContext, id: str) -> Iterator[FailureFact]:
     missed = result.data.get("missed", ())
     for one in missed:
         unsettled = one["item"] in result.data.get("unknown", ())
-        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["standIn"], unsettled)
+        left = left_out(one["why"])
+        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["standIn"], unsettled, left)
     if not missed and result.status is not Status.COMPLETED:
         yield FailureFact(_name(ctx, id), result.error)
 

@@ -18,7 +18,7 @@ from campaigns.documents.search import (
     search_plan,
 )
 from campaigns.documents.text import number, within
-from campaigns.stages.outcome import Misses, keep, place
+from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
 from jobs.workflow.context import StageContext
 from jobs.workflow.results import Artifact, ItemOutcome, Source, StageResult, Status, StepError
 
@@ -154,20 +154,21 @@ class Build:
 
 
 async def _built(ctx: StageContext, plan: SearchPlan, build: Build, campaign: Any) -> StageResult:
-    told, brief = campaign.data.get("status"), ctx.brief
-    status = told.upper()[:40] if isinstance(told, str) and told else "PAUSED"
+    brief, status = ctx.brief, standing(campaign)
+    ident = "" if campaign.rehearsed else campaign.remote_id
     text = render_search(
         brief,
         plan,
-        remote_id=campaign.remote_id,
+        remote_id=ident,
         status=status,
         source=campaign.source,
         made=build.made,
         why=str(build.misses),
+        dry_run=ctx.job.dry_run,
     )
     data = {
         "campaign": {
-            "id": campaign.remote_id,
+            "id": ident,
             "name": plan.campaign["name"],
             "server": ADS,
             "status": status,
@@ -176,7 +177,8 @@ async def _built(ctx: StageContext, plan: SearchPlan, build: Build, campaign: An
             "currency": brief.currency,
         }
     }
-    page = await _page(ctx, plan, text, campaign.source, str(build.misses) or status, place(campaign))
+    note = remark(campaign, str(build.misses) or status)
+    page = await _page(ctx, plan, text, campaign.source, note, place(campaign))
     return build.misses.result(build.made, plan.effects, [page], data)
 
 
@@ -184,9 +186,15 @@ async def _skipped(ctx: StageContext, plan: SearchPlan, error: StepError, misses
     reason = misses.add("search campaign", error)
     misses.stands_in("search campaign", FILE)
     await ctx.fallback(ADS, "google_ads_create_campaign", reason, step="campaign")
-    why = f"Skipped, the campaign could not be created: {reason}"
+    why, told = f"Skipped, the campaign could not be created: {reason}", f"skipped: {reason}"
     status = "unknown" if misses.unknown else "not created"
-    text = render_search(ctx.brief, plan, status=status, source=Source.FALLBACK, made=0, why=why)
+    if misses.unknown:
+        why = f"Skipped, whether the campaign exists is unknown: {reason}"
+    elif left_out(error):
+        status, why, told = "skipped", f"The campaign was {reason}", reason
+    text = render_search(
+        ctx.brief, plan, status=status, source=Source.FALLBACK, made=0, why=why, dry_run=ctx.job.dry_run
+    )
     page = await _page(ctx, plan, text, Source.FALLBACK, why, {})
     return StageResult(
         status=Status.SKIPPED,
@@ -194,7 +202,7 @@ async def _skipped(ctx: StageContext, plan: SearchPlan, error: StepError, misses
         total=plan.effects,
         artifacts=(page,),
         data=misses.data(),
-        error=f"skipped: {reason}",
+        error=told,
     )
 
 

@@ -43,6 +43,20 @@ def test_every_effect_is_keyed_or_may_be_sent_again_and_its_look_up_is_a_reading
             assert not tools[policy.lookup.tool].writes, name
 
 
+def test_every_role_gives_its_index_time_to_show_a_new_effect():
+    assert all(role.lag >= 2 for role in ROLES.values())
+
+
+def test_a_document_in_another_folder_and_a_picture_at_another_path_are_the_same_ones():
+    placed = {name: policy.placing for role in ROLES.values() for name, policy in role.tools.items()}
+    assert {name: placing for name, placing in placed.items() if placing} == {
+        "createDocument": ("parentFolderId",),
+        "createSpreadsheet": ("parentFolderId",),
+        "generate_image": ("save_path",),
+        "upload_asset": ("path",),
+    }
+
+
 def test_only_setting_a_status_spends_money():
     spending = {tool for role in ROLES.values() for tool, policy in role.tools.items() if policy.money}
     assert spending == {"set_campaign_status"}

@@ -84,13 +84,13 @@ def test_a_launch_makes_a_job_with_its_campaign_and_leads_to_its_page():
     assert (response.status_code, response.url) == (302, reverse("job", args=[job.pk]))
     assert (job.title, job.owner.username) == ("Tessel Desk", "mara")
     assert Campaign.objects.get().job == job
-    assert "search" not in [id for id, _ in job.plan]
+    assert "search" not in [id for id, *_ in job.plan]
 
 
 def test_search_is_part_of_the_job_when_it_is_ticked():
     raw = raw_brief(search={"daily_budget": 100, "seed_keywords": ["desk"]})
     post(data=body(raw, include_search="on"))
-    assert "search" in [id for id, _ in Job.objects.get().plan]
+    assert "search" in [id for id, *_ in Job.objects.get().plan]
 
 
 def test_a_double_click_makes_one_job():
@@ -197,3 +197,18 @@ def test_the_form_is_never_kept_by_a_cache_and_allows_no_inline_code():
     response = browser().get(reverse("campaign-new"))
     assert "no-store" in response["Cache-Control"]
     assert "unsafe-inline" not in policy(response)
+
+
+def test_the_button_for_a_dry_run_makes_one_and_the_same_form_launches_after_it():
+    client = browser()
+    dry = body() | {"dry_run": "yes"}
+    del dry["launch"]
+    assert post(client, dry).status_code == post(client, dry).status_code == 302
+    assert Job.objects.get().dry_run
+    assert post(client).status_code == 302
+    assert sorted(Job.objects.values_list("dry_run", flat=True)) == [False, True]
+
+
+def test_the_form_offers_a_dry_run_and_says_what_it_does():
+    html = text(browser().get(reverse("campaign-new")))
+    assert 'name="dry_run"' in html and "It sends nothing." in html

@@ -72,6 +72,13 @@ def test_a_preset_is_launched_by_its_name_and_comes_back_from_its_stored_form(na
     assert any(fault.field == "campaign.budget" for fault in request.warnings)
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_whether_it_is_a_dry_run_is_told_and_stored(dry_run):
+    request = parse({"campaign": "aurora-one", "dryRun": dry_run})
+    assert (request.dry_run, request.params["dryRun"]) == (dry_run, dry_run)
+    assert not parse({"campaign": "aurora-one"}).dry_run
+
+
 def test_a_brief_of_ones_own_is_launched_with_warnings_by_field():
     request = parse(
         {"campaign": raw_brief(budget=6000, media_plan=[raw_brief()["media_plan"][0] | {"budget": 6000}])}
@@ -104,7 +111,6 @@ def test_an_unknown_preset_is_answered_with_the_names_there_are():
         ({"campaign": "aurora-one", "includeSearch": 1}, "includeSearch", "must be true or false"),
         ({"campaign": "aurora-one", "includeSearch": None}, "includeSearch", "must be true or false"),
         ({"campaign": "aurora-one", "dryRun": "no"}, "dryRun", "must be true or false"),
-        ({"campaign": "aurora-one", "dryRun": True}, "dryRun", "dry run is not available yet"),
         ({"campaign": "aurora-one", "include_search": True}, "include_search", "is not known here"),
         ([], "", "an object"),
         ("aurora-one", "", "an object"),
@@ -191,3 +197,15 @@ def test_the_stages_import_neither_django_nor_mcp_nor_http():
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_setting_lines_live_is_a_second_act_and_none_of_the_eight_stages():
+    assert len(LIFECYCLE.stages) == 8
+    assert LIFECYCLE.activation is not None
+    stage = LIFECYCLE.activation.stage
+    assert (stage.id, stage.name, stage.needs) == ("live", "Set Lines Live", ())
+    assert {(hop.server, hop.tool) for hop in stage.path} == {
+        (server, "set_campaign_status") for server in ("ttd", "dv360", "amazon-dsp")
+    }
+    plan = [[one.id, one.name, list(one.needs)] for one in LIFECYCLE.stages]
+    assert [one.id for one in LIFECYCLE.by_plan([*plan, ["live", "Set Lines Live", []]]).stages][-1] == "live"

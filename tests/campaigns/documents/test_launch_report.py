@@ -95,3 +95,9 @@ def test_files_are_linked_where_the_reader_finds_them_and_not_for_one_outside() 
 def test_what_is_unknown_is_not_counted_as_failed() -> None:
     text = report(failures=[FailureFact("Tasks: Kick-off", "no answer", "", True)], unknown=["Kick-off"])
     assert "Failed:" not in text and "Unknown, to be checked by a person: Kick-off" in text
+
+
+def test_what_a_person_skipped_is_named_and_not_counted_as_failed() -> None:
+    text = report(failures=[FailureFact("Lines: CTV", "skipped by ann", "line-ctv.md", skipped=True)])
+    assert "Failed:" not in text and "Left out by a person: Lines: CTV." in text
+    assert "| Lines: CTV | skipped by ann | line-ctv.md |" in text

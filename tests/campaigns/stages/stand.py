@@ -4,18 +4,21 @@ import asyncio
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from campaigns.roles import ROLES
 from campaigns.schema import Brief
 from campaigns.workflow import LIFECYCLE
+from jobs.tools.errors import ToolError, ToolFailed, Unknown
+from jobs.tools.rehearse import made_up
 from jobs.tools.reply import ImageContent, Reply
 from jobs.workflow import events as ev
-from jobs.workflow.context import JobInfo
+from jobs.workflow.context import Done, JobInfo
 from jobs.workflow.results import JobStatus, Source, StageResult, Status
 from jobs.workflow.runner import Before, Runner
 from tests.campaigns.briefs import TODAY
@@ -77,6 +80,9 @@ class ToolBox:
             return Source.LIVE
         return Source.SIMULATED if server in SIMULATED else Source.LOCAL
 
+    async def done(self, step: str) -> Done | None:
+        return None
+
     def of(self, tool: str) -> list[Sent]:
         """The calls of one tool."""
         return [sent for sent in self.calls if sent.tool == tool]
@@ -117,6 +123,70 @@ class ToolBox:
         path = Path(sent.args["save_path"])
         path.write_bytes(picture)
         return Reply({"path": str(path)}, "", (), "", "", source)
+
+
+class Rehearsing(ToolBox):
+    """Tools of a dry run: every call is checked against the contract, and answered with a made-up id."""
+
+    def source(self, server: str) -> Source:
+        return Source.SIMULATED
+
+    def answer(self, sent: Sent) -> Reply:
+        """What the rehearsal of this step goes on with."""
+        return made_up(sent.step, ROLES[sent.server].tools[sent.tool])
+
+
+class Rounds(ToolBox):
+    """Tools with a journal: what a step came to is given back in every later run, and nothing is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, Done] = {}
+        self.errors: dict[str, ToolError] = {}
+
+    async def done(self, step: str) -> Done | None:
+        return self.kept.get(step)
+
+    async def call(self, server, tool, args, *, stage, step, item):
+        if step in self.kept:
+            assert self.kept[step].args == args, f"{step} is done, and now asked for with other arguments"
+            return self.kept[step].reply
+        if step in self.errors:
+            raise self.errors[step]
+        try:
+            reply = await super().call(server, tool, args, stage=stage, step=step, item=item)
+        except ToolError as error:
+            # a reply that comes with a failure is not kept, nor are pictures
+            self.errors[step] = ToolFailed(str(error)) if isinstance(error, ToolFailed) else error
+            raise
+        self.kept[step] = Done(dict(args), replace(reply, images=()))
+        return reply
+
+    def again(self) -> None:
+        """Put the tools in order for a later round: what failed is made anew, all else stands."""
+        self.errors = {
+            step: error
+            for step, error in self.errors.items()
+            if isinstance(error, Unknown) or str(error).startswith("skipped by")
+        }
+        self.faults = Faults()
+        self.calls = []
+
+    def resolve(self, step: str, *, remote_id: str = "", skipped_by: str = "") -> None:
+        """Settle an unknown step as a person does: it exists, it was skipped, or else it is absent."""
+        error = self.errors.pop(step)
+        assert isinstance(error, Unknown)
+        if skipped_by:
+            self.errors[step] = ToolFailed(f"skipped by {skipped_by}")
+        elif remote_id:
+            sent = next(one for one in self.calls if one.step == step)
+            source = self.source(sent.server)
+            self.kept[step] = Done(sent.args, Reply({"id": remote_id}, "", (), remote_id, "", source))
+
+    @property
+    def steps(self) -> list[str]:
+        """What was sent in this round, in order of the names."""
+        return sorted(sent.step for sent in self.calls)
 
 
 def check_arguments(sent: Sent) -> None:
@@ -176,20 +246,38 @@ class Played:
         return one
 
 
-async def play(*ids: str, brief: Brief, tools: Any, files: Folder, before: Before | None = None) -> Played:
-    """Run these stages of the lifecycle (all without any named); the others count as ended."""
+def moment(seq: int) -> datetime:
+    """When the log holds its event of this number."""
+    return datetime(2027, 3, 1, 12, tzinfo=UTC) + timedelta(seconds=seq)
+
+
+async def play(
+    *ids: str, brief: Brief, tools: Any, files: Folder, before: Before | None = None, **more: Any
+) -> Played:
+    """Run these stages of the lifecycle (all without any named); the others count as ended.
+
+    `more` are fields of the job; with `confirmed` lines the stage that sets them live is one of its stages.
+    With tools that rehearse it is a dry run.
+    """
     events: list[ev.Event] = []
 
-    async def emit(event: ev.Event) -> None:
+    async def emit(event: ev.Event) -> datetime:
         # what cannot be stored would break the log
         stored = json.loads(json.dumps(event.payload()))
         assert ev.event_from(event.type, stored).type == event.type
         events.append(event)
+        return moment(len(events))
 
     others = {stage.id: DONE for stage in LIFECYCLE.stages if ids and stage.id not in ids}
+    live = [["live", "Set Lines Live", []]] if more.get("confirmed") else []
     runner = Runner(
-        LIFECYCLE,
-        job=JobInfo("0f0e0d0c-0000-4000-8000-000000000001", brief.title, date.fromisoformat(str(TODAY))),
+        LIFECYCLE.by_plan([*([stage.id, stage.name] for stage in LIFECYCLE.stages), *live]),
+        job=JobInfo(
+            "0f0e0d0c-0000-4000-8000-000000000001",
+            brief.title,
+            date.fromisoformat(str(TODAY)),
+            **{"dry_run": isinstance(tools, Rehearsing)} | more,
+        ),
         brief=brief,
         tools=tools,
         files=files,

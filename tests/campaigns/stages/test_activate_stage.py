@@ -68,7 +68,7 @@ async def test_the_status_shown_is_what_the_server_says(aurora, tools, files):
     )
     played = await play("activate", brief=aurora, tools=tools, files=files)
     assert {one["status"] for one in played.results["activate"].data["lines"]} == {"DRAFT"}
-    assert {one.note for one in played.results["activate"].artifacts} == {"DRAFT"}
+    assert {one.note for one in played.results["activate"].artifacts} == {"created draft"}
 
 
 async def test_a_line_of_a_dsp_without_a_server_is_simulated(aurora, tools, files):

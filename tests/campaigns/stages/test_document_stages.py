@@ -148,5 +148,5 @@ async def test_a_stop_leaves_no_stand_in(aurora, tools, files):
 
 async def test_a_later_run_makes_only_what_is_missing(aurora, tools, files):
     ended = dict.fromkeys(("brief", "project", "landing", "creative", "activate", "search", "report"), DONE)
-    await play(brief=aurora, tools=tools, files=files, before=Before(ended, frozenset(ended)))
+    await play(brief=aurora, tools=tools, files=files, before=Before(ended))
     assert {sent.tool for sent in tools.calls} == {"createFolder", "createSpreadsheet", "writeSpreadsheet"}

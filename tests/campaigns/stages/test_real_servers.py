@@ -25,7 +25,7 @@ from jobs.workflow.results import JobStatus, Source, Status
 from tests.campaigns.briefs import TODAY
 from tests.campaigns.stages.conftest import PRESETS
 from tests.campaigns.stages.stand import Folder, Played, play
-from tests.fakes import MemoryJournal
+from tests.memory import MemoryJournal
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,9 @@ class GatewayTools:
 
     def source(self, server: str) -> Source:
         return self.gateway.source(server)
+
+    async def done(self, step: str) -> None:
+        return None
 
     async def call(self, server, tool, args, *, stage, step, item) -> Any:
         key = hashlib.sha256(step.encode()).hexdigest()[:32]
