@@ -1,28 +1,40 @@
-"""What is done to a job: launch, claim, renew, hand over. Every change of a job's standing is here."""
+"""What is done to a job: launch, cancel, retry, resolve, activate, finish. Each is one transaction."""
 
 import hashlib
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
-from jobs import feed, servers
-from jobs.models import ENDED, Job
+from jobs import answers, feed, servers, spending
+from jobs.journal import leave_unknown
+from jobs.models import AuditEntry, Job, ToolCall
+from jobs.rounds import ActionRefused, Standing, anew, reopen
+from jobs.spending import Changed, MayNotSpend, Offer, may_spend, must_spend
 from jobs.tasks import run_job
 from jobs.workflow import events as ev
-from jobs.workflow.graph import Fault, InvalidInput
+from jobs.workflow.graph import Fault, InvalidInput, Workflow
+from jobs.workflow.results import JobStatus
 from jobs.workflows import workflow
+
+__all__ = ["ActionRefused", "KeyReused", "Launched", "StepNotFound", "cancel", "finish", "launch"]
+__all__ += ["Changed", "MayNotSpend", "Offer", "activate", "activation", "may_spend", "must_spend"]
+__all__ += ["resolve", "retry"]
+
+Act, State = AuditEntry.Act, ToolCall.State
 
 
 class KeyReused(Exception):
     """The same idempotency key was sent with another body; nothing was launched."""
+
+
+class StepNotFound(LookupError):
+    """The job has no call of that name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ def launch(
     if idempotency_key:
         earlier = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
         if earlier:
-            return _again(earlier, digest)
+            return _again(earlier, digest, flow, raw)
     request = flow.parse(raw)
     chosen = flow.wanted(request.params)
     job = Job(
@@ -59,32 +71,44 @@ def launch(
         version=flow.version,
         title=request.title[:200],
         params=request.params,
-        plan=[[stage.id, stage.name] for stage in chosen.stages],
+        plan=[[stage.id, stage.name, list(stage.needs)] for stage in chosen.stages],
         idempotency_key=idempotency_key or None,
         request_hash=digest,
+        dry_run=request.dry_run,
     )
     try:
         with transaction.atomic():
             job.save(force_insert=True)
-            queued = ev.JobQueued(workflow=flow.id, version=flow.version, title=job.title, stages=job.plan)
+            named = [[stage.id, stage.name] for stage in chosen.stages]
+            queued = ev.JobQueued(
+                workflow=flow.id,
+                version=flow.version,
+                title=job.title,
+                stages=named,
+                dry_run=job.dry_run,
+            )
             feed.append(job.pk, [queued])
             if flow.accepted:
                 flow.accepted(str(job.pk), owner.pk, request.params)
-            # robust: the job stands, whether or not its message could be left
-            transaction.on_commit(lambda: _tell(job.pk), robust=True)
+            _tell_after_commit(job)
     except IntegrityError:
         # two launches with one key at the same moment: the database let one of them through
         earlier = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
         if not idempotency_key or earlier is None:
             raise
-        return _again(earlier, digest)
+        return _again(earlier, digest, flow, raw)
     return Launched(job, True, request.warnings)
 
 
-def _again(earlier: Job, digest: str) -> Launched:
+def _again(earlier: Job, digest: str, flow: Workflow, raw: Mapping[str, Any]) -> Launched:
+    """Give the earlier job with the warnings of its launch, which nobody may have read."""
     if earlier.request_hash != digest:
         raise KeyReused("this Idempotency-Key was used for another launch; use a new key")
-    return Launched(earlier, False)
+    try:
+        warnings = flow.parse(raw).warnings
+    except InvalidInput:  # what was right then may be refused today, such as a flight that has begun
+        warnings = []
+    return Launched(earlier, False, warnings)
 
 
 def _hash(value: Any) -> str:
@@ -97,44 +121,153 @@ def _tell(job_id: uuid.UUID) -> None:
     run_job(str(job_id))
 
 
-def claimable() -> Q:
-    """Give the condition of a job that any worker may take: not ended, and no live lease on it."""
-    return ~Q(status__in=ENDED) & (Q(lease_until=None) | Q(lease_until__lt=timezone.now()))
+def cancel(job: Job | uuid.UUID | str, by: Any) -> Job:
+    """Stop a job: nothing is sent from here on. Gives the job as it stands then.
 
-
-def claim(job_id: object, worker: str) -> Job | None:
-    """Take a job for this worker by compare-and-swap on its epoch; None when somebody else has it."""
-    job = Job.objects.filter(claimable(), pk=job_id).first()
-    if job is None:
-        return None
-    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    rows = Job.objects.filter(claimable(), pk=job.pk, epoch=job.epoch)
-    if not rows.update(epoch=F("epoch") + 1, leased_by=worker, lease_until=until):
-        return None
-    job.refresh_from_db()
+    A job that no worker holds ends at once; what its last worker had under way is told as unknown. A running
+    one is ended by its worker, which lets calls in flight come to their end. Cancelling a job that is being
+    cancelled, or was, changes nothing. Raises ActionRefused when it has ended otherwise.
+    """
+    with transaction.atomic():
+        job = _locked(job)
+        if job.status == JobStatus.CANCELLED or (job.cancel_asked_at and not job.ended):
+            return job
+        if job.ended:
+            raise ActionRefused(f"the job has ended ({job.status}); there is nothing left to cancel")
+        feed.append(job.pk, [ev.JobCancelling(by=by.get_username())])
+        AuditEntry.objects.create(job=job, by=by, act=Act.CANCEL)
+        if job.lease_until is None or job.lease_until < timezone.now():
+            _end_cancelled(job)
+        job.refresh_from_db()
     return job
 
 
-def renew(leases: Mapping[Any, int]) -> set[Any]:
-    """Renew the leases of these jobs ({id: epoch}) and give the ids of those that are lost."""
-    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    lost = set()
-    for job_id, epoch in leases.items():
-        if not Job.objects.filter(pk=job_id, epoch=epoch).exclude(status__in=ENDED).update(lease_until=until):
-            lost.add(job_id)
-    return lost
+def _end_cancelled(job: Job) -> None:
+    """End a job that no worker holds. A new epoch: a worker that comes back late changes nothing."""
+    Job.objects.filter(pk=job.pk).update(epoch=F("epoch") + 1)
+    job.refresh_from_db()
+    leave_unknown(job, "the worker was lost while this call was under way; it may have taken effect")
+    artifacts = tuple(feed.progress(job.pk).artifacts)
+    end = ev.WorkflowComplete(status=JobStatus.CANCELLED, total_stages=len(job.plan), artifacts=artifacts)
+    finish(job.pk, job.epoch, end)
 
 
-def hand_over(job_id: object, epoch: int) -> None:
-    """Give a job back, so that the next worker takes it at once."""
-    Job.objects.filter(pk=job_id, epoch=epoch).update(lease_until=None, leased_by="")
+def retry(job: Job | uuid.UUID | str, by: Any, *, stage: str = "", step: str = "") -> Job:
+    """Have an ended job run once more for one step, for what failed of a stage, or for all that failed.
 
-
-def left_lying(seconds: float, limit: int) -> list[uuid.UUID]:
-    """Give jobs, oldest first, that any worker may take and whose launch is at least `seconds` ago.
-
-    A younger one has its message still on the way.
+    What is done is not done again, and what is unknown or was skipped stays so; a skipped step can be named.
+    Stages that never ended run too, and those that need one that runs. Raises ActionRefused, and InvalidInput
+    for a stage or step that the job does not have.
     """
-    old = timezone.now() - timedelta(seconds=seconds)
-    rows = Job.objects.filter(claimable(), created_at__lt=old).order_by("created_at")
-    return list(rows.values_list("pk", flat=True)[:limit])
+    with transaction.atomic():
+        job = _locked(job)
+        standing = Standing.of(job)
+        if stage and stage not in standing.stages:
+            there = ", ".join(standing.stages)
+            raise InvalidInput([Fault("stage", f"this job has no stage {stage}; there are: {there}")])
+        row = standing.step(step, stage) if step else None
+        if not job.ended:
+            raise ActionRefused("the job is still running; what failed can be tried again when it has ended")
+        if row is not None:
+            stages, rows, what = {row.stage}, [anew(row)], step
+        elif stage:
+            (stages, rows), what = standing.failed([stage]), standing.stages[stage]
+        else:
+            (stages, rows), what = standing.failed(list(standing.stages)), "everything that failed"
+        reopen(standing, stages, rows, by=by.get_username(), what=what)
+        AuditEntry.objects.create(job=job, by=by, act=Act.RETRY, stage=stage, step=step)
+        _tell_after_commit(job)
+        job.refresh_from_db()
+    return job
+
+
+def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: Any, *, remote_id: str = "") -> Job:
+    """Settle an unknown call by a person's answer: it exists (as `remote_id`), is absent, or is to skip.
+
+    What is absent is sent again, unless it commits spend: that takes another activation. A job that has
+    ended runs once more for the stage and those behind it, but a cancelled one stays so; a running one does
+    that when its round ends. Raises StepNotFound, InvalidInput and ActionRefused when the call is not unknown
+    (any more).
+    """
+    remote_id = remote_id.strip()
+    if faults := answers.faults(outcome, remote_id):
+        raise InvalidInput(faults)
+    with transaction.atomic():
+        job = _locked(job)
+        row = next((call for call in job.calls.all() if call.step == step), None)
+        if row is None:
+            raise StepNotFound(f"this job has no step {step}")
+        if row.state != State.UNKNOWN:
+            raise ActionRefused(f"{step} needs no answer: it is {row.state}")
+        if faults := answers.misfits(row, outcome, remote_id):
+            raise InvalidInput(faults)
+        more = answers.settle(row, outcome, remote_id, by.get_username())
+        told = ev.JobResolved(by=by.get_username(), step=step, outcome=outcome, remote_id=remote_id)
+        feed.append(job.pk, [told, *more])
+        AuditEntry.objects.create(
+            job=job, by=by, act=Act.RESOLVE, stage=row.stage, step=step, outcome=outcome, remote_id=remote_id
+        )
+        if job.ended and job.status != JobStatus.CANCELLED:
+            what = f"the answer for {step}"
+            reopen(Standing.of(job), [row.stage], [], by=by.get_username(), what=what)
+            _tell_after_commit(job)
+        elif not job.ended and not _still_to_come(job, row.stage) and row.stage not in job.again:
+            Job.objects.filter(pk=job.pk).update(again=[*job.again, row.stage])
+        job.refresh_from_db()
+    return job
+
+
+def _still_to_come(job: Job, stage: str) -> bool:
+    """Tell whether the round that is queued and that nobody has taken yet runs this stage anyway."""
+    return job.status == JobStatus.QUEUED and job.lease_until is None and stage not in feed.ends(job.pk)
+
+
+def activation(job: Job) -> Offer:
+    """Give what of a job there is to set live, with the hash that `activate` wants."""
+    return spending.offer(job)
+
+
+def activate(job: Job | uuid.UUID | str, by: Any, digest: str) -> Job:
+    """Have the prepared lines of an ended job set live, exactly those with this hash, in a round of its own.
+
+    The same hash again changes nothing while that round is under way, and once all lines are live. Raises
+    MayNotSpend, ActionRefused, InvalidInput without a hash, and Changed when it is not that of the lines now.
+    """
+    with transaction.atomic():
+        job = _locked(job)
+        if spending.begin(job, by, digest):
+            _tell_after_commit(job)
+        job.refresh_from_db()
+    return job
+
+
+def finish(job_id: object, epoch: int, event: ev.WorkflowComplete) -> Job:
+    """End a job's round at this epoch, and begin the next where an answer that came meanwhile asks for one.
+
+    A cancelled job stays ended. Raises LeaseLost, and then nothing was written.
+    """
+    with transaction.atomic():
+        feed.append(job_id, [event], epoch=epoch)  # first: it takes the row's lock
+        job: Job = Job.objects.get(pk=job_id)
+        again = job.again
+        Job.objects.filter(pk=job.pk).update(again=[])
+        if again and job.status != JobStatus.CANCELLED and job.cancel_asked_at is None:
+            last = job.audit.filter(act=Act.RESOLVE).select_related("by").last()
+            by = last.by.get_username() if last else "Flightplan"
+            reopen(Standing.of(job), again, [], by=by, what="what was answered meanwhile")
+            _tell_after_commit(job)
+        job.refresh_from_db()
+    return job
+
+
+def _locked(job: Job | uuid.UUID | str) -> Job:
+    """Give a job's row, locked to the end of the transaction. Raises Job.DoesNotExist."""
+    # no key: a worker that is storing a new call holds a share of the key, and waits for the row itself
+    rows = Job.objects.select_for_update(no_key=True)
+    found: Job = rows.get(pk=job.pk if isinstance(job, Job) else job)
+    return found
+
+
+def _tell_after_commit(job: Job) -> None:
+    # robust: the job stands, whether or not its message could be left
+    transaction.on_commit(lambda: _tell(job.pk), robust=True)

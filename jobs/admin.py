@@ -11,8 +11,19 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from jobs import admin_webhooks  # noqa: F401  -- registers its models
 from jobs.admin_parts import BoundedPaginator, History, ReadOnly, among, as_json, fields_of, link, seconds
-from jobs.models import ApiToken, Artifact, CallAttempt, Job, ToolCall, WorkerBeat, WorkflowEvent
+from jobs.models import (
+    ApiToken,
+    Artifact,
+    AuditEntry,
+    CallAttempt,
+    Delivery,
+    Job,
+    ToolCall,
+    WorkerBeat,
+    WorkflowEvent,
+)
 from jobs.workflow.events import KINDS
 from jobs.workflow.results import JobStatus, Source
 
@@ -109,22 +120,46 @@ class ArtifactInline(ReadOnly, admin.TabularInline):
         )
 
 
+class AuditInline(ReadOnly, admin.TabularInline):
+    """What people did to the job."""
+
+    model = AuditEntry
+    fields = readonly_fields = fields_of(AuditEntry, "id", "job")
+    show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        """Give the entries with who acted, in one query."""
+        return super().get_queryset(request).select_related("by")
+
+
 @admin.register(Job)
 class JobAdmin(ReadOnly, admin.ModelAdmin):
     """Jobs, newest first."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_display = ("title", "status", "owner", "created_at", "stages", "took", "page")
-    list_filter = (among("status", JobStatus), "created_at")
+    list_display = (
+        "title",
+        "status",
+        "dry_run",
+        "owner",
+        "created_at",
+        "stages",
+        "round",
+        "crashes",
+        "took",
+        "page",
+    )
+    list_filter = (among("status", JobStatus), "dry_run", "created_at")
     list_select_related = ("owner",)
     search_fields = ("title", "owner__username")
     ordering = ("-created_at",)
     list_per_page = 50
-    inlines = (CallInline, ArtifactInline, EventInline)
+    inlines = (AuditInline, CallInline, ArtifactInline, EventInline)
     fields = readonly_fields = (
         "title",
         "status",
+        "dry_run",
         "owner",
         "page",
         "whole_lists",
@@ -141,6 +176,9 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
         "leased_by",
         "lease_until",
         "cancel_asked_at",
+        "round",
+        "crashes",
+        "suspects",
         "idempotency_key",
         "params_read",
     )
@@ -176,7 +214,12 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
     @admin.display(description="whole lists")
     def whole_lists(self, job: Job) -> SafeString:
         """Give the links to all rows of the job."""
-        lists = ((WorkflowEvent, f"events ({job.last_seq})"), (ToolCall, "calls"), (Artifact, "artifacts"))
+        lists = (
+            (WorkflowEvent, f"events ({job.last_seq})"),
+            (ToolCall, "calls"),
+            (Artifact, "artifacts"),
+            (Delivery, "deliveries"),
+        )
         return format_html_join(
             " · ", '<a href="{}">{}</a>', ((_list_url(model, job), text) for model, text in lists)
         )
@@ -248,6 +291,22 @@ class ArtifactAdmin(History):
     list_display = ("name", "title", "kind", "source", "job_id", "opens", "own_copy")
     list_filter = (among("source", Source),)
     opens, own_copy = ArtifactInline.opens, ArtifactInline.own_copy
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(History):
+    """What people did to jobs; nobody can change or remove it."""
+
+    list_display = ("at", "by", "act", "job_id", "stage", "step", "outcome", "remote_id", "digest")
+    list_filter = (among("act", AuditEntry.Act.values),)
+    list_select_related = ("by",)
+    readonly_fields = ("details_read",)
+    fields = (*fields_of(AuditEntry, "id", "details"), "details_read")
+
+    @admin.display(description="details")
+    def details_read(self, entry: AuditEntry) -> SafeString | str:
+        """Give what was confirmed."""
+        return as_json(entry.details) if entry.details else ""
 
 
 @admin.register(WorkerBeat)

@@ -1,6 +1,7 @@
-"""The HTTP API: launch workflows, list jobs, read one, follow its events."""
+"""The HTTP API: launch workflows, list jobs, read one, follow its events. `api_acts` acts on one."""
 
 import json
+import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,19 +11,22 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from ninja import Header, Query
 from ninja.responses import Status
+from pydantic import WithJsonSchema
 
-from jobs import actions, api_schemas, feed, stream
-from jobs.api_auth import Caller, doors, still_allowed
+from jobs import actions, api_acts, api_schemas, api_spend, feed, stream
+from jobs.api_auth import doors, still_allowed
 from jobs.api_docs import DocumentedAPI
-from jobs.api_errors import Problem, install
-from jobs.api_jobs import job_out, job_page
+from jobs.api_errors import Problem, install, json_body
+from jobs.api_jobs import CURSOR, caller_of, job_of, job_out, job_page, where
 from jobs.models import Job
 from jobs.workflow.graph import Fault, Workflow
 from jobs.workflow.results import JobStatus
 from jobs.workflows import ALIASES, workflows
 
 KEY_LENGTH = 200
+KEY_PATTERN = "[!-~]([ -~]*[!-~])?"
 SEQ_LIMIT = 2**31 - 1
+Standing = Literal["", *map(str, JobStatus)]
 
 api = DocumentedAPI(
     title="Flightplan",
@@ -33,6 +37,8 @@ api = DocumentedAPI(
     auth=doors("read"),
 )
 install(api)
+api.add_router("/jobs", api_acts.router)
+api.add_router("/jobs", api_spend.router)
 
 errors = dict.fromkeys((401, 403, 404, 422), api_schemas.ProblemOut)
 launch_errors = errors | dict.fromkeys((400, 409, 413), api_schemas.ProblemOut)
@@ -40,18 +46,29 @@ stream_docs = {
     "responses": {
         200: {
             "description": "The events; a page of them with Accept: application/json",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/StreamFrame"}}},
         },
         204: {"description": "The job has ended and there are no more events: do not connect again"},
     }
 }
+# held by hand, so that the fault reads well; the document says the same
+KEY = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH, "pattern": f"^{KEY_PATTERN}$"}
 IdempotencyKey = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body give the same job, never a second"),
+    Annotated[str, WithJsonSchema(KEY)] | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key and body give the same job, never a second",
+    ),
 ]
 
 
-@api.get("/workflows", response={200: api_schemas.WorkflowList, **errors}, by_alias=True)
+@api.get(
+    "/workflows",
+    response={200: api_schemas.WorkflowList, 401: api_schemas.ProblemOut, 403: api_schemas.ProblemOut},
+    by_alias=True,
+    summary="List the workflows",
+    tags=["launching"],
+)
 def list_workflows(request: HttpRequest) -> dict[str, Any]:
     """Give the workflows with their stages and the schema of their input."""
     return {"items": [_workflow(flow) for flow in workflows().values()]}
@@ -79,8 +96,10 @@ def _workflow(flow: Workflow) -> dict[str, Any]:
     response={202: api_schemas.Launched, **launch_errors},
     by_alias=True,
     url_name="start-demo",
+    summary="Launch a campaign",
+    tags=["launching"],
 )
-def start_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> Any:
+def launch_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> Any:
     """Launch the campaign workflow under the address of the first system's clients."""
     return _launch(request, "campaign-lifecycle-demo", idempotency_key)
 
@@ -91,26 +110,22 @@ def start_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> 
     response={202: api_schemas.Launched, **launch_errors},
     by_alias=True,
     url_name="start",
+    summary="Launch any workflow",
+    tags=["launching"],
 )
-def start(request: HttpRequest, workflow_id: str, idempotency_key: IdempotencyKey = None) -> Any:
+def launch(request: HttpRequest, workflow_id: str, idempotency_key: IdempotencyKey = None) -> Any:
     """Launch a workflow."""
     return _launch(request, workflow_id, idempotency_key)
 
 
 def _launch(request: HttpRequest, workflow_id: str, key: str | None) -> Any:
-    if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
+    if key is not None and not (len(key) <= KEY_LENGTH and re.fullmatch(KEY_PATTERN, key)):
         fault = Fault("Idempotency-Key", f"must be 1 to {KEY_LENGTH} printable ASCII characters")
         raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault])
-    launched = actions.launch(workflow_id, _json_object(request), _caller(request).user, idempotency_key=key)
-    id = launched.job.pk
-    told = {
-        "job_id": str(id),
-        "status_url": reverse("api:events", args=[id]),
-        "job_url": reverse("api:job", args=[id]),
-        "page_url": reverse("job", args=[id]),
-        "warnings": launched.warnings,
-    }
-    return Status(202, told)
+    launched = actions.launch(
+        workflow_id, _json_object(request), caller_of(request).user, idempotency_key=key
+    )
+    return Status(202, where(launched.job) | {"warnings": launched.warnings})
 
 
 def _json_object(request: HttpRequest) -> dict[str, Any]:
@@ -118,7 +133,7 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
         raise ValueError(f"{name} is no JSON value")
 
     try:
-        value = json.loads(request.body, parse_constant=refuse)
+        value = json.loads(json_body(request), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise Problem(400, f"the body is not JSON: {error}", kind="malformed-json") from error
     if not isinstance(value, dict):
@@ -127,22 +142,40 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
     return value
 
 
-@api.get("/jobs", response={200: api_schemas.JobPage, **errors}, by_alias=True)
+@api.get(
+    "/jobs",
+    response={200: api_schemas.JobPage, **errors},
+    by_alias=True,
+    summary="List jobs",
+    tags=["following"],
+)
 def list_jobs(
     request: HttpRequest,
-    status: JobStatus | None = None,
-    q: Annotated[str, Query(max_length=200, description="Part of the title, or the job's id")] = "",
-    after: Annotated[str, Query(max_length=100, description="The cursor that the last page gave")] = "",
+    status: Annotated[Standing, Query(description="How the jobs stand; empty: however")] = "",
+    q: Annotated[
+        str, Query(max_length=200, pattern=r"^[^\x00]*$", description="Part of the title, or the job's id")
+    ] = "",
+    after: Annotated[
+        Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^({CURSOR})?$"})],
+        Query("", description="The cursor that the last page gave"),
+    ] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> dict[str, Any]:
     """Give a page of the jobs that the caller may see, newest first."""
-    return job_page(_caller(request).user, status, q, after, limit)
+    return job_page(caller_of(request).user, status, q, after, limit)
 
 
-@api.get("/jobs/{uuid:job_id}", response={200: api_schemas.JobOut, **errors}, by_alias=True, url_name="job")
+@api.get(
+    "/jobs/{uuid:job_id}",
+    response={200: api_schemas.JobOut, **errors},
+    by_alias=True,
+    url_name="job",
+    summary="Read a job",
+    tags=["following"],
+)
 def read_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """Give a job's whole standing: the fallback for those who poll."""
-    return job_out(_job(request, job_id))
+    return job_out(job_of(request, job_id))
 
 
 @api.get(
@@ -151,6 +184,8 @@ def read_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     by_alias=True,
     openapi_extra=stream_docs,
     url_name="events",
+    summary="Follow a job's events",
+    tags=["following"],
 )
 async def read_events(
     request: HttpRequest,
@@ -171,7 +206,7 @@ async def read_events(
 def _events(
     request: HttpRequest, job_id: UUID, cursor: int, wanted: Any, limit: int
 ) -> HttpResponseBase | dict[str, Any]:
-    job, caller = _job(request, job_id), _caller(request)
+    job, caller = job_of(request, job_id), caller_of(request)
 
     def allowed() -> bool:
         mine = Job.objects.visible_to(caller.user)
@@ -181,14 +216,3 @@ def _events(
     if "application/json" in accept and "text/event-stream" not in accept:
         return stream.page(job, cursor, wanted, limit)
     return stream.response(job, cursor, wanted, allowed)
-
-
-def _caller(request: HttpRequest) -> Caller:
-    return request.auth  # type: ignore[attr-defined]  # ninja puts there what the door gave
-
-
-def _job(request: HttpRequest, job_id: UUID) -> Job:
-    job = Job.objects.visible_to(_caller(request).user).filter(pk=job_id).first()
-    if job is None:
-        raise Problem(404, f"there is no job {job_id}")
-    return job

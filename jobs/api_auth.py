@@ -11,14 +11,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from jobs.api_errors import Problem, problem_of
+from jobs.api_errors import Problem, not_possible, problem_of
 from jobs.models import ApiToken
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -127,8 +127,8 @@ def doors(scope: str) -> list[Any]:
 def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a plain view, sync or async, so that sessions and tokens of this scope may call it.
 
-    `request.user` is the caller's. Nobody gets a 401 problem and a Http404 is one too, but a browser that
-    opens a page goes to sign in, or sees the page that says so.
+    `request.user` is the caller's. Nobody gets a 401 problem, and whatever else goes wrong is a problem too,
+    but a browser that opens a page goes to sign in, or sees the page that says so.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,16 +136,16 @@ def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Ca
         def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 authorize(request, scope)
-                return view(request, *args, **kwargs)
-            except (Problem, Http404) as error:
+                return _possible(request, view(request, *args, **kwargs))
+            except Exception as error:
                 return _refused(request, error)
 
         @wraps(view)
         async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 await sync_to_async(authorize)(request, scope)
-                return await view(request, *args, **kwargs)
-            except (Problem, Http404) as error:
+                return _possible(request, await view(request, *args, **kwargs))
+            except Exception as error:
                 return _refused(request, error)
 
         wrapper = async_view if iscoroutinefunction(view) else sync_view
@@ -155,13 +155,18 @@ def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Ca
     return decorate
 
 
-def _refused(request: HttpRequest, error: Problem | Http404) -> HttpResponseBase:
+def _possible(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return not_possible(request, response["Allow"])
+    return response
+
+
+def _refused(request: HttpRequest, error: Exception) -> HttpResponseBase:
     """Answer a browser that opens a page as pages do, and everybody else with a problem."""
-    problem = problem_of(error)
     by_hand = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
     if by_hand and "Authorization" not in request.headers:
-        if isinstance(error, Http404):
+        if not isinstance(error, Problem):
             raise error
-        if problem.status == HTTPStatus.UNAUTHORIZED:
+        if error.status == HTTPStatus.UNAUTHORIZED:
             return redirect_to_login(request.get_full_path(), reverse("sign-in"))
-    return problem.response()
+    return problem_of(error).response()

@@ -8,13 +8,13 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from jobs.actions import KeyReused
+from jobs.actions import ActionRefused, Changed, KeyReused, MayNotSpend, StepNotFound
 from jobs.workflow.graph import Fault, InvalidInput
 from jobs.workflows import UnknownWorkflow
 
@@ -74,10 +74,20 @@ def problem_of(error: Exception) -> Problem:
         case KeyReused():
             fault = Fault("Idempotency-Key", str(error))
             return Problem(409, str(error), kind="idempotency-key-reused", faults=[fault])
+        case MayNotSpend():
+            return Problem(403, str(error), kind="may-not-spend")
+        case Changed():
+            return Problem(409, str(error), kind="changed", faults=[Fault("hash", str(error))])
+        case ActionRefused():
+            return Problem(409, str(error), kind="not-now")
+        case StepNotFound():
+            return Problem(404, str(error), kind="unknown-step")
         case RequestDataTooBig():
             return _too_large()
         case HttpError():
             return Problem(error.status_code, error.message)
+        case SuspiciousOperation():
+            return Problem(400, "the request cannot be read")
         case Http404():
             return Problem(404, str(error) or "there is no such thing")
     logger.error("the API failed", exc_info=error)
@@ -90,6 +100,45 @@ def _faults(error: ValidationError) -> list[Fault]:
         Fault(".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), one["msg"])
         for one in error.errors
     ]
+
+
+def json_body(request: HttpRequest) -> bytes:
+    """Give a request's body. Raises Problem where it calls itself something else than JSON."""
+    if request.body and (request.content_type or "").lower() not in ("", "application/json"):
+        raise Problem(415, f"send the body as application/json, not as {request.content_type}")
+    return request.body
+
+
+def _before(request: HttpRequest) -> None:
+    """Refuse a body that is too large; let HEAD be answered as GET is."""
+    announced = request.META.get("CONTENT_LENGTH") or "0"  # none for a chunked body
+    if not announced.isdecimal() or int(announced) > BODY_LIMIT or len(request.body) > BODY_LIMIT:
+        raise _too_large()
+    if request.method == "HEAD":
+        request.method = "GET"
+
+
+def _after(request: HttpRequest, asked: str, response: HttpResponseBase) -> HttpResponseBase:
+    """Give the answer that the method asked for: to HEAD no body, to OPTIONS and to an impossible one what is
+    possible."""
+    request.method = asked
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return not_possible(request, response["Allow"])
+    if asked == "HEAD":
+        headers = {name: value for name, value in response.items() if name != "Content-Length"}
+        return HttpResponse(status=response.status_code, headers=headers)
+    return response
+
+
+def not_possible(request: HttpRequest, allowed: str) -> HttpResponse:
+    """Give what is possible at an address: the answer to OPTIONS, and the problem of any other method."""
+    methods = {word.strip() for word in allowed.split(",")} | {"OPTIONS"}
+    methods |= {"HEAD"} if "GET" in methods else set()
+    headers = {"Allow": ", ".join(sorted(methods))}
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers=headers)
+    detail = f"{request.method} is not possible here; there is {headers['Allow']}"
+    return Problem(405, detail, headers=headers).response()
 
 
 def _too_large() -> Problem:
@@ -105,33 +154,23 @@ def install(api: NinjaAPI) -> None:
 def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an API view: no sign-in page before it, a cap on the body, and problems instead of bare errors."""
 
-    def before(request: HttpRequest) -> None:
-        announced = request.META.get("CONTENT_LENGTH") or "0"  # none for a chunked body
-        if not announced.isdecimal() or int(announced) > BODY_LIMIT or len(request.body) > BODY_LIMIT:
-            raise _too_large()
-
-    def after(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = response["Allow"]
-            detail = f"{request.method} is not possible here; there is {allowed}"
-            return Problem(405, detail, headers={"Allow": allowed}).response()
-        return response
-
     @wraps(view)
     def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        asked = request.method or ""
         try:
-            before(request)
-            return after(request, view(request, *args, **kwargs))
+            _before(request)
+            return _after(request, asked, view(request, *args, **kwargs))
         except Exception as error:
-            return problem_of(error).response()
+            return _after(request, asked, problem_of(error).response())
 
     @wraps(view)
     async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        asked = request.method or ""
         try:
-            before(request)
-            return after(request, await view(request, *args, **kwargs))
+            _before(request)
+            return _after(request, asked, await view(request, *args, **kwargs))
         except Exception as error:
-            return problem_of(error).response()
+            return _after(request, asked, problem_of(error).response())
 
     wrapper = async_view if iscoroutinefunction(view) else sync_view
     wrapper.login_required = False  # type: ignore[attr-defined]  # LoginRequiredMiddleware: we say 401 ourselves

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 class JobConsumer(AsyncWebsocketConsumer):
     """ws/jobs/<uuid>/: all pieces first, then those that change; a heartbeat where nothing does.
 
-    Delivery: as the hub's `pieces`; a reconnect starts with all pieces again. Closes with 1000 after the
+    Delivery: as the hub's `pieces`; a reconnect starts with all pieces again. A page that reads slowly gets
+    fewer states, each the latest, because `send` waits for it (`serving`). Closes with 1000 after the
     job's end was sent, 4401 when nobody is signed in (any more), 4404 for a job that is not the user's,
     1011 when the hub cannot go on. What a client sends is not read.
     """
@@ -68,14 +70,14 @@ class JobConsumer(AsyncWebsocketConsumer):
     async def _pump(self) -> int:
         """Send what changes; give the code to close with."""
         now = asyncio.get_running_loop().time
-        check_at = now() + RECHECK
+        check_at = now() + _spread(RECHECK)
         with hub().pieces(self.job_id) as page:
             while not page.over:
                 changed = await page.take(min(HEARTBEAT, check_at - now()))
                 if now() >= check_at:
                     if refusal := await self._refusal():
                         return refusal
-                    check_at = now() + RECHECK
+                    check_at = now() + _spread(RECHECK)
                 if changed or not page.over:
                     await self.send(text_data=fragment(changed) if changed else HEARTBEAT_MESSAGE)
         return ENDED
@@ -86,6 +88,11 @@ class JobConsumer(AsyncWebsocketConsumer):
         if not user.is_authenticated:
             return SIGNED_OUT
         return None if await _may_see(user, self.job_id) else NOT_YOURS
+
+
+def _spread(seconds: float) -> float:
+    """Give a time no longer than this: a thousand pages that came together must not ask together for ever."""
+    return seconds * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 def _stored_session(key: str | None) -> Any:

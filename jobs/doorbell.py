@@ -1,4 +1,4 @@
-"""The doorbell: tells this machine's processes that a job's log has grown. A lost ring costs a moment."""
+"""The doorbell: tells all processes that a job's log has grown. A lost ring costs a moment."""
 
 import contextlib
 import hashlib
@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+
+from jobs import notices
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,15 @@ def take_down(bell: socket.socket) -> None:
         os.unlink(path)
 
 
+def tell(job_id: object) -> None:
+    """Tell all processes of this installation, on PostgreSQL those of other machines too. Raises nothing."""
+    ring(job_id)
+    if notices.here():
+        notices.send(job_id)
+
+
 def ring(job_id: object) -> None:
-    """Ring every bell of this installation for a job. A dead listener's socket is removed.
+    """Ring every bell of this machine for a job. A dead listener's socket is removed.
 
     It raises nothing: what it tells of is committed, and whoever did not hear it looks by itself.
     """

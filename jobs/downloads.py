@@ -11,7 +11,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
@@ -58,7 +58,9 @@ def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
 @require_safe
 def bundle(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
     """Send the files of a job's artifacts as one ZIP, each under its own name; 404 while there is none."""
-    job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
+    job = Job.objects.visible_to(request.user).filter(pk=job_id).first()
+    if job is None:
+        raise Http404(f"there is no job {job_id}")
     files = sorted(set(job.artifacts.exclude(file="").values_list("file", flat=True)))
     if not files:
         raise Http404("this job has no files yet")
@@ -115,9 +117,13 @@ def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
 
 
 def _artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> Artifact:
-    jobs = Job.objects.visible_to(request.user)
-    rows = Artifact.objects.select_related("job").filter(job__in=jobs).exclude(file="")
-    return get_object_or_404(rows, job_id=job_id, name=name)
+    job = Job.objects.visible_to(request.user).filter(pk=job_id).first()
+    if job is None:
+        raise Http404(f"there is no job {job_id}")
+    row = Artifact.objects.select_related("job").filter(job=job, name=name).exclude(file="").first()
+    if row is None:
+        raise Http404(f"this job has no artifact {name}")
+    return row
 
 
 def _open(row: Artifact) -> File:

@@ -1,7 +1,8 @@
 """The event log: the only writer and the only reader of a job's events."""
 
+import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,13 +10,28 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import doorbell
+from jobs import doorbell, outbox
 from jobs.models import Artifact, Job, WorkflowEvent
+from jobs.moments import iso as iso
 from jobs.workflow import events as ev
 from jobs.workflow.progress import Progress
-from jobs.workflow.results import ENDED_JOB, JobStatus, Stopped
+from jobs.workflow.results import JobStatus, Stopped
 
 PAGE = 1000
+# what a round changes in the job's row, whatever the round is for
+AFRESH: dict[str, Any] = {
+    "status": JobStatus.QUEUED,
+    "ended_at": None,
+    "error": "",
+    "cancel_asked_at": None,
+    "lease_until": None,
+    "leased_by": "",
+    "crashes": 0,
+    "suspects": [],
+    "again": [],
+    # the right to spend is given for one round, by an activation, and ends with it
+    "spend_by": None,
+}
 
 
 class LeaseLost(Stopped):
@@ -23,7 +39,8 @@ class LeaseLost(Stopped):
 
 
 def append(job_id: object, events: Sequence[ev.Event], *, epoch: int | None = None) -> list[ev.Recorded]:
-    """Add events to a job's log, with what they change in the job's row and artifacts, in one transaction.
+    """Add events to a job's log, with what they change in the job's row and artifacts and what webhooks are
+    told of them, in one transaction.
 
     Numbers them on from the job's last seq, under the row's lock, and rings the doorbell after the commit.
     With `epoch` given the row must still carry it: otherwise raises LeaseLost and writes nothing.
@@ -43,32 +60,63 @@ def append(job_id: object, events: Sequence[ev.Event], *, epoch: int | None = No
             )
             for one in recorded
         )
-        for event in events:
-            _project(job, event, now)
-        transaction.on_commit(lambda: doorbell.ring(job.pk))
+        for one in recorded:
+            _project(job, one.event, now)
+            outbox.tell(job, one)
+        transaction.on_commit(lambda: doorbell.tell(job.pk))
     return recorded
 
 
 def _project(job: Job, event: ev.Event, now: datetime) -> None:
     """Keep the job's row and its artifacts in step with an event, in the event's own transaction."""
     rows = Job.objects.filter(pk=job.pk)
-    if isinstance(event, ev.StageStart) and job.started_at is None:
-        job.started_at = now
-        rows.update(status=JobStatus.RUNNING, started_at=now)
+    if isinstance(event, ev.StageStart):
+        job.started_at = job.started_at or now
+        rows.update(status=JobStatus.RUNNING, started_at=job.started_at)
+    elif isinstance(event, ev.JobResumed):
+        rows.update(status=JobStatus.RUNNING)
     elif isinstance(event, ev.StageEnd):
-        rows.update(stages_ended=F("stages_ended") + 1)
-        for artifact in event.artifacts:
-            _keep(job, event.stage, artifact)
+        rows.update(stages_ended=len(ends(job.pk)))
+        _keep(job, event)
+    elif isinstance(event, ev.JobCancelling):
+        rows.update(cancel_asked_at=now)
+    elif isinstance(event, ev.JobRetrying | ev.JobActivating):
+        rows.update(stages_ended=len(ends(job.pk)), round=event.round, **AFRESH)
     elif isinstance(event, ev.WorkflowComplete):
         rows.update(
             status=event.status, ended_at=now, error=event.error[:500], lease_until=None, leased_by=""
         )
 
 
-def _keep(job: Job, stage: str, artifact: ev.Artifact) -> None:
-    values = {name: getattr(artifact, name) for name in artifact.__dataclass_fields__ if name != "name"}
-    values["note"] = artifact.note[:500]
-    Artifact.objects.update_or_create(job=job, name=artifact.name, defaults=values | {"stage": stage})
+def _keep(job: Job, end: ev.StageEnd) -> None:
+    """Store what a stage made; a stand-in of an earlier round that the real thing has replaced goes.
+
+    What a later stage has made anew stays that stage's, as in the fold.
+    """
+    made = [artifact.name for artifact in end.artifacts]
+    stages = [id for id, *_ in job.plan]
+    behind = stages[stages.index(end.stage) + 1 :] if end.stage in stages else []
+    rows = Artifact.objects.filter(job=job)
+    rows.filter(stage=end.stage).exclude(name__in=made).delete()
+    theirs = set(rows.filter(stage__in=behind, name__in=made).values_list("name", flat=True))
+    for artifact in (one for one in end.artifacts if one.name not in theirs):
+        values = {name: getattr(artifact, name) for name in artifact.__dataclass_fields__ if name != "name"}
+        values |= {"note": artifact.note[:500], "stage": end.stage}
+        Artifact.objects.update_or_create(job=job, name=artifact.name, defaults=values)
+
+
+def ends(job_id: object) -> dict[str, ev.StageEnd]:
+    """Give the end of each stage that stands: the latest, unless a later round runs the stage anew."""
+    kinds = (ev.StageComplete.type, ev.StageError.type, ev.JobRetrying.type, ev.JobActivating.type)
+    rows = WorkflowEvent.objects.filter(job_id=job_id, type__in=kinds).order_by("seq")
+    found: dict[str, ev.StageEnd] = {}
+    for row in rows:
+        event = ev.event_from(row.type, row.payload)
+        if isinstance(event, ev.StageEnd):
+            found[event.stage] = event
+        elif anew := ev.begun_anew(event):
+            found = {id: end for id, end in found.items() if id not in anew}
+    return found
 
 
 def after(job_id: object, seq: int = 0, limit: int = PAGE) -> list[ev.Recorded]:
@@ -106,6 +154,11 @@ def public(job_id: object, one: ev.Recorded) -> dict[str, Any]:
     return {"type": one.event.type, "jobId": str(job_id), "seq": one.seq, "timestamp": iso(one.at), **payload}
 
 
+def line(job_id: object, one: ev.Recorded) -> str:
+    """Give an event as the one line of JSON that streams carry."""
+    return json.dumps(public(job_id, one), separators=(",", ":"))
+
+
 def public_artifact(job_id: object, artifact: Any) -> dict[str, Any]:
     """Give an artifact (the engine's or the stored one) as clients read it.
 
@@ -123,13 +176,3 @@ def public_artifact(job_id: object, artifact: Any) -> dict[str, Any]:
         **{key: value for key, value in (links | more).items() if value},
         **sizes,
     }
-
-
-def iso(moment: datetime) -> str:
-    """Give a moment as ISO 8601 in UTC, with milliseconds and a Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def is_end(one: ev.Recorded) -> bool:
-    """Tell whether this event ends its job's log for good."""
-    return isinstance(one.event, ev.WorkflowComplete) and JobStatus(one.event.status) in ENDED_JOB

@@ -13,9 +13,10 @@ from itertools import count
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
+import psycopg
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from jobs import doorbell, feed, pieces
+from jobs import doorbell, feed, notices, pieces
 from jobs.models import Job
 from jobs.rooms import EventSubscription, HubBroken, JobGone, PieceSubscription, Room, heard
 from jobs.workflow.events import Recorded
@@ -30,6 +31,7 @@ Render = Callable[[Job, Progress], dict[str, str]]
 GATHER = 0.02  # seconds in which a burst of rings becomes one reading
 POLL = 1.0  # seconds between two looks for a ring that was lost
 PACE = 0.25  # seconds at least between two paintings of one job
+AGAIN = 5.0  # seconds until the hub listens again to a database that hung up
 MANY = 8  # rings at once that may have filled the bell, so that others were lost
 TIDY = (
     60.0  # seconds between two checks of the connection's age; one check a reading would close it each time
@@ -119,7 +121,8 @@ class Hub:
             loop.add_reader(self._bell.fileno(), self._listen, self._bell)
         except OSError:
             logger.exception("no doorbell could be hung; new events are found every %g s", self.poll)
-        self._tasks = [loop.create_task(work(), name="hub") for work in (self._reading, self._painting)]
+        works = [self._reading, self._painting, *([self._noticing] if notices.here() else [])]
+        self._tasks = [loop.create_task(work(), name="hub") for work in works]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -150,15 +153,27 @@ class Hub:
         rings = 0
         with suppress(BlockingIOError):
             while True:
-                name = bell.recv(64).decode("ascii", "replace")
+                self._hear(bell.recv(64).decode("ascii", "replace"))
                 rings += 1
-                with suppress(ValueError):  # a ring for something that is no job
-                    if room := self._rooms.get(UUID(name)):
-                        room.ring()
-                        self._rung.set()
         if rings >= MANY:
             self._poll_at = 0.0
             self._rung.set()
+
+    def _hear(self, name: str) -> None:
+        with suppress(ValueError):  # a ring for something that is no job
+            if room := self._rooms.get(UUID(name)):
+                room.ring()
+                self._rung.set()
+
+    async def _noticing(self) -> None:
+        """Hear what was committed through other machines; while nothing can be heard the poll finds it."""
+        while True:
+            try:
+                async for name in notices.listen():
+                    self._hear(name)
+            except (psycopg.Error, OSError) as error:
+                logger.warning("the hub cannot listen to the database: %s", error)
+            await asyncio.sleep(AGAIN)
 
     async def _reading(self) -> None:
         now = asyncio.get_running_loop().time
@@ -238,9 +253,9 @@ class Hub:
         job = Job.objects.select_related("owner").get(pk=room.job_id)
         return self._render(job, room.progress), room.progress.last_seq
 
-    async def _read_page(self, job_id: UUID, after: int) -> list[Recorded]:
+    async def _read_page(self, job_id: UUID, after: int, limit: int) -> list[Recorded]:
         try:
-            return await self._in_thread(feed.after, job_id, after)
+            return await self._in_thread(feed.after, job_id, after, limit)
         except Exception as error:
             logger.warning("the hub cannot read the log of job %s: %r", job_id, error)
             raise HubBroken(f"job {job_id}: {type(error).__name__}") from error

@@ -4,48 +4,70 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
 
-from jobs import feed
+from jobs import feed, spending
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.tools.calls import Call, Outcome
-from jobs.tools.errors import ToolError, ToolFailed, Unknown
+from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
+from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
+from jobs.tools.fence import from_json
 from jobs.tools.reply import Reply
 from jobs.workflow import events as ev
+from jobs.workflow.context import Done
 from jobs.workflow.results import Source, Stopped
 from jobs.writer import Writer
 
 LONGEST_TEXT = 20_000
+OTHER_ARGUMENTS = "sent before with other arguments"
+ANSWERED = ""  # the args_hash of a call for which a person has answered: it fits whatever is wanted
 State = ToolCall.State
 
 
 class JobJournal:
     """One job's journal, written at the epoch of the worker that holds its lease.
 
-    An intent is committed before its call is sent, in the transaction that checks the lease and whether the
-    job was cancelled; a result commits together with its event. Each call is one ToolCall row, each sending
-    one CallAttempt row. Image bytes are not kept: the stage stores its pictures as files. Once `stop` is set
-    no intent is written any more; results still are.
+    An intent is committed before its call is sent, in the transaction that checks the lease, whether the job
+    was cancelled and whether it may commit spend; a result commits together with its event. Each call is one
+    ToolCall row, each sending one CallAttempt row. Image bytes are not kept: the stage stores its pictures as
+    files. Once `stop` is set no intent is written any more; results still are. `may_send` tells whether the
+    lease is good by the clock of this machine: a worker that slept past it sends nothing.
     """
 
-    def __init__(self, job: Job, writer: Writer, stop: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        writer: Writer,
+        stop: asyncio.Event | None = None,
+        *,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.job, self.writer, self.stop = job, writer, stop
+        self.may_send = may_send
         self._sent: set[str] = set()
+        self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
         """Tell whether an attempt of this step is, or may be, on its way."""
         return step in self._sent
 
-    async def recorded(self, call: Call, *, repeatable: bool = False) -> Reply | None:
-        """Give the reply that an earlier run got for this step; None when it is still to be done.
+    async def done(self, step: str) -> Done | None:
+        """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
+        return await self.writer.run(lambda: self._done(step))
 
-        Raises ToolFailed where it failed for good, and Unknown where nobody knows what became of it.
+    async def recorded(self, call: Call) -> Reply | Earlier:
+        """Give the reply that an earlier run got for this step, or what that run left of it.
+
+        Raises ToolFailed where it failed for good or a person skipped it, and Unknown where nobody knows what
+        became of it, or where it was sent with other arguments than now.
         """
-        found = await self.writer.run(lambda: self._recorded(call, repeatable))
+        found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
             raise found  # out here: raised inside, it would undo what was written with it
+        if isinstance(found, Earlier) and found.sent is not None:
+            self._sent.add(call.step)  # until its end is known it may be under way
         return found
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
@@ -53,16 +75,20 @@ class JobJournal:
         event = ev.CallWaiting(**_where(call), in_use=in_use, limit=limit)
         await self._write(lambda: (self._row(call), feed.append(self.job.pk, [event], epoch=self.job.epoch)))
 
-    async def intent(self, call: Call, attempt: int) -> None:
-        """Commit the intent of an attempt.
+    async def intent(
+        self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
+    ) -> None:
+        """Commit the intent of an attempt, which goes to `process` (None: to none of ours).
 
-        Raises Stopped when the job was cancelled or its lease is lost, and when its worker is to stop.
+        Raises Stopped when the job was cancelled or its lease is lost, and when its worker is to stop;
+        SpendRefused when it commits spend (`spends`) and nobody who still has the right to spend has allowed
+        the job to, in this round and for the very line that it names.
         """
         if self.stop is not None and self.stop.is_set():
             raise Stopped("the job was stopped before this attempt was sent")
         self._sent.add(call.step)
         try:
-            await self._write(lambda: self._intend(call, attempt))
+            await self._write(lambda: self._intend(call, attempt, process, spends))
         except BaseException:
             self._sent.discard(call.step)
             raise
@@ -79,22 +105,34 @@ class JobJournal:
 
     # -- in the writer's thread, inside a transaction
 
-    def _recorded(self, call: Call, repeatable: bool) -> Reply | ToolError | None:
+    def _recorded(self, call: Call) -> Reply | Earlier | ToolError:
         row = ToolCall.objects.filter(job=self.job, step=call.step).first()
-        if row is None or row.state in (State.WAITING, State.RETRY):
-            return None
-        if row.state == State.DONE:
-            return reply_of(row)
-        if row.state == State.FAILED:
-            return ToolFailed(row.error)
-        if row.state == State.SENT:
-            if repeatable:
-                return None
-            # its worker died between intent and result: whether it took effect is not ours to guess
-            reason = "the worker was lost while this call was under way; it may have taken effect"
-            self._conclude(call, row.attempts, Outcome("unknown", reason))
-            return Unknown(reason)
-        return Unknown(row.error)
+        if row is None:
+            return Earlier()
+        unsettled = _unsettled(row)
+        made = unsettled or row.state in (State.DONE, State.SENT)
+        if made and row.args_hash not in (ANSWERED, call_hash(call)):
+            return self._conflict(call, row)
+        match row.state:
+            case State.DONE:
+                return reply_of(row)
+            case State.FAILED | State.SKIPPED:
+                return ToolFailed(row.error, reply_of(row) if row.reply else None)
+            case State.UNKNOWN:
+                return Unknown(row.error)
+            case State.SENT:
+                return Earlier(row.attempts, _sent(row))
+        return Earlier(row.attempts, unsettled, _refused(row))
+
+    def _conflict(self, call: Call, row: ToolCall) -> Unknown:
+        """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
+        reason = f"{OTHER_ARGUMENTS}; check whether what exists is what is wanted"
+        self._conclude(call, row.attempts, Outcome("unknown", reason))
+        return Unknown(reason)
+
+    def _done(self, step: str) -> Done | None:
+        row = ToolCall.objects.filter(job=self.job, step=step, state=State.DONE).first()
+        return Done(row.args, reply_of(row)) if row else None
 
     def _row(self, call: Call) -> ToolCall:
         row, _ = ToolCall.objects.get_or_create(
@@ -107,23 +145,36 @@ class JobJournal:
                 "tool": call.tool,
                 "key": call.key,
                 "args": dict(call.args),
-                "args_hash": args_hash(call.args),
+                "args_hash": call_hash(call),
             },
         )
         return row
 
-    def _intend(self, call: Call, attempt: int) -> None:
+    def _intend(self, call: Call, attempt: int, process: ServerProcess | None, spends: bool) -> None:
         start = ev.CallStart(**_where(call), attempt=attempt)
         feed.append(self.job.pk, [start], epoch=self.job.epoch)  # first: it takes the job row's lock
-        if Job.objects.filter(pk=self.job.pk, cancel_asked_at__isnull=False).exists():
+        job = Job.objects.only("cancel_asked_at", "spend_by", "confirmed").get(pk=self.job.pk)
+        if job.cancel_asked_at is not None:
             raise Stopped("the job was cancelled")
+        if spends and job.spend_by_id is None:
+            raise SpendRefused("nobody has allowed this job to commit spend")
+        if spends and not spending.allows(job, call.server, call.args):
+            raise SpendRefused("this is no line that somebody has allowed to go live")
+        if spends and not spending.may_spend(job.spend_by):
+            raise SpendRefused(
+                f"{job.spend_by.get_username()}, who allowed it, has no right to spend any more"
+            )
         row = self._row(call)
         row.state, row.attempts = State.SENT, attempt
-        row.save(update_fields=["state", "attempts"])
-        CallAttempt.objects.create(call=row, number=attempt, epoch=self.job.epoch)
+        row.args, row.args_hash = dict(call.args), call_hash(call)  # what was never done may change its mind
+        row.save(update_fields=["state", "attempts", "args", "args_hash"])
+        CallAttempt.objects.create(
+            call=row, number=attempt, epoch=self.job.epoch, process=asdict(process) if process else None
+        )
 
     def _conclude(self, call: Call, attempt: int, outcome: Outcome) -> None:
-        feed.append(self.job.pk, [_event(call, attempt, outcome)], epoch=self.job.epoch)
+        told = [*self._news(call, outcome), _event(call, attempt, outcome)]
+        feed.append(self.job.pk, told, epoch=self.job.epoch)
         row = self._row(call)
         now, reply = timezone.now(), outcome.reply
         row.state, row.attempts, row.error = State(outcome.state), attempt, outcome.reason[:500]
@@ -134,14 +185,28 @@ class JobJournal:
             row.remote_id, row.remote_url = reply.remote_id[:300], reply.remote_url[:2000]
             row.source = reply.source
         row.save()
-        row.tries.filter(number=attempt, epoch=self.job.epoch, ended_at=None).update(
-            ended_at=now, outcome=outcome.state, detail=outcome.reason[:500]
+        row.tries.filter(number=attempt, ended_at=None).update(
+            ended_at=now,
+            outcome=State.UNKNOWN if outcome.doubt else outcome.state,
+            detail=outcome.reason[:500],
         )
 
+    def _news(self, call: Call, outcome: Outcome) -> list[ev.Event]:
+        """Tell once that a server is left alone, and not with each call that is held back."""
+        if outcome.state == "done":
+            self._down.discard(call.server)
+        elif isinstance(outcome.error, HeldBack) and call.server not in self._down:
+            self._down.add(call.server)
+            return [ev.JobServerDown(server=call.server, reason=outcome.error.reason)]
+        return []
 
-def leave_unknown(job: Job, reason: str) -> None:
-    """Tell of every call that was under way when its job broke that nobody knows what became of it."""
-    for row in ToolCall.objects.filter(job=job, state=State.SENT):
+
+def leave_unknown(job: Job, reason: str) -> int:
+    """Tell of every call that was under way when its job ended that nobody knows what became of it, and give
+    how many there were. One that was to be made anew in spite of a doubt is in doubt again."""
+    open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
+    rows = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
+    for row in rows:
         where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
         feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=reason)], epoch=job.epoch)
         row.state, row.error, row.ended_at = State.UNKNOWN, reason[:500], timezone.now()
@@ -149,6 +214,7 @@ def leave_unknown(job: Job, reason: str) -> None:
         row.tries.filter(ended_at=None).update(
             ended_at=row.ended_at, outcome=State.UNKNOWN, detail=reason[:500]
         )
+    return len(rows)
 
 
 def reply_of(row: ToolCall) -> Reply:
@@ -163,10 +229,34 @@ def reply_of(row: ToolCall) -> Reply:
     )
 
 
-def args_hash(args: Any) -> str:
-    """Give the SHA-256 of a call's arguments, the same for every order of their names."""
-    text = json.dumps(dict(args), sort_keys=True, separators=(",", ":"), default=str)
+def call_hash(call: Call) -> str:
+    """Give the SHA-256 of what a call asks for, the same for every order and place of its arguments."""
+    what = {name: value for name, value in call.args.items() if name not in call.placing}
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sent(row: ToolCall) -> Sent:
+    attempt = row.tries.filter(ended_at=None).order_by("id").last()
+    at = attempt.sent_at if attempt else row.created_at
+    return Sent(at, from_json(attempt.process) if attempt else None, row.args)
+
+
+def _unsettled(row: ToolCall) -> Sent | None:
+    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: a person
+    skipped it and has it tried again, which is not the word that it is absent."""
+    if row.state not in (State.WAITING, State.RETRY):
+        return None
+    last = row.tries.order_by("id").last()
+    if last is None or last.outcome != State.UNKNOWN:
+        return None
+    return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
+
+
+def _refused(row: ToolCall) -> bool:
+    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
+    last = row.tries.order_by("id").last()
+    return last is not None and last.outcome == State.FAILED
 
 
 def _where(call: Call) -> dict[str, str]:

@@ -1,152 +1,138 @@
 """One job's run in a worker: where engine, gateway, journal, feed and files meet."""
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
-from django.conf import settings
-from django.db import OperationalError
+from django.utils import timezone
 
-from jobs import actions, feed
+from jobs import actions, feed, leases, spending
 from jobs.files import JobFiles
+from jobs.job_tools import JobTools
 from jobs.journal import JobJournal, leave_unknown
-from jobs.models import Job
-from jobs.tools.gateway import Call, Gateway, Reply
+from jobs.leases import Lease
+from jobs.models import ENDED, Job
+from jobs.rehearsal import Rehearsal, plan
+from jobs.tools.gateway import Gateway
 from jobs.workflow import events as ev
-from jobs.workflow.context import JobInfo
-from jobs.workflow.graph import Workflow
+from jobs.workflow.context import Tools
 from jobs.workflow.progress import Progress
-from jobs.workflow.results import Source, StageResult, Status, Stopped, Timing, judge_job
+from jobs.workflow.results import JobStatus, StageResult, Status, Stopped, Timing, judge_job
 from jobs.workflow.runner import Before, Runner
 from jobs.workflows import workflow
-from jobs.writer import Writer
+from jobs.writer import PASSING, Writer
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 0.05
-
-
-def effect_key(job_id: object, step: str) -> str:
-    """Give the key of a step's effect: 32 hex digits, the same for every attempt and after every crash.
-
-    A hash of installation, job and the step's full name, which holds its stage, step and item.
-    """
-    parts = "\x00".join((settings.INSTALLATION, str(job_id), step))
-    return hashlib.sha256(parts.encode()).hexdigest()[:32]
-
-
-class JobTools:
-    """The engine's door to the gateway for one job. `stop` set: nothing new is sent, what is sent ends."""
-
-    def __init__(
-        self, job: Job, flow: Workflow, gateway: Gateway, journal: JobJournal, stop: asyncio.Event
-    ) -> None:
-        self.job, self.flow, self.gateway, self.journal, self.stop = job, flow, gateway, journal, stop
-
-    def source(self, server: str) -> Source:
-        """Give what a success on this server is called."""
-        return self.gateway.source(server)
-
-    async def call(
-        self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
-    ) -> Reply:
-        """Make one call, or give the recorded reply of an earlier run. Raises ToolError and Stopped."""
-        call = Call(
-            job=str(self.job.pk),
-            order=self.job.created_at.timestamp(),
-            stage=stage,
-            step=step,
-            item=item,
-            server=server,
-            tool=tool,
-            args=dict(args),
-            key=effect_key(self.job.pk, step),
-            remaining=self.flow.remaining(stage, server, tool),
-        )
-        recorded = await self.journal.recorded(call, repeatable=self.gateway.repeatable(call))
-        if recorded is not None:
-            return recorded
-        return await self._unless_stopped(call)
-
-    async def _unless_stopped(self, call: Call) -> Reply:
-        sending = asyncio.create_task(self.gateway.call(call, self.journal))
-        stopping = asyncio.create_task(self.stop.wait())
-        try:
-            await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            # an attempt that is under way may end; one that is still to come, after a back-off too, may not
-            while not sending.done() and self.journal.in_flight(call.step):
-                await asyncio.wait({sending}, timeout=LOOK_SECONDS)
-            if not sending.done():
-                sending.cancel()
-                await asyncio.wait({sending})
-                if sending.cancelled():
-                    raise Stopped("the job was stopped before this call was sent")
-            return await sending
-        finally:
-            stopping.cancel()
-            sending.cancel()
 
 
 def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
-    """Give what an earlier run of this job has left in its log."""
+    """Give what earlier runs of this job have left in its log; a stage that a later round names counts for
+    nothing but the items it had made, so that its count never falls."""
+    ends = _ends(recorded)
     results = {
-        one.event.stage: StageResult(
-            status=Status(one.event.status),
-            made=one.event.current,
-            total=one.event.total,
-            artifacts=one.event.artifacts,
-            data=one.event.data,
-            error=one.event.error,
+        id: StageResult(
+            status=Status(end.status),
+            made=end.current,
+            total=end.total,
+            artifacts=end.artifacts,
+            data=end.data,
+            error=end.error,
         )
-        for one in recorded
-        if isinstance(one.event, ev.StageEnd)
+        for id, end in ends.items()
     }
-    started = frozenset(stage.id for stage in progress.stages if stage.started_at)
+    # one that a round's end has put aside as skipped, without an end of its own, begins anew
+    started = {
+        stage.id: stage.started_at
+        for stage in progress.stages
+        if stage.started_at and (stage.id in ends or not stage.ended)
+    }
     made = {stage.id: stage.current for stage in progress.stages}
     timings = {
         stage.id: Timing(stage.started_at, stage.seconds or 0.0)
         for stage in progress.stages
-        if stage.ended and stage.started_at
+        if stage.id in ends and stage.started_at
     }
-    return Before(results, started, made, timings)
+    unknown = frozenset(call.step for call in progress.calls.values() if call.state == "unknown")
+    return Before(results, started, made, timings, unknown)
 
 
-async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event) -> None:
+def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
+    ends: dict[str, ev.StageEnd] = {}
+    for one in recorded:
+        if isinstance(one.event, ev.StageEnd):
+            ends[one.event.stage] = one.event
+        elif anew := ev.begun_anew(one.event):
+            ends = {id: end for id, end in ends.items() if id not in anew}
+    return ends
+
+
+async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event, lease: Lease) -> None:
     """Run a job that this worker holds the lease of, to its end or until it is stopped.
 
     Raises Stopped when the job was stopped by its worker; the caller decides what becomes of it.
     """
 
-    async def emit(event: ev.Event) -> None:
-        await writer.run(lambda: feed.append(job.pk, [event], epoch=job.epoch))
+    async def emit(event: ev.Event) -> datetime:
+        return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
 
-    flow = workflow(job.workflow)
-    flow = flow.select(tuple(id for id, _ in job.plan))
+    flow = workflow(job.workflow).by_plan(job.plan)
+
+    def planned() -> ev.JobPlanned:
+        return plan(job, flow, gateway.limits())
+
     recorded = await writer.run(lambda: list(feed.whole(job.pk)))
-    if job.epoch > 1:
+    progress = Progress.from_events(recorded)
+    if progress.status is JobStatus.RUNNING:
         await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker gave it back or was lost"))
     brief = flow.load(job.params)
+    tools: Tools = (
+        Rehearsal(job, flow, gateway, writer, stop)
+        if job.dry_run
+        else JobTools(job, flow, gateway, JobJournal(job, writer, stop, may_send=lease.good), stop)
+    )
     runner = Runner(
         flow,
-        job=JobInfo(str(job.pk), job.title, job.created_at.date()),
+        job=spending.informed(job),
         brief=brief,
-        tools=JobTools(job, flow, gateway, JobJournal(job, writer, stop), stop),
+        tools=tools,
         files=JobFiles(job.folder),
         emit=emit,
-        before=before(Progress.from_events(recorded), recorded),
+        before=before(progress, recorded),
     )
     await runner.run()
 
 
-async def perform_safely(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event) -> None:
+def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None = None) -> datetime:
+    """Add an event to the log, at the worker's epoch, and give its time there; in the writer's thread.
+
+    Before the end of a dry run stands what it came to, which `planned` gives.
+    """
+    if isinstance(event, ev.WorkflowComplete):
+        if planned is not None:
+            feed.append(job.pk, [planned()], epoch=job.epoch)
+        # there should be none; but what is open at the end is unknown, and such a job is never completed
+        left = leave_unknown(job, "the job ended while this call was under way; it may have taken effect")
+        if left and event.status == JobStatus.COMPLETED:
+            event = replace(event, status=JobStatus.PARTIAL)
+        actions.finish(job.pk, job.epoch, event)
+        return timezone.now()
+    return feed.append(job.pk, [event], epoch=job.epoch)[-1].at
+
+
+async def perform_safely(
+    job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event, lease: Lease
+) -> None:
     """Run a job so that it always ends or is given back: what breaks it is told in its log."""
     try:
-        await perform(job, gateway=gateway, writer=writer, stop=stop)
+        await perform(job, gateway=gateway, writer=writer, stop=stop, lease=lease)
     except (Stopped, asyncio.CancelledError):
-        await writer.run(lambda: actions.hand_over(job.pk, job.epoch))
+        if await writer.run(lambda: _ended_as_cancelled(job)):
+            return
+        await writer.run(lambda: leases.hand_over(job.pk, job.epoch))
         raise
-    except OperationalError:
+    except PASSING:
         raise  # the database is away, not the job broken: its lease runs out, and it is taken up again
     except Exception as error:
         log.exception("job %s broke", job.pk)
@@ -154,12 +140,24 @@ async def perform_safely(job: Job, *, gateway: Gateway, writer: Writer, stop: as
         await writer.run(lambda: _end_broken(job, reason))
 
 
+def _ended_as_cancelled(job: Job) -> bool:
+    """End a job that somebody asked to cancel, where this worker still holds it; in the writer's thread."""
+    held = Job.objects.filter(pk=job.pk, epoch=job.epoch, leased_by=job.leased_by)
+    if not held.filter(cancel_asked_at__isnull=False).exclude(status__in=ENDED).exists():
+        return False
+    leave_unknown(job, "the job was cancelled while this call was under way; it may have taken effect")
+    actions.finish(job.pk, job.epoch, _end(job, JobStatus.CANCELLED))
+    return True
+
+
 def _end_broken(job: Job, reason: str) -> None:
     """End a job that broke by what its stages had become; runs in the writer's thread."""
     leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
-    progress = feed.progress(job.pk)
-    judged = judge_job({stage.id: stage.status for stage in progress.stages}, unknown=True)
-    end = ev.WorkflowComplete(
-        status=judged, total_stages=len(job.plan), error=reason, artifacts=tuple(progress.artifacts)
-    )
-    feed.append(job.pk, [end], epoch=job.epoch)
+    stages = feed.progress(job.pk).stages
+    judged = judge_job({stage.id: stage.status for stage in stages}, unknown=True)
+    actions.finish(job.pk, job.epoch, _end(job, judged, reason))
+
+
+def _end(job: Job, status: JobStatus, reason: str = "") -> ev.WorkflowComplete:
+    artifacts = tuple(feed.progress(job.pk).artifacts)
+    return ev.WorkflowComplete(status=status, total_stages=len(job.plan), error=reason, artifacts=artifacts)

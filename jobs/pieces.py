@@ -6,8 +6,7 @@ that has not changed renders to the same text, and whoever replaces it by its id
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,22 @@ from django.template.loader import get_template
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
+from jobs import asks, spending
+from jobs.asks import web_address
 from jobs.models import Job
-from jobs.workflow.progress import CallView, LogLine, Progress, StageView
+from jobs.piece_contexts import (
+    CallRow,
+    CallsContext,
+    HeaderContext,
+    LogContext,
+    StageCallsContext,
+    StageContext,
+    SummaryContext,
+    Thing,
+    Wait,
+)
+from jobs.plans import plan_view
+from jobs.workflow.progress import CallView, Progress, StageView
 from jobs.workflow.results import Artifact, JobStatus, Source, Status
 
 #: What each source means, for those who ask.
@@ -27,115 +40,8 @@ SOURCES: Mapping[str, str] = {
     Source.SIMULATED: "pretended by a server that comes with Flightplan: no money moves",
     Source.FALLBACK: "a stand-in, because the service failed",
 }
+REHEARSED = "only planned: a launch would make it, and nothing of it exists"
 READABLE = (".md", ".markdown")
-
-
-@dataclass(frozen=True)
-class HeaderContext:
-    """`templates/jobs/_header.html`. `made` of `total` stages have ended; `seconds` is None until
-    the job has. `unknown` counts the calls of which nobody can say whether they took effect.
-    """
-
-    title: str
-    status: JobStatus
-    over: bool
-    made: int
-    total: int
-    queued_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    seconds: float | None
-    cancelling: bool
-    unknown: int
-    error: str
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Calls of one stage that wait for a server's permit, `in_use` of `limit` being taken."""
-
-    server: str
-    calls: int
-    in_use: int
-    limit: int
-
-
-@dataclass(frozen=True)
-class StageContext:
-    """`templates/jobs/_stage.html`: one row. `retries`, `unknown` and `stand_ins` are calls of this stage."""
-
-    stage: StageView
-    waits: list[Wait]
-    retries: list[CallView]
-    unknown: list[CallView]
-    stand_ins: int
-
-
-@dataclass(frozen=True)
-class Thing:
-    """An artifact as the page shows it: `href` opens it, `copy` is our own file ("" where there is none)."""
-
-    artifact: Artifact
-    href: str
-    copy: str
-    outside: bool
-    meaning: str
-
-    @property
-    def is_picture(self) -> bool:
-        """Tell whether it can be shown as a picture at its own size."""
-        return bool(self.artifact.kind == "image" and self.artifact.width and self.copy)
-
-
-@dataclass(frozen=True)
-class SummaryContext:
-    """`templates/jobs/_summary.html`: all artifacts, those of each stage under its name; pictures apart."""
-
-    groups: list[tuple[str, list[Thing]]]
-    pictures: list[Thing]
-    stand_ins: int
-    over: bool
-    bundle: str
-
-
-@dataclass(frozen=True)
-class CallRow:
-    """A call with its bar: `wait` and `work` are percentages of the time of the stage's slowest call."""
-
-    call: CallView
-    wait: float
-    work: float
-    href: str
-
-
-@dataclass(frozen=True)
-class CallsContext:
-    """`templates/jobs/_calls.html`: how many calls there are, and how many of them are done."""
-
-    total: int
-    done: int
-
-
-@dataclass(frozen=True)
-class StageCallsContext:
-    """`templates/jobs/_stage_calls.html`: one stage's calls, a piece of its own.
-
-    `first` is true for the stage whose calls are open when the page is.
-    """
-
-    id: str
-    name: str
-    rows: list[CallRow]
-    first: bool
-
-
-@dataclass(frozen=True)
-class LogContext:
-    """`templates/jobs/_log.html`: the log's tail, newest line first."""
-
-    lines: list[LogLine]
-
-
 PARTIALS: Mapping[str, type] = {
     "jobs/_header.html": HeaderContext,
     "jobs/_stage.html": StageContext,
@@ -150,10 +56,10 @@ def pieces(job: Job, progress: Progress) -> dict[str, str]:
     """Give every piece of a job's page as id -> html, in the page's order. Reads no database."""
     parts = {"job-header": _render("jobs/_header.html", header(job, progress))}
     for stage in progress.stages:
-        parts[f"stage-{stage.id}"] = _render("jobs/_stage.html", stage_row(stage, progress))
+        parts[f"stage-{stage.id}"] = _render("jobs/_stage.html", stage_row(job, stage, progress))
     parts["job-summary"] = _render("jobs/_summary.html", summary(job, progress))
     parts["job-calls"] = _render("jobs/_calls.html", calls(progress))
-    for context in stage_calls(progress):
+    for context in stage_calls(job, progress):
         parts[f"calls-{context.id}"] = _render("jobs/_stage_calls.html", context)
     return parts | {"job-log": _render("jobs/_log.html", LogContext(progress.log[::-1]))}
 
@@ -182,6 +88,8 @@ def header(job: Job, progress: Progress) -> HeaderContext:
     seconds = None
     if progress.ended_at and (begin := progress.started_at or progress.queued_at):
         seconds = (progress.ended_at - begin).total_seconds()
+    mendable = any(asks.mendable(stage, progress) for stage in progress.stages)
+    lines = spending.shown(job, progress)
     return HeaderContext(
         title=progress.title or job.title,
         status=progress.status,
@@ -192,22 +100,35 @@ def header(job: Job, progress: Progress) -> HeaderContext:
         started_at=progress.started_at,
         ended_at=progress.ended_at,
         seconds=seconds,
+        round=progress.round,
         cancelling=progress.cancelling and not progress.ended,
-        unknown=sum(call.state == "unknown" for call in progress.calls.values()),
+        unknown=asks.asked(job, progress.calls.values()),
+        down=progress.down,
         error=progress.error,
+        cancel="" if progress.ended or progress.cancelling else asks.cancel_link(job),
+        again=asks.retry_link(job) if progress.ended and mendable else "",
+        activate=asks.activate_link(job) if lines else "",
+        lines=lines,
+        activating=progress.activating,
+        activating_at=progress.activating_at,
+        dry_run=progress.dry_run,
+        plan=plan_view(progress),
     )
 
 
-def stage_row(stage: StageView, progress: Progress) -> StageContext:
+def stage_row(job: Job, stage: StageView, progress: Progress) -> StageContext:
     """Give the context of one stage's row."""
     mine = progress.calls_of(stage.id)
     running = stage.status is Status.RUNNING
+    again = progress.ended and asks.mendable(stage, progress)
     return StageContext(
         stage=stage,
         waits=_waits(mine) if running else [],
         retries=[call for call in mine if call.state == "retry"] if running else [],
-        unknown=[call for call in mine if call.state == "unknown"],
+        unknown=asks.asked(job, mine),
         stand_ins=sum(artifact.source == Source.FALLBACK for artifact in stage.artifacts),
+        cut_off=asks.how_far(stage, progress),
+        again=asks.retry_link(job, stage=stage.id) if again else "",
     )
 
 
@@ -225,17 +146,24 @@ def _waits(of_stage: list[CallView]) -> list[Wait]:
 def summary(job: Job, progress: Progress) -> SummaryContext:
     """Give the context of the artifacts' summary."""
     groups = [
-        (stage.name, [thing(job, artifact) for artifact in stage.artifacts])
+        (stage.name, [thing(job, artifact) for artifact in progress.artifacts_of(stage)])
         for stage in progress.stages
-        if stage.artifacts
+        if progress.artifacts_of(stage)
     ]
     everything = [one for _, things in groups for one in things]
+    cancelled = progress.cancelling or progress.status is JobStatus.CANCELLED
+    broken_off = cancelled or (progress.ended and progress.status is not JobStatus.COMPLETED)
+    outside = asks.outside(progress) if broken_off else []
     return SummaryContext(
         groups=groups,
         pictures=[one for one in everything if one.is_picture],
         stand_ins=sum(one.artifact.source == Source.FALLBACK for one in everything),
         over=progress.ended,
         bundle=reverse("bundle", args=[job.pk]) if progress.ended and any(t.copy for t in everything) else "",
+        outside=outside,
+        existing=sum(len(things) for _, things in outside),
+        cancelled=cancelled,
+        dry_run=progress.dry_run,
     )
 
 
@@ -246,35 +174,39 @@ def thing(job: Job, artifact: Artifact) -> Thing:
     own = reverse("document", args=[job.pk, artifact.name]) if readable else copy
     outside = web_address(artifact.url)
     meaning = SOURCES.get(artifact.source, "")
+    if job.dry_run and artifact.source == Source.SIMULATED:
+        meaning = REHEARSED
     return Thing(artifact, outside or own, copy, outside.startswith("http"), meaning)
-
-
-def web_address(url: str) -> str:
-    """Give an address that a person may be sent to, else "": http, https, or a path of our own."""
-    own = url.startswith("/") and not url.startswith(("//", "/\\"))
-    return url if own or url.startswith(("https://", "http://")) else ""
 
 
 def calls(progress: Progress) -> CallsContext:
     """Give the context of the heading above the calls."""
     states = [call.state for call in progress.calls.values()]
-    return CallsContext(len(states), states.count("done"))
+    counted = "planned" if progress.dry_run else "done"
+    return CallsContext(len(states), states.count(counted), progress.dry_run)
 
 
-def stage_calls(progress: Progress) -> list[StageCallsContext]:
+def stage_calls(job: Job, progress: Progress) -> list[StageCallsContext]:
     """Give the context of each stage's calls; a bar compares the calls of one stage."""
     contexts = []
     for stage in progress.stages:
         mine = progress.calls_of(stage.id)
-        longest = max((call.waited + call.took for call in mine), default=0.0) or 1.0
-        rows = [_row(call, longest) for call in mine]
-        contexts.append(StageCallsContext(stage.id, stage.name, rows, stage.index == 0))
+        longest = max((call.waited + _work(call) for call in mine), default=0.0) or 1.0
+        may = progress.ended and not asks.sets_live(stage.id, progress)
+        rows = [_row(job, call, longest, may) for call in mine]
+        contexts.append(StageCallsContext(stage.id, stage.name, rows, stage.index == 0, progress.dry_run))
     return contexts
 
 
-def _row(call: CallView, longest: float) -> CallRow:
-    wait, work = (round(100 * seconds / longest, 1) for seconds in (call.waited, call.took))
-    return CallRow(call, wait, work, web_address(call.remote_url))
+def _row(job: Job, call: CallView, longest: float, may: bool) -> CallRow:
+    wait, work = (round(100 * seconds / longest, 1) for seconds in (call.waited, _work(call)))
+    again = asks.retry_link(job, step=call.step) if may and asks.may_again(call) else ""
+    return CallRow(call, wait, work, web_address(call.remote_url), asks.step_link(job, call.step), again)
+
+
+def _work(call: CallView) -> float:
+    """The seconds that a call took, or those that it is expected to."""
+    return call.expected if call.state == "planned" else call.took
 
 
 def _render(name: str, context: Any) -> SafeString:

@@ -12,9 +12,10 @@ from jobs.workflow.events import Recorded
 from jobs.workflow.progress import Progress
 
 RECENT = 500
+BATCH = 200  # events at most that a stream takes at once: what it holds while its client reads them
 
 T = TypeVar("T")
-ReadPage = Callable[[UUID, int], Awaitable[list[Recorded]]]
+ReadPage = Callable[[UUID, int, int], Awaitable[list[Recorded]]]
 
 
 class JobGone(LookupError):
@@ -82,21 +83,22 @@ class Room:
         self.ended = ended
 
     def settle(self) -> None:
-        """Note that the log was read to its end, unless it was rung for again, and wake the streams."""
+        """Note that the log was read to its end, unless it was rung for again, and wake who waits."""
         self.whole, self.settled = True, not self.rung
         self.wake()
 
     def wake(self) -> None:
-        """Let every subscription look again."""
-        for one in (*self.pages, *self.streams):
+        """Let the streams look again, and the pages when that may be the end: else a page waits for paint."""
+        for one in (*self.streams, *(self.pages if self.over else ())):
             one.wake.set()
 
     def paint(self, pieces: dict[str, str], seq: int) -> None:
         """Take over freshly rendered pieces and offer the changed ones to the pages."""
         changed = {id: html for id, html in pieces.items() if self.pieces.get(id) != html}
         self.pieces, self.painted = pieces, seq
-        for page in self.pages:
-            page.offer(changed)
+        if changed or self.over:
+            for page in self.pages:
+                page.offer(changed)
 
     def fail(self, error: Exception, *, pages_only: bool = False) -> None:
         """End subscriptions with an error, which their next `take` raises."""
@@ -181,10 +183,12 @@ class EventSubscription(Subscription[list[Recorded]]):
             return []
         first = room.recent[0].seq
         if first <= self.cursor + 1:
-            batch = list(islice(room.recent, self.cursor + 1 - first, None))
+            skip = self.cursor + 1 - first
+            batch = list(islice(room.recent, skip, skip + BATCH))
         else:
             # no further than the room, or what it reads next would come a second time
-            batch = [one for one in await self._read(room.job_id, self.cursor) if one.seq <= room.head]
+            page = await self._read(room.job_id, self.cursor, BATCH)
+            batch = [one for one in page if one.seq <= room.head]
         if batch:
             self.cursor = batch[-1].seq
         return batch

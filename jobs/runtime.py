@@ -1,4 +1,4 @@
-"""The worker's one loop: its jobs, their leases, its heartbeat, its sweep and its shutdown."""
+"""The worker's one loop: which jobs run here, how they are taken and found, and its shutdown."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,15 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from jobs import actions
-from jobs.models import Job, WorkerBeat
+from jobs import deliver, leases, poison
+from jobs.heart import HEED_SECONDS, Heart, Running, beat_seconds
+from jobs.leases import Lease
+from jobs.models import Job
 from jobs.perform import perform_safely
 from jobs.servers import tool_servers
 from jobs.tools.config import BrokenServersFile
@@ -26,10 +26,10 @@ from jobs.workflow.results import Stopped
 from jobs.writer import Writer
 
 log = logging.getLogger(__name__)
-BEAT_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
 LOST_MESSAGE_SECONDS = 3.0
 GRACE_SECONDS = 20.0
+END_SECONDS = GRACE_SECONDS + 10  # until the servers are ended and the last write is committed
 
 
 class Runtime:
@@ -38,13 +38,14 @@ class Runtime:
     Huey's threads block in `run`; the loop does the work. A job is run by at most one worker, the one that
     holds its lease; a job that has no live lease and has not ended is found by the sweep and run here.
     `on_crash` is called, in the loop's thread, when the loop has ended though nobody asked it to.
+    `only`: no other worker can be alive, so that all leases of others are dead men's.
     """
 
-    def __init__(self, on_crash: Callable[[], None] = lambda: None) -> None:
-        self._on_crash = on_crash
+    def __init__(self, on_crash: Callable[[], None] = lambda: None, *, only: bool = False) -> None:
+        self._on_crash, self._only = on_crash, only
         self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.started_at = timezone.now()
-        self.running: dict[uuid.UUID, tuple[Job, asyncio.Task[None], asyncio.Event]] = {}
+        self.running: dict[uuid.UUID, Running] = {}
+        self._taking: set[uuid.UUID] = set()
         self.stopping = self._draining = False
         self._swept: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
@@ -76,7 +77,7 @@ class Runtime:
     def stop(self) -> None:
         """End the loop; jobs that are still here are given back as they stand."""
         self.begin_shutdown()
-        self._thread.join(GRACE_SECONDS + 10)
+        self._thread.join(END_SECONDS)
 
     @property
     def failed(self) -> bool:
@@ -114,9 +115,16 @@ class Runtime:
         self.writer = Writer()
         self.gateway: Gateway | None = None
         self._opening = asyncio.Lock()
+        self._company = poison.Company()
+        self.heart = Heart(self.name, self.writer, self.running, lambda: self.gateway)
+        self.post = deliver.Post(self.writer)
+        await self._bury_all()
         keepers = [
-            asyncio.create_task(self._every(BEAT_SECONDS, self._beat)),
+            asyncio.create_task(self._every(beat_seconds(), self.heart.beat)),
+            asyncio.create_task(self._every(HEED_SECONDS, self.heart.heed)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
+            asyncio.create_task(self._every(deliver.LOOK_SECONDS, self.post.look)),
+            asyncio.create_task(self._every(deliver.WATCH_SECONDS, self.post.watch)),
         ]
         self._ready.set()
         try:
@@ -124,10 +132,20 @@ class Runtime:
         finally:
             for keeper in keepers:
                 keeper.cancel()
+            await self.post.aclose()
             if self.gateway:
                 await self.gateway.aclose()
-            await self.writer.run(lambda: WorkerBeat.objects.filter(pk=self.name).delete())
+            await self.heart.say_goodbye()
             await asyncio.to_thread(self.writer.close)
+
+    async def _bury_all(self) -> None:
+        """Where no other worker can be alive: end what the dead ones have left, and free their jobs."""
+        if self._only:
+            try:
+                await self.heart.bury(all_others=True)
+                await self.writer.run(leases.end_leases_of_the_dead)
+            except Exception:  # the leases run out by themselves
+                log.exception("what dead workers have left could not be cleared away")
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -157,54 +175,51 @@ class Runtime:
             return self.gateway
 
     async def _take(self, job_id: uuid.UUID) -> None:
-        """Claim a job and run it; come back at once when it is not to be had."""
-        async with self._places:
-            gateway = await self._open_gateway()
-            if gateway is None or self.stopping or job_id in self.running:
-                return
-            job = await self.writer.run(lambda: actions.claim(job_id, self.name))
-            if job is None:
-                return
-            if self.stopping:  # asked while the claim was on its way: the drain has not seen this job
-                await self.writer.run(lambda: actions.hand_over(job.pk, job.epoch))
-                return
-            stop = asyncio.Event()
-            work = perform_safely(job, gateway=gateway, writer=self.writer, stop=stop)
-            task = asyncio.create_task(work, name=f"job-{job_id}")
-            self.running[job_id] = (job, task, stop)
-            try:
-                await asyncio.wait({task})
-            finally:
-                del self.running[job_id]
-            if not task.cancelled() and task.exception() and not isinstance(task.exception(), Stopped):
-                log.error("job %s was given back", job_id, exc_info=task.exception())
+        """Claim a job and run it; come back at once when it is not to be had, or taken here already."""
+        if job_id in self._taking:
+            return
+        self._taking.add(job_id)
+        try:
+            async with self._places:
+                alone = await self.writer.run(lambda: _alone(job_id))
+                async with self._company.join(alone=alone):
+                    await self._claim_and_run(job_id)
+        finally:
+            self._taking.discard(job_id)
 
-    async def _beat(self) -> None:
-        """Renew the leases of what runs here, drop what was lost, and say that this worker is alive."""
-        leases = {id: job.epoch for id, (job, _, _) in self.running.items()}
-        servers = _as_json(self.gateway.status()) if self.gateway else {}
-        lost = await self.writer.run(lambda: self._tell_alive(leases, servers))
-        for id in lost & set(self.running):
-            task = self.running[id][1]
-            if not task.done():  # else it has just ended, and its lease with it
-                log.warning("the lease of job %s is lost", id)
-                task.cancel()
-
-    def _tell_alive(self, leases: dict[uuid.UUID, int], servers: dict[str, Any]) -> set[uuid.UUID]:
-        values = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self.started_at}
-        values |= {"seen_at": timezone.now(), "servers": servers}
-        WorkerBeat.objects.update_or_create(worker=self.name, defaults=values)
-        return actions.renew(leases)
+    async def _claim_and_run(self, job_id: uuid.UUID) -> None:
+        gateway = await self._open_gateway()
+        if gateway is None or self.stopping:
+            return
+        asked = leases.now()  # before the write: the row's lease runs out later than what we believe
+        job = await self.writer.run(lambda: leases.claim(job_id, self.name))
+        if job is None:
+            return
+        if self.stopping:  # asked while the claim was on its way: the drain has not seen this job
+            await self.writer.run(lambda: leases.hand_over(job.pk, job.epoch))
+            return
+        stop, lease = asyncio.Event(), Lease(job.pk, job.epoch, asked)
+        work = perform_safely(job, gateway=gateway, writer=self.writer, stop=stop, lease=lease)
+        task = asyncio.create_task(work, name=f"job-{job_id}")
+        self.running[job_id] = Running(job, lease, stop, task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            del self.running[job_id]
+        if not task.cancelled() and task.exception() and not isinstance(task.exception(), Stopped):
+            log.error("job %s was given back", job_id, exc_info=task.exception())
 
     async def _sweep(self) -> None:
         """Take jobs whose message was lost or whose worker is gone, oldest first, while there is room."""
+        if not self._only:
+            await self.heart.bury()
         if await self._open_gateway() is None:
             return
-        room = settings.JOBS_AT_ONCE - len(self.running)
+        room = settings.JOBS_AT_ONCE - len(self._taking)
         if self.stopping or room <= 0:
             return
-        for id in await self.writer.run(lambda: actions.left_lying(LOST_MESSAGE_SECONDS, room)):
-            if id not in self.running:
+        for id in await self.writer.run(lambda: leases.left_lying(LOST_MESSAGE_SECONDS, room)):
+            if id not in self._taking:
                 task = asyncio.create_task(self._take(id))
                 self._swept.add(task)
                 task.add_done_callback(self._swept.discard)
@@ -214,9 +229,9 @@ class Runtime:
         if self._draining:
             return
         self._draining = True
-        for _, _, stop in self.running.values():
-            stop.set()
-        tasks = [task for _, task, _ in self.running.values()]
+        for one in self.running.values():
+            one.stop.set()
+        tasks = [one.task for one in self.running.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             for task in late:
@@ -226,5 +241,7 @@ class Runtime:
         self._drained.set()
 
 
-def _as_json(status: Any) -> dict[str, Any]:
-    return {name: asdict(one) if is_dataclass(one) else one for name, one in status.items()}
+def _alone(job_id: uuid.UUID) -> bool:
+    """Tell whether a job is to begin alone; asked before its claim, so that it waits without a lease."""
+    row = Job.objects.filter(leases.claimable(), pk=job_id).values_list("crashes", "leased_by").first()
+    return row is not None and poison.wants_to_be_alone(*row)

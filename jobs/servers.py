@@ -7,6 +7,7 @@ from django.utils.module_loading import import_string
 
 from jobs.tools.config import BrokenServersFile, ServerSpec, load_servers
 from jobs.workflow.graph import Fault
+from jobs.workflow.results import Source
 
 
 def tool_servers() -> dict[str, ServerSpec]:
@@ -16,6 +17,15 @@ def tool_servers() -> dict[str, ServerSpec]:
     )
     path = Path(settings.TOOL_SERVERS) if settings.TOOL_SERVERS else None
     return load_servers(path, import_string(settings.TOOL_ROLES), bundled)
+
+
+def source_of(server: str) -> Source:
+    """Give what a success on a server is called; live where nothing is known of it."""
+    try:
+        spec = tool_servers().get(server)
+    except BrokenServersFile:
+        return Source.LIVE
+    return spec.source if spec else Source.LIVE
 
 
 def faults() -> list[Fault]:

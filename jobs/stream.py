@@ -1,6 +1,5 @@
 """A job's events over HTTP: a server-sent stream that resumes, or a page of JSON."""
 
-import json
 import logging
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable, Collection
@@ -18,8 +17,6 @@ from jobs.workflow.events import KINDS, PUBLIC, Recorded
 HEARTBEAT = 15.0
 RECHECK = 30.0
 RETRY_MS = 2000
-# The server keeps whatever a client does not read; a stream of this many bytes ends, and the client resumes.
-BUDGET = 4 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +56,14 @@ async def stream(
     """Yield a job's events as server-sent ones until the job has ended.
 
     Delivery: as the hub's `events`; `id:` is the cursor to resume by. Ends early, for the client to resume,
-    after 4 MB, when the caller may no longer read, and when the hub cannot go on.
+    when the caller may no longer read, and when the hub cannot go on. It goes no faster than the client
+    reads: the server comes back for more when the last part was taken (`serving`).
     """
     now = get_running_loop().time
-    beat_at, check_at, sent = now() + HEARTBEAT, now() + RECHECK, 0
+    beat_at, check_at = now() + HEARTBEAT, now() + RECHECK
     yield f"retry: {RETRY_MS}\n\n".encode()
     with hub().events(job_id, after) as events:
-        while not events.over and sent < BUDGET:
+        while not events.over:
             try:
                 batch = await events.take(min(beat_at, check_at) - now())
             except (JobGone, HubBroken) as error:
@@ -78,14 +76,12 @@ async def stream(
             chunk = b"".join(encoded(job_id, one) for one in batch if one.event.type in wanted)
             if chunk or now() >= beat_at:
                 beat_at = now() + HEARTBEAT
-                sent += len(chunk)
                 yield chunk or b": still here\n\n"
 
 
 def encoded(job_id: object, one: Recorded) -> bytes:
     """Give one event in the text/event-stream format."""
-    data = json.dumps(feed.public(job_id, one), separators=(",", ":"))
-    return f"id: {one.seq}\nevent: {one.event.type}\ndata: {data}\n\n".encode()
+    return f"id: {one.seq}\nevent: {one.event.type}\ndata: {feed.line(job_id, one)}\n\n".encode()
 
 
 def page(job: Job, after: int, wanted: Collection[str], limit: int) -> dict[str, Any]:

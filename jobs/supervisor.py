@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-GRACE_SECONDS = 60.0  # longer than a worker that is stopped in the middle of long calls may take
+GRACE_SECONDS = 70.0  # longer than a worker that is stopped in the middle of long calls may take
 LOOK_SECONDS = 0.1
 SHORT_LIFE_SECONDS = 5.0
 MOST_SHORT_LIVES = 5
@@ -98,7 +98,8 @@ class Supervisor:
         child.process = None
         young = now - child.started < SHORT_LIFE_SECONDS
         child.short_lives = child.short_lives + 1 if young else 1
-        if child.short_lives > MOST_SHORT_LIVES:
+        # one that a signal killed did not give up itself: a job that kills its worker ends only that job
+        if child.short_lives > MOST_SHORT_LIVES and (code is None or code >= 0):
             self.say(f"{child.name} keeps failing (exit code {code}); giving up")
             return False
         wait = min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** (child.short_lives - 1))

@@ -16,9 +16,10 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
-from jobs import feed
+from jobs import spending
 from jobs.models import Job, WorkerBeat
-from jobs.pieces import fragment, pieces, version
+from jobs.painted import painted, tag
+from jobs.pieces import fragment
 from jobs.workflow.results import JobStatus
 
 PAGE = 30
@@ -31,7 +32,7 @@ class JobListPage:
     """`templates/jobs/list.html`. `older` is the address of the next page, "" on the last one.
 
     `shown` is true while the list is filtered or searched; `first` on its newest page; `refresh` is the
-    list's own address while some job in it has not ended, else "".
+    list's own address, asked for again more often while some job in it is `moving`.
     """
 
     jobs: list[Job]
@@ -42,11 +43,16 @@ class JobListPage:
     first: bool
     older: str
     refresh: str
+    moving: bool
 
 
 @dataclass(frozen=True)
 class JobPage:
-    """`templates/jobs/job.html`: the pieces in their places. `over` is true once the job has ended."""
+    """`templates/jobs/job.html`: the pieces in their places, and the `tag` that the poll would answer with.
+
+    `over` is true once the job has ended. `later` is the id of the stage that an activation would add, whose
+    pieces need a place, "" where there is none to come.
+    """
 
     job: Job
     header: str
@@ -57,11 +63,16 @@ class JobPage:
     log: str
     title: str
     over: bool
+    later: str
+    tag: str
 
 
 @dataclass(frozen=True)
 class ServerView:
-    """One tool server as its worker last told: `in_use` of `limit` permits taken, `waiting` calls behind."""
+    """One tool server as its worker last told: `in_use` of `limit` permits taken, `waiting` calls behind.
+
+    `held_back` is the reason why its calls are not sent for now, "" where they are.
+    """
 
     name: str
     connected: bool
@@ -71,6 +82,7 @@ class ServerView:
     waiting: int
     source: str
     error: str
+    held_back: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,8 @@ def job_list(request: HttpRequest) -> HttpResponse:
         shown=bool(status or q),
         first=after is None,
         older=_address(request, status=status, q=q, after=str(jobs[-1].pk)) if more else "",
-        refresh=request.get_full_path() if any(not job.ended for job in jobs) else "",
+        refresh=request.get_full_path(),
+        moving=any(not job.ended for job in jobs),
     )
     return render(request, "jobs/list.html", vars(page))
 
@@ -140,8 +153,8 @@ def _address(request: HttpRequest, **query: str) -> str:
 def job_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Show one job, live; the pieces are those that the poll and the socket send."""
     job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
-    progress = feed.progress(job.pk)
-    parts = pieces(job, progress)
+    now = painted(job)
+    parts = now.parts
     page = JobPage(
         job=job,
         header=parts["job-header"],
@@ -150,12 +163,19 @@ def job_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         calls=parts["job-calls"],
         stage_calls=[html for id, html in parts.items() if id.startswith("calls-")],
         log=parts["job-log"],
-        title=progress.title or job.title,
-        over=progress.ended,
+        title=now.title,
+        over=now.over,
+        tag=now.tag,
+        later=_later(job, parts),
     )
-    response = render(request, "jobs/job.html", vars(page) | {"status": progress.status})
+    response = render(request, "jobs/job.html", vars(page) | {"status": now.status})
     patch_cache_control(response, no_cache=True)
     return response
+
+
+def _later(job: Job, parts: Mapping[str, str]) -> str:
+    stage = spending.stage_of(job)
+    return "" if f"stage-{stage}" in parts else stage
 
 
 @login_not_required
@@ -165,15 +185,13 @@ def job_progress(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     if not request.user.is_authenticated:
         return HttpResponse("Please sign in again.", status=401, content_type="text/plain")
     job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
-    tag = f'"{job.last_seq}-{version()}"'
-    if tag in parse_etags(request.headers.get("If-None-Match", "")):
+    if tag(job.last_seq) in parse_etags(request.headers.get("If-None-Match", "")):
         response: HttpResponse = HttpResponseNotModified()
+        response["ETag"] = tag(job.last_seq)
     else:
-        progress = feed.progress(job.pk)
-        # the log may have grown since the row was read: the tag must never promise more than was sent
-        tag = f'"{progress.last_seq}-{version()}"'
-        response = HttpResponse(fragment(pieces(job, progress)))
-    response["ETag"] = tag
+        now = painted(job)
+        response = HttpResponse(fragment(now.parts))
+        response["ETag"] = now.tag
     patch_cache_control(response, no_cache=True, private=True)
     return response
 
@@ -210,4 +228,5 @@ def _server(name: str, row: Mapping[str, Any]) -> ServerView:
         waiting=int(row.get("waiting") or 0),
         source=str(row.get("source") or ""),
         error=str(row.get("last_error") or ""),
+        held_back=str(row.get("held_back") or ""),
     )

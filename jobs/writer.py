@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 LARGEST_BATCH = 200
 TRIES = 6
-PASSING = (OperationalError, InterfaceError)  # locked, or the connection is gone: trying again can help
+ONE_BY_ONE_SECONDS = 10.0
+# locked, or the connection is gone: trying again can help. InternalError is what PostgreSQL says to whom it
+# had slept in a transaction for so long that the server ended the session.
+PASSING = (OperationalError, InterfaceError, InternalError)
 
 
 class WriterClosed(RuntimeError):
@@ -56,6 +59,8 @@ class Writer:
             if self._closed:
                 raise WriterClosed("the writer is closed")
             self._queue.put(write)
+        # a caller that has gone leaves nobody to hear of an error
+        write.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
         return await asyncio.shield(write.future)
 
@@ -99,17 +104,41 @@ class Writer:
             log.warning("commit %d of %d failed: %s", attempt, TRIES, error)
             if attempt < TRIES:
                 time.sleep(0.05 * 2**attempt)
-        if error is not None and len(batch) > 1 and not isinstance(error, PASSING):
-            # one of them breaks what is checked only at the commit, as foreign keys are: it falls alone
-            for write in batch:
-                self._commit([write])
+        if error is not None and (len(batch) > 1 or not isinstance(error, PASSING)):
+            self._one_by_one(batch)
+            return
+        if error is not None:
+            self._give_up(batch, error)
             return
         for write in batch:
-            if error is not None:
-                write.value, write.error = None, error
             _tell(write)
-        if error is not None:
-            log.error("a batch of %d writes was given up: %s", len(batch), error)
+
+    def _one_by_one(self, batch: list[_Write]) -> None:
+        """Commit each write of a batch that failed by itself: what is wrong with one takes no other with it.
+
+        A foreign key, for one, is checked only at the commit; done again, a write reads that the row it
+        pointed to is gone. With the database away it ends all the same: once the time is up, what is left is
+        given up at its first failure.
+        """
+        deadline = time.monotonic() + ONE_BY_ONE_SECONDS
+        for number, write in enumerate(batch):
+            error = _transact([write])
+            if isinstance(error, PASSING):
+                connection.close()
+                if time.monotonic() > deadline:
+                    self._give_up(batch[number:], error)
+                    return
+            if error is not None:
+                self._give_up([write], error)
+            else:
+                _tell(write)
+
+    @staticmethod
+    def _give_up(batch: list[_Write], error: Exception) -> None:
+        log.error("a batch of %d writes was given up: %s", len(batch), error)
+        for write in batch:
+            write.value, write.error = None, error
+            _tell(write)
 
 
 def _transact(batch: list[_Write]) -> Exception | None:
@@ -124,7 +153,8 @@ def _transact(batch: list[_Write]) -> Exception | None:
         if not committed:
             return error
         log.exception("what follows a commit broke; the writes stand")
-    return None
+    # Django says nothing when it rolls back what a broken savepoint has marked
+    return None if committed else OperationalError("the transaction was rolled back")
 
 
 def _do(write: _Write) -> None:

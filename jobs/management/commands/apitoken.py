@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from jobs import actions
 from jobs.models import ApiToken
 
 LONGEST = 3650
@@ -35,6 +36,11 @@ class Command(BaseCommand):
         for scope in options["scope"]:
             if scope not in ApiToken.SCOPES:
                 raise CommandError(f"--scope: there is no scope {scope}; use {', '.join(ApiToken.SCOPES)}")
+        if "spend" in options["scope"] and not actions.may_spend(user):
+            raise CommandError(
+                f"--scope: {user} has no right to spend, so a token of theirs has none either; give them the "
+                "right jobs.spend (Can set prepared lines live) in the admin first"
+            )
         if not 1 <= options["days"] <= LONGEST:
             raise CommandError(f"--days: must be 1 to {LONGEST}")
         scopes = [scope for scope in ApiToken.SCOPES if scope in options["scope"]]

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from daphne.cli import CommandLineInterface
 from django.core.management.base import BaseCommand, CommandParser
 
 from jobs.accounts import ADMIN, ensure_admin
+from jobs.serving import serve
 from jobs.supervisor import end_with_parent
 
 
 class Command(BaseCommand):
-    """Serves the site with Daphne."""
+    """Serves the site."""
 
     help = "Serve the pages, the API and the sockets."
 
@@ -30,5 +30,4 @@ class Command(BaseCommand):
             where = ["--fd", str(options["fd"])]
         else:
             where = ["--bind", options["host"], "--port", str(options["port"])]
-        quiet = ["--access-log", "/dev/null", "--verbosity", "0", "--no-server-name"]
-        CommandLineInterface().run([*where, *quiet, "config.asgi:application"])
+        serve(where)

@@ -16,6 +16,7 @@ from jobs.supervisor import end_with_parent
 from jobs.tasks import open_house
 
 log = logging.getLogger(__name__)
+CONSUMER_SECONDS = GRACE_SECONDS + 8  # its threads come back when their jobs were given back
 
 
 class HouseConsumer(Consumer):
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         lock = self._only_one() if settings.SQLITE else None
         end_with_parent()
         # without its loop this process would keep its lock and answer nothing: it ends, and is started again
-        runtime = Runtime(on_crash=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        runtime = Runtime(on_crash=lambda: os.kill(os.getpid(), signal.SIGTERM), only=lock is not None)
         runtime.start()
         open_house(runtime.run)
         consumer = HouseConsumer(
@@ -52,7 +53,7 @@ class Command(BaseCommand):
             periodic=False,
             initial_delay=0.1,
             max_delay=0.1,
-            shutdown_timeout=GRACE_SECONDS + 8,
+            shutdown_timeout=CONSUMER_SECONDS,
             graceful_signal="TERM",
         )
         consumer.runtime = runtime

@@ -1,9 +1,6 @@
-"""What the installation remembers: jobs, events, calls with their attempts, artifacts, tokens, workers."""
+"""A job, its log, and what it made."""
 
-import hashlib
-import secrets
 import uuid
-from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -56,6 +53,28 @@ class Job(models.Model):
     leased_by = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_asked_at = models.DateTimeField(null=True, blank=True)
+    round = models.PositiveSmallIntegerField(default=1, help_text="1 for the launch, one more a retry")
+    again = models.JSONField(
+        default=list, blank=True, help_text="Stages to run once more when this round ends: [id, ...]"
+    )
+    crashes = models.PositiveSmallIntegerField(
+        default=0, help_text="Workers that died in a row with the same thing of this job under way"
+    )
+    suspects = models.JSONField(default=list, blank=True, help_text="What was under way at those deaths")
+    spend_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who allowed this job to commit spend; nobody by default",
+    )
+    dry_run = models.BooleanField(default=False, help_text="All is checked and listed, nothing is sent")
+    confirmed = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What was last allowed to go live: {digest, by, at, lines}, exactly as it was shown",
+    )
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     request_hash = models.CharField(max_length=64, blank=True)
 
@@ -63,6 +82,7 @@ class Job(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
+        permissions = (("spend", "Can set prepared lines live, which commits spend"),)
         indexes = (
             models.Index(fields=("owner", "-created_at"), name="job_owner_created"),
             models.Index(fields=("status", "-created_at"), name="job_status_created"),
@@ -107,69 +127,6 @@ class WorkflowEvent(models.Model):
         return f"{self.seq} {self.type}"
 
 
-class ToolCall(models.Model):
-    """One step's call: what is meant to exist outside, under which key, and how it stands."""
-
-    class State(models.TextChoices):
-        """How a call stands; `sent` means that an attempt is, or may be, under way."""
-
-        WAITING = "waiting"
-        SENT = "sent"
-        RETRY = "retry"
-        DONE = "done"
-        FAILED = "failed"
-        UNKNOWN = "unknown"
-
-    job = models.ForeignKey(Job, models.CASCADE, related_name="calls")
-    step = models.CharField(max_length=200)
-    stage = models.CharField(max_length=40)
-    item = models.CharField(max_length=200, blank=True)
-    server = models.CharField(max_length=80)
-    tool = models.CharField(max_length=120)
-    key = models.CharField(max_length=64)
-    args = models.JSONField()
-    args_hash = models.CharField(max_length=64)
-    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    waited = models.FloatField(
-        default=0, help_text="Seconds spent waiting for a permit, all attempts together"
-    )
-    took = models.FloatField(default=0, help_text="Seconds the last attempt took")
-    source = models.CharField(max_length=12, blank=True)
-    reply = models.JSONField(null=True, blank=True)
-    remote_id = models.CharField(max_length=300, blank=True)
-    remote_url = models.CharField(max_length=2000, blank=True)
-    error = models.CharField(max_length=500, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ("id",)
-        indexes = (models.Index(fields=("server", "remote_id"), name="call_server_remote_id"),)
-        constraints = (models.UniqueConstraint(fields=("job", "step"), name="call_step_once_a_job"),)
-
-    def __str__(self) -> str:
-        return f"{self.step} ({self.state})"
-
-
-class CallAttempt(models.Model):
-    """One sending of a call. The row is committed before anything is sent: it is the intent."""
-
-    call = models.ForeignKey(ToolCall, models.CASCADE, related_name="tries")
-    number = models.PositiveSmallIntegerField()
-    epoch = models.PositiveIntegerField()
-    sent_at = models.DateTimeField(default=timezone.now)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=12, blank=True)
-    detail = models.CharField(max_length=500, blank=True)
-
-    class Meta:
-        ordering = ("id",)
-
-    def __str__(self) -> str:
-        return f"attempt {self.number}: {self.outcome or 'under way'}"
-
-
 class Artifact(models.Model):
     """One thing that a job made: where it opens, what it really is, and our own copy."""
 
@@ -193,53 +150,3 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.source})"
-
-
-class WorkerBeat(models.Model):
-    """A worker process that says it is alive; readiness looks at the freshest one."""
-
-    worker = models.CharField(max_length=80, primary_key=True)
-    host = models.CharField(max_length=200)
-    pid = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
-    seen_at = models.DateTimeField(default=timezone.now)
-    servers = models.JSONField(default=dict, help_text="How each tool server stood at the last beat")
-
-    def __str__(self) -> str:
-        return self.worker
-
-
-class ApiToken(models.Model):
-    """A token for the API. Only its SHA-256 is stored; `scopes` are some of read, launch and spend."""
-
-    SCOPES = ("read", "launch", "spend")
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
-    digest = models.CharField(max_length=64, unique=True)
-    scopes = models.JSONField()
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.user} {' '.join(self.scopes)}"
-
-    @classmethod
-    def make(cls, user, scopes: list[str], days: int = 90) -> str:
-        """Store a new token for `days` days and give its plain text, which is never stored."""
-        plain = "fp_" + secrets.token_urlsafe(32)
-        expires = timezone.now() + timedelta(days=days)
-        cls.objects.create(user=user, digest=cls.digest_of(plain), scopes=scopes, expires_at=expires)
-        return plain
-
-    @staticmethod
-    def digest_of(plain: str) -> str:
-        """Give the stored form of a token's plain text."""
-        return hashlib.sha256(plain.encode()).hexdigest()
-
-    @classmethod
-    def find(cls, plain: str) -> "ApiToken | None":
-        """Give the live token of this plain text, or None."""
-        rows = cls.objects.select_related("user")
-        return rows.filter(
-            digest=cls.digest_of(plain), expires_at__gt=timezone.now(), user__is_active=True
-        ).first()

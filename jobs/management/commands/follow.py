@@ -1,0 +1,44 @@
+"""manage.py follow: follows a job that was launched before, here or on a remote installation."""
+
+import sys
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from jobs.installation import BAD_INPUT, Trouble
+from jobs.terminal import Follower, add_place, place, tell
+
+
+class Command(BaseCommand):
+    """Follows one job from its beginning to its end."""
+
+    help = (
+        "Follow a job to its end. Exit code: 0 completed, 3 partial, 1 failed, cancelled or lost, 2 bad "
+        "input, 130 when you stop following."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare which job, where it is, and how to show it."""
+        parser.add_argument("job", metavar="JOB", help="the job's id, as launch prints it")
+        add_place(parser)
+        parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Follow and leave with the exit code that the help names."""
+        try:
+            installation = place(options, lambda text: tell(self.stderr, text))
+            job_id = _id(options["job"])
+            installation.check(job_id)
+            code = Follower(installation, self.stdout, self.stderr).follow(job_id, as_json=options["json"])
+        except Trouble as trouble:
+            tell(self.stderr, str(trouble))
+            code = trouble.code
+        sys.exit(code)
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise Trouble(f"JOB: {text} is no job's id; it reads like {UUID(int=0)}", BAD_INPUT) from None

@@ -1,0 +1,50 @@
+"""The audit log is written once: the database refuses a changed row, whoever asks."""
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+SQLITE = """
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON jobs_auditentry
+BEGIN
+    SELECT RAISE(ABORT, 'the audit log is written once');
+END
+"""
+POSTGRES = """
+CREATE OR REPLACE FUNCTION audit_is_final() RETURNS trigger AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is written once';
+END
+$$ LANGUAGE plpgsql;
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON jobs_auditentry
+FOR EACH ROW EXECUTE FUNCTION audit_is_final()
+"""
+
+
+def guard(apps, schema_editor):
+    """Add the trigger."""
+    schema_editor.execute({"sqlite": SQLITE, "postgresql": POSTGRES}[schema_editor.connection.vendor])
+
+
+def unguard(apps, schema_editor):
+    """Remove the trigger."""
+    if schema_editor.connection.vendor == "sqlite":
+        schema_editor.execute("DROP TRIGGER audit_is_final")
+    else:
+        schema_editor.execute("DROP TRIGGER audit_is_final ON jobs_auditentry")
+        schema_editor.execute("DROP FUNCTION audit_is_final()")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("jobs", "0003_live_for_everyone")]
+
+    operations = [
+        migrations.AlterField(
+            model_name="auditentry",
+            name="job",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="audit", to="jobs.job"
+            ),
+        ),
+        # last: SQLite makes a table anew to change it, and the trigger goes with the old one
+        migrations.RunPython(guard, unguard),
+    ]
