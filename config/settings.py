@@ -116,6 +116,14 @@ if SQLITE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 
+LEASE_SECONDS = float(env("LEASE_SECONDS", "30"))
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A process that is stopped inside a transaction keeps its rows locked: the server ends that transaction
+    # before the lease runs out, or whoever takes over would wait for as long as the other sleeps.
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _idle = f"-c idle_in_transaction_session_timeout={max(1000, int(LEASE_SECONDS * 500))}"
+    _options["options"] = f"{_options.get('options', '')} {_idle}".strip()
+
 # Huey is the doorbell and the house the work runs in; the job rows are the queue.
 HUEY = {
     "name": "flightplan",
@@ -183,8 +191,9 @@ BUNDLED_SERVERS = "campaigns.roles.bundled_servers"
 TOOL_SERVERS = env("TOOL_SERVERS")
 ADMIN_PASSWORD = env("ADMIN_PASSWORD")
 RETRY_BACKOFF = float(env("RETRY_BACKOFF", "1"))
-LEASE_SECONDS = float(env("LEASE_SECONDS", "30"))
 JOBS_AT_ONCE = int(env("JOBS_AT_ONCE", "16"))
+PUBLIC_URL = env("PUBLIC_URL").rstrip("/")
+STUCK_SECONDS = float(env("STUCK_SECONDS", "300"))
 RETENTION_DAYS = int(env("RETENTION_DAYS", "90"))
 LOCAL_LATENCY = env("LOCAL_LATENCY")
 

@@ -10,9 +10,11 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
 (() => {
   "use strict";
   const POLL_MS = 2000;
+  const FIRST_POLL_MS = 400;
   const SLOWEST_POLL_MS = 15000;
   const SILENT_MS = 40000; // the server sends a heartbeat each 15 s
   const REOPEN_MS = 10000;
+  const ENDED_MS = 15000; // a job that has ended may be tried again by somebody else
 
   htmx.config.history = false;
   htmx.config.defaultSettleDelay = 0; // settling copies style attributes, which the policy refuses
@@ -60,49 +62,62 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
   let heard = Date.now();
   let offline = 0;
   let signedOut = false;
-  let polled = false;
-  let tag = "";
+  let gone = false; // the job was removed, or is somebody else's now
+  let polled = false; // since the socket was last up
+  let lost = false; // the socket was up, and is not
+  let tag = live.dataset.tag || "";
   let failures = 0;
   let asking = null;
   let timer = 0;
 
   const ended = () => byId("job-header")?.dataset.ended === "yes";
+  let over = ended(); // as it was when the page last settled
   const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
   function state() {
     if (ended()) return ["ended", "Finished"];
     if (up) return ["live", "Live"];
     if (signedOut) return ["signed-out", "Signed out"];
+    if (gone) return ["gone", "Not there any more"];
     if (offline) return ["offline", `Offline since ${clock(offline)}`];
-    return polled ? ["polling", "Polling"] : ["connecting", "Connecting"];
+    if (polled) return ["polling", "Polling"];
+    return lost ? ["lost", `No answer since ${clock(heard)}`] : ["connecting", "Connecting"];
   }
   function show() {
     const [name, text] = state();
     const box = byId("link");
     box.dataset.state = name;
     if (byId("link-word").textContent !== text) byId("link-word").textContent = text;
-    const quiet = name === "ended" || name === "connecting" || name === "signed-out";
+    const quiet = name === "ended" || name === "connecting" || name === "signed-out" || name === "gone";
     byId("link-heard").textContent = quiet ? "" : `last heard ${words(Date.now() - heard)} ago`;
     byId("link-again").hidden = name !== "signed-out";
   }
   function hear() {
     heard = Date.now();
     offline = failures = 0;
-    signedOut = false;
+    signedOut = gone = false;
   }
 
   // --- The socket ---
   on("htmx:ws:before:connection", (event) => { socket = event.detail.connection; closedAt = 0; });
-  on("htmx:ws:after:connection", () => { up = true; hear(); asking?.abort(); show(); });
-  on("htmx:ws:after:message:incoming", () => { up = true; hear(); asking?.abort(); settle(); });
+  on("htmx:ws:after:connection", () => { rise(); show(); });
+  on("htmx:ws:after:message:incoming", () => { rise(); settle(); });
   on("htmx:ws:error", () => { show(); });
   on("htmx:ws:close", (event) => {
+    lost ||= up;
     up = false;
     const { code, connection } = event.detail;
     if (!connection?.config?.reconnectCodes?.includes(code)) closedAt = Date.now();
-    schedule(200);
+    // not all pages at once: when the server goes, it goes for everybody
+    if (!over) schedule(FIRST_POLL_MS * (1 + 3 * Math.random()));
     show();
   });
+  function rise() {
+    up = true;
+    lost = polled = false;
+    hear();
+    asking?.abort();
+  }
   function hangUp() {
     if (!socket) return;
     socket.config.reconnect = false;
@@ -111,7 +126,7 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
 
   // --- The poll ---
   async function poll() {
-    if (up || ended() || asking) return;
+    if (up || asking) return;
     const mine = (asking = new AbortController());
     const limit = setTimeout(() => mine.abort(), 10000);
     try {
@@ -128,6 +143,7 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
   }
   async function take(answer) {
     if (answer.status === 401) { hear(); signedOut = true; return; }
+    if (answer.status === 404) { hear(); gone = true; return; }
     if (answer.status !== 304 && !answer.ok) throw new Error(`status ${answer.status}`);
     const text = answer.status === 304 ? "" : await answer.text();
     if (up) return; // the socket is back, and newer
@@ -146,8 +162,12 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
     timer = setTimeout(tick, ms);
   }
   async function tick() {
-    if (ended()) return;
-    if (up && Date.now() - heard > SILENT_MS) { up = false; socket?.socket?.close(); }
+    if (ended()) {
+      if (!document.hidden) await poll();
+      if (ended()) schedule(ENDED_MS);
+      return;
+    }
+    if (up && Date.now() - heard > SILENT_MS) { up = false; lost = true; socket?.socket?.close(); }
     if (!up) {
       if (closedAt && Date.now() - closedAt > REOPEN_MS) {
         closedAt = Date.now();
@@ -161,32 +181,49 @@ var htmx=(()=>{const e={parse(t){if(!t)return{};if(t.startsWith("{"))return JSON
   on("visibilitychange", () => { if (!document.hidden) schedule(0); });
   window.addEventListener("online", () => { failures = 0; schedule(0); });
 
-  // --- After each change: say which stage has ended, and stop when the job has ---
+  // --- After each change: say what has changed, hang up when the job has ended, listen when it runs again ---
   const known = new Map();
+  function before(name, value) {
+    const earlier = known.get(name);
+    known.set(name, value);
+    return earlier === value ? undefined : earlier;
+  }
   function changes() {
     const news = [];
     for (const row of document.querySelectorAll("[data-stage]")) {
       const { stage, status, name } = row.dataset;
-      const before = known.get(stage);
-      known.set(stage, status);
-      if (before && before !== status && row.dataset.ended === "yes") news.push(`${name}: ${status}`);
+      if (before(`stage ${stage}`, status) && row.dataset.ended === "yes") news.push(`${name}: ${status}`);
     }
-    const head = byId("job-header");
-    if (head) document.title = head.dataset.title;
-    const whole = known.get("");
-    known.set("", head?.dataset.status);
-    if (whole && whole !== head?.dataset.status && ended()) news.push(`The campaign is ${head.dataset.status}`);
+    const head = byId("job-header")?.dataset;
+    if (head) news.push(...headlines(head));
     if (news.length) byId("announcer").textContent = news.join(". ");
+  }
+  function headlines(head) {
+    const news = [], { what } = head;
+    document.title = head.title;
+    if (before("round", head.round)) news.push(`The ${what} is tried again, round ${head.round}`);
+    if (before("cancelling", head.cancelling) && head.cancelling === "yes")
+      news.push(`The ${what} is being cancelled: nothing new is sent`);
+    const unknown = before("unknown", head.unknown);
+    if (unknown && Number(head.unknown)) news.push(`Unknown calls that wait for an answer: ${head.unknown}`);
+    else if (unknown) news.push("No call is unknown any more");
+    if (before("down", head.down) !== undefined && head.down) news.push(`Left alone for now: ${head.down}`);
+    if (before("status", head.status) && ended()) news.push(`The ${what} is ${head.status}`);
+    return news;
   }
   function settle() {
     changes();
-    if (ended()) { hangUp(); clearTimeout(timer); }
+    if (ended() !== over) {
+      over = !over;
+      if (over) { hangUp(); schedule(ENDED_MS); }
+      else { closedAt = 0; live.dispatchEvent(new CustomEvent("reconnect")); schedule(POLL_MS); }
+    }
     show();
   }
   changes();
   show();
   setInterval(show, 1000);
-  if (!ended()) schedule(1500);
+  schedule(over ? ENDED_MS : 1500);
 })();
 ;
 /* form.js */
