@@ -1,4 +1,4 @@
-"""The outside world, in one file: a scriptable MCP server that knows only the tools contract, and a journal.
+"""The outside world, in one file: a scriptable MCP server that knows only the tools contract.
 
 As a program: `python tests/fakes.py ROLE --ledger FILE [--fault SPEC]... [--latency S] [--http PORT]`.
 SPEC is `tool:kind[=value][?text][@n]`: only for calls whose arguments hold `text`, only for the n-th call of
@@ -20,9 +20,8 @@ import time
 import uuid
 
 CONTRACT: dict[str, dict[str, list[str]]] = {}
-with open(
-    os.path.join(os.path.dirname(os.path.abspath(__file__)), "contract.txt"), encoding="utf-8"
-) as _lines:
+_HERE = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(_HERE, "contract.txt"), encoding="utf-8") as _lines:
     for _role, _tool, *_arguments in (line.split() for line in _lines if line[0] != "#"):
         CONTRACT.setdefault(_role, {})[_tool] = _arguments
 FINDS = {  # look-up tool -> how the tools begin whose effects it finds
@@ -36,8 +35,6 @@ FINDS = {  # look-up tool -> how the tools begin whose effects it finds
     "asana_search_projects": "asana_create_project",
     "asana_get_tasks_for_project": "asana_create_task",
 }
-
-
 ANSWERS = {  # what a tool that does nothing says
     "rpc": lambda value: {"error": {"code": int(value or -32603), "message": "it broke"}},
     "rpc-text": lambda value: {"error": {"code": -32603, "message": value}},
@@ -46,6 +43,7 @@ ANSWERS = {  # what a tool that does nothing says
     "429": lambda value: said("429 Too Many Requests" + f". Retry-After: {value}" * bool(value), error=True),
     "429-words": lambda value: said(f"Rate limit exceeded, retry after {value} seconds", error=True),
     "429-top": lambda value: said(json.dumps({"error": {"code": 429, "retry_after": float(value)}})),
+    "dense": lambda value: {"result": {"content": [], "structuredContent": {"a": [[]] * int(value) * 10**6}}},
     "bad-result": lambda value: {"result": {"content": "text"}},
 }
 AFTER = {  # what a tool that did its work says
@@ -61,6 +59,7 @@ RAW = {  # what follows the beginning of an answer, or stands in its place
     "half-die": b',"result":{"content":[{"ty',
     "utf8": b',"result":{"content":[{"type":"text","text":"\xff\xfe"}]}}\n',
 }
+PROMISE = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
 NOTICE = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}\n'
 
 
@@ -87,10 +86,7 @@ class Server:
         for entry in ledger(self.ledger):
             if entry["event"] == "start":
                 self.counts[entry["tool"]] = self.counts.get(entry["tool"], 0) + 1
-        self.tools = listing(self.role)
-        if any(kind == "schema" for _, kind, *_ in self.faults):
-            promise = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
-            self.tools = [{**tool, "outputSchema": promise} for tool in self.tools]
+        self.tools = [tool for one in listing(self.role) if (tool := self._listed(one))]
         self.lock = threading.Lock()
         self.out = sys.stdout.buffer
         self.note("hello", pgid=os.getpgrp(), env=dict(os.environ), cwd=os.getcwd())
@@ -102,6 +98,13 @@ class Server:
         tool, _, kind = text.partition(":")
         kind, _, value = kind.partition("=")
         return tool, kind, value, needle, int(nth)
+
+    def _listed(self, tool: dict) -> dict | None:
+        """The tool as its faults let it be listed: `missing`, `renamed=NAME`, `schema`, `without=NAME`."""
+        kinds = {kind: value for name, kind, value, *_ in self.faults if name == tool["name"]}
+        promise = {"outputSchema": PROMISE} if "schema" in kinds else {}
+        tool["inputSchema"]["properties"].pop(kinds.get("without"), None)
+        return None if "missing" in kinds else {**tool, "name": kinds.get("renamed", tool["name"]), **promise}
 
     def note(self, event: str, **facts: object) -> None:
         """Append one line to the ledger; O_APPEND keeps lines of several processes whole."""
@@ -207,6 +210,12 @@ class Server:
             os._exit(9)
         if kind == "lost-after":
             time.sleep(3600)
+        if kind == "drip":  # so many bytes a second, and nobody else gets a word in
+            with self.lock:
+                for byte in json.dumps({"jsonrpc": "2.0", "id": request["id"], **done}) + "\n":
+                    time.sleep(self.out.write(byte.encode()) / float(value))
+                    self.out.flush()
+            return None
         if kind == "wrong-id":
             return self.send({"id": 987654, **done})
         if kind == "double":
@@ -258,9 +267,13 @@ class Server:
                 return {"id": one, "edit_url": url + "/edit", "view_url": url + "/view"}
         return {"id": one, "name": name, "status": args.get("status", "PAUSED")}
 
+    def visible(self) -> list[dict]:
+        """The effects that look-ups can see."""
+        return ledger(self.ledger, "effect")
+
     def find(self, tool: str, args: dict) -> object:
         """A look-up's answer, from the effects in the ledger."""
-        effects = [e for e in ledger(self.ledger, "effect") if e["tool"].startswith(FINDS[tool])]
+        effects = [e for e in self.visible() if e["tool"].startswith(FINDS[tool])]
         if self.role == "google-docs":
             hits = [e for e in effects if args.get("query", "") in e["name"]]
             hits = [e for e in hits if args.get("folderId") in (None, e["args"].get("parentFolderId"))]
@@ -358,29 +371,6 @@ def servers_file(path, entries: dict[str, dict]):
     """Write a tool servers file with these entries, and give its path."""
     path.write_text(json.dumps({"mcpServers": entries}))
     return path
-
-
-class MemoryJournal:
-    """A journal that only remembers: `events` holds ("waiting"|"intent"|"result", step, ...) in order."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple] = []
-        self.stop_before: object = None  # an exception to raise instead of an intent
-
-    async def waiting(self, call, in_use: int, limit: int) -> None:
-        self.events.append(("waiting", call.step, in_use, limit))
-
-    async def intent(self, call, attempt: int) -> None:
-        if self.stop_before is not None:
-            raise self.stop_before
-        self.events.append(("intent", call.step, attempt))
-
-    async def result(self, call, attempt: int, outcome) -> None:
-        self.events.append(("result", call.step, attempt, outcome))
-
-    def outcomes(self, step: str = "") -> list:
-        """The outcomes told, in order, of one step or of all."""
-        return [event[3] for event in self.events if event[0] == "result" and step in ("", event[1])]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from campaigns.presets import preset_names
 from campaigns.roles import ROLES
-from jobs.models import ToolCall
+from jobs.models import ToolCall, Webhook
 from jobs.workflow.results import JobStatus, Source, Status
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +61,9 @@ WORDS = [
     "preset",
     "unknown",
     "source",
+    "webhook",
+    "outbox",
+    "delivery",
 ]
 
 
@@ -157,6 +160,12 @@ def test_the_statuses_page_has_every_status_of_the_code():
     told = {cell.strip("`") for cell in rows((ROOT / "docs" / "statuses.md").read_text(encoding="utf-8"))}
     used = {str(one) for kind in (JobStatus, Status, Source, ToolCall.State) for one in kind}
     assert told - {"status", "state", "source"} - {"---"} == used
+
+
+def test_the_webhooks_page_has_all_that_one_can_be_told_of_with_its_type():
+    text = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| (\w+) \| `job\.(\w+)` \|", text, re.MULTILINE))
+    assert told == {kind: kind for kind in Webhook.Kind.values}
 
 
 def test_the_tool_servers_page_has_every_role_with_its_limit():

@@ -209,6 +209,8 @@ async def test_a_campaign_can_be_launched_with_the_keyboard_alone(opened: Open):
         await page.keyboard.press("Enter")
         await page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}/$"))
         await expect(page.get_by_role("heading", level=1)).to_have_text("Borealis Two")
+        # a page that is left while its socket opens complains of that
+        await expect(page.locator("#link-word")).to_have_text("Live")
 
 
 async def test_on_a_phone_nothing_scrolls_sideways(opened: Open, finished: str):

@@ -181,6 +181,13 @@ def test_who_has_not_signed_in_sees_nothing(site: Installation, run: Run):
         assert stranger.get(by_name(run.job)["brief.md"]["fileUrl"]).status_code in (302, 401)
 
 
+def test_a_token_that_the_command_prints_may_do_what_its_scopes_say(site: Installation):
+    printed = site.manage("apitoken", "admin", "--scope", "read").stdout
+    with site.caller(printed.split()[-1]) as reader:
+        assert reader.get("/api/jobs").status_code == 200
+        assert reader.post("/api/workflows/campaign-lifecycle-demo", json={}).status_code == 403
+
+
 def test_without_search_there_are_seven_stages(site: Installation):
     id = site.launch("aurora-one", search=False)
     events, job = site.events(id), site.job(id)

@@ -1,6 +1,7 @@
 """Calling the API in tests: a workflow of two stages, clients with tokens, and answers taken apart."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,11 +46,12 @@ FLOW = Workflow(
 )
 
 
-def use_flow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let FLOW be the only workflow."""
-    monkeypatch.setattr(workflows, "workflows", lambda: {FLOW.id: FLOW})
+def use_flow(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
+    """Let FLOW be the only workflow, with these of its fields changed."""
+    flow = replace(FLOW, **changed)
+    monkeypatch.setattr(workflows, "workflows", lambda: {flow.id: flow})
     for place in ("jobs.api", "jobs.api_docs"):
-        monkeypatch.setattr(f"{place}.workflows", lambda: {FLOW.id: FLOW})
+        monkeypatch.setattr(f"{place}.workflows", lambda: {flow.id: flow})
 
 
 def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:

@@ -1,10 +1,15 @@
-"""The running site, one process for all tests of this folder that want it."""
+"""The running site, one process for all tests of this folder that want it; workers of the small workflow."""
 
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection, connections
 
-from tests.jobs import live
+from jobs import deliver, workflows
+from jobs.hub import Hub
+from jobs.runtime import Runtime
+from tests import fakes, receiver
+from tests.jobs import live, story
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +24,72 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "site" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def world(settings, tmp_path, monkeypatch):
+    """Let the installation run the small workflow on one fake server; give what sets its faults."""
+    settings.WORKFLOWS = ["tests.jobs.small.SMALL"]
+    settings.TOOL_ROLES = "tests.jobs.small.ROLES"
+    settings.BUNDLED_SERVERS = "tests.jobs.small.no_bundled"
+    settings.RETRY_BACKOFF = 0.01
+    settings.MEDIA_ROOT = str(tmp_path / "data")
+    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    workflows.workflows.cache_clear()
+    ledger = tmp_path / "ledger.jsonl"
+
+    def configure(*faults, latency=0.0):
+        file = tmp_path / "servers.json"
+        settings.TOOL_SERVERS = str(
+            fakes.servers_file(file, {"ttd": fakes.entry("ttd", ledger, *faults, latency=latency)})
+        )
+        return ledger
+
+    yield configure
+    workflows.workflows.cache_clear()
+
+
+@pytest.fixture
+def worker():
+    """Start workers; all are stopped at the end."""
+    started = []
+
+    def start():
+        made = Runtime()
+        made.start()
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        one.stop()
+    connection.close()
+
+
+@pytest.fixture
+def house() -> Iterator[receiver.Receiver]:
+    """Run a receiver of webhooks inside the house."""
+    with receiver.receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let an attempt of a delivery end soon."""
+    monkeypatch.setattr(deliver, "DEADLINE", 0.4)
+    monkeypatch.setattr(deliver, "READ_SECONDS", 0.3)
+
+
+@pytest.fixture
+async def make_hub():
+    """Make hubs that wait for nothing and never look for lost rings; at the end nobody may watch."""
+    made = []
+
+    def make(render=story.plain, **pace) -> Hub:
+        made.append(Hub(render, **({"gather": 0.001, "pace": 0.001, "poll": 3600.0} | pace)))
+        return made[-1]
+
+    yield make
+    for hub in made:
+        assert hub.watchers() == 0
+        hub._thread.submit(connections.close_all).result()

@@ -28,7 +28,7 @@ def daphne() -> Iterator[int]:
         own = {"DATABASE_URL": f"sqlite:///{database}"} if settings.SQLITE else {}
         env = os.environ | own | {"DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY}
         fd = listener.fileno()
-        command = [sys.executable, "-m", "daphne", "--fd", str(fd), "-v", "0", "config.asgi:application"]
+        command = [sys.executable, "-c", f"from jobs.serving import serve; serve(['--fd', '{fd}'])"]
         process = subprocess.Popen(
             command, cwd=ROOT, env=env, pass_fds=[fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -69,7 +69,7 @@ class Socket:
         """Give the next text. Raises Closed."""
         async with asyncio.timeout(SOON):
             while True:
-                kind, payload = await self._frame()
+                kind, payload = await self.frame()
                 if kind == 1:
                     return payload.decode()
                 if kind == 8:
@@ -90,7 +90,8 @@ class Socket:
         """Send a short frame, masked with zeros."""
         self.writer.write(bytes([0x80 | kind, 0x80 | len(payload)]) + bytes(4) + payload)
 
-    async def _frame(self) -> tuple[int, bytes]:
+    async def frame(self) -> tuple[int, bytes]:
+        """Give the next frame: its kind and what it carries."""
         first, second = await self.reader.readexactly(2)
         length = second & 0x7F
         if length == 126:
@@ -100,12 +101,20 @@ class Socket:
         return first & 0x0F, await self.reader.readexactly(length)
 
 
+def narrow(port: int) -> socket.socket:
+    """Connect, with so little room for what comes that the other side soon notices who does not read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
 @asynccontextmanager
 async def open_socket(
     port: int, path: str, *, session: str = "", origin: str | None = "own"
 ) -> AsyncIterator[Socket]:
-    """Open a socket as a page of this origin would. Raises Refused."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """Open a socket as a page of this origin would, through which little fits at once. Raises Refused."""
+    reader, writer = await asyncio.open_connection(sock=narrow(port), limit=4096)
     origin = f"http://127.0.0.1:{port}" if origin == "own" else origin
     headers = {
         "Host": f"127.0.0.1:{port}",

@@ -43,7 +43,8 @@ def parse(raw: Mapping[str, Any]) -> Request:
     """Take any title but an empty one."""
     if not raw.get("title"):
         raise InvalidInput([Fault("title", "must be given")])
-    return Request(str(raw["title"]), {"title": raw["title"], "broken": bool(raw.get("broken"))})
+    params = {"title": raw["title"], "broken": bool(raw.get("broken"))}
+    return Request(str(raw["title"]), params, dry_run=bool(raw.get("dryRun")))
 
 
 SMALL = Workflow(

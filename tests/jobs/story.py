@@ -26,7 +26,9 @@ def job(owner: Any = None, **values: Any) -> Job:
     """Give a new job with its first event."""
     values = {"workflow": "campaign-lifecycle", "title": "Aurora One", "params": {}, "plan": PLAN} | values
     made = Job.objects.create(owner=owner or user(), **values)
-    queued = ev.JobQueued(workflow=made.workflow, version=1, title=made.title, stages=made.plan)
+    queued = ev.JobQueued(
+        workflow=made.workflow, version=1, title=made.title, stages=made.plan, dry_run=made.dry_run
+    )
     feed.append(made.pk, [queued])
     return made
 

@@ -1,9 +1,6 @@
 """Launching and leases: one job a key, one worker a job."""
 
-from datetime import timedelta
-
 import pytest
-from django.utils import timezone
 
 from campaigns.models import Campaign
 from jobs import actions
@@ -30,7 +27,7 @@ def launch(raw=PRESET, **values):
 
 def test_a_launch_stores_the_job_its_plan_its_first_event_and_its_campaign(told):
     job = launch().job
-    assert [id for id, _ in job.plan] == [
+    assert [id for id, *_ in job.plan] == [
         "brief",
         "plan",
         "project",
@@ -91,35 +88,3 @@ def test_a_broken_servers_file_stops_a_launch_and_names_its_field(settings, tmp_
     with pytest.raises(InvalidInput, match=r"mcpServers\.ttd\.concurrency"):
         launch()
     assert not Job.objects.exists()
-
-
-def test_of_two_workers_one_gets_the_job():
-    job = story.job()
-    taken = actions.claim(job.pk, "a")
-    assert (taken.epoch, taken.leased_by) == (1, "a")
-    assert actions.claim(job.pk, "b") is None
-
-
-def test_an_expired_lease_goes_to_the_next_worker_and_the_first_cannot_renew_it():
-    job = story.job()
-    first = actions.claim(job.pk, "a")
-    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert actions.left_lying(0, 5) == [job.pk]
-    assert actions.claim(job.pk, "b").epoch == 2
-    assert actions.renew({job.pk: first.epoch}) == {job.pk}
-    assert actions.renew({job.pk: 2}) == set()
-
-
-def test_a_job_given_back_is_free_at_once_but_only_by_its_owner():
-    job = story.job()
-    taken = actions.claim(job.pk, "a")
-    actions.hand_over(job.pk, taken.epoch - 1)
-    assert actions.claim(job.pk, "b") is None
-    actions.hand_over(job.pk, taken.epoch)
-    assert actions.claim(job.pk, "b").epoch == 2
-
-
-def test_an_ended_job_is_nobodys():
-    job = story.ended_job()
-    assert actions.claim(job.pk, "a") is None
-    assert actions.left_lying(0, 5) == []

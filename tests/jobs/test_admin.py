@@ -11,12 +11,35 @@ from django.urls import reverse
 from campaigns.models import Campaign
 from jobs import feed
 from jobs.admin_parts import BoundedPaginator
-from jobs.models import ApiToken, Artifact, CallAttempt, Job, ToolCall, WorkerBeat, WorkflowEvent
+from jobs.models import (
+    ApiToken,
+    Artifact,
+    AuditEntry,
+    CallAttempt,
+    Delivery,
+    Job,
+    ToolCall,
+    Webhook,
+    WorkerBeat,
+    WorkflowEvent,
+)
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db
 
-MODELS = [Job, WorkflowEvent, ToolCall, CallAttempt, Artifact, WorkerBeat, ApiToken, Campaign]
+HISTORY = [
+    Job,
+    WorkflowEvent,
+    ToolCall,
+    CallAttempt,
+    Artifact,
+    AuditEntry,
+    WorkerBeat,
+    ApiToken,
+    Campaign,
+    Delivery,
+]
+MODELS = [*HISTORY, Webhook]
 
 
 @pytest.fixture
@@ -43,8 +66,13 @@ def job() -> Job:
         remote_url="javascript:alert(1)",
     )
     CallAttempt.objects.create(call=call, number=1, epoch=1, outcome="retry", detail="429")
+    AuditEntry.objects.create(job=job, by=job.owner, act="resolve", step="creative/image/a", outcome="skip")
     WorkerBeat.objects.create(worker="w1", host="here", pid=1)
     ApiToken.make(job.owner, ["read"])
+    hook = Webhook.objects.create(name="desk", url="https://hooks.example.com/a", kinds=["ended"])
+    Delivery.objects.create(
+        webhook=hook, job=job, kind="ended", about="ended:6", payload={"type": "job.ended"}
+    )
     Campaign.objects.create(
         job=job,
         owner=job.owner,
@@ -71,7 +99,7 @@ def test_every_list_and_every_row_can_be_looked_at(boss, job, model):
     assert boss.get(address(model, "change", row.pk)).status_code == 200
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", HISTORY)
 def test_nothing_can_be_added_or_changed_and_only_tokens_deleted(boss, job, model):
     row = model.objects.first()
     assert boss.get(address(model, "add")).status_code == 403
@@ -91,11 +119,13 @@ def test_a_job_shows_its_calls_events_artifacts_and_where_to_see_more(boss, job)
     for text in (
         "creative/image/a",
         "attempt 1: retry",
+        "resolve by mara",
         "workflow:complete",
         "creative-1x1.png",
         f"/jobs/{job.pk}/",
         f"/api/jobs/{job.pk}/artifacts/creative-1x1.png",
         f"{address(WorkflowEvent, 'changelist')}?q={job.pk}",
+        f"{address(Delivery, 'changelist')}?q={job.pk}",
     ):
         assert text in page
     assert "<script>alert" not in page
@@ -119,7 +149,9 @@ def test_the_search_finds_a_jobs_rows_by_its_id_and_jobs_by_title_owner_and_id(b
 
     assert found(WorkflowEvent, str(job.pk)) == found(WorkflowEvent, str(other.pk)) == 6
     assert found(WorkflowEvent, "olmeda") == 0
-    assert found(CallAttempt, str(job.pk)) == found(ToolCall, str(job.pk)) == 1
+    assert (
+        found(AuditEntry, str(job.pk)) == found(CallAttempt, str(job.pk)) == found(ToolCall, str(job.pk)) == 1
+    )
     assert found(Job, "olmeda") == found(Job, "noor") == found(Job, str(other.pk)) == 1
     assert found(Job, "nothing") == 0
 
@@ -146,6 +178,9 @@ def test_a_list_asks_the_database_the_same_whatever_its_length(
         more = story.ended_job(story.user("noor"))
         call = ToolCall.objects.create(job=more, step="a", stage="creative", server="s", tool="t", args={})
         CallAttempt.objects.create(call=call, number=1, epoch=1)
+        AuditEntry.objects.create(job=more, by=more.owner, act="cancel")
+        hook = Webhook.objects.create(name=f"desk {more.pk}", url="https://hooks.example.com/a")
+        Delivery.objects.create(webhook=hook, job=more, kind="ended", about="ended:7", payload={})
     with django_assert_max_num_queries(5):  # session, user, count, rows
         boss.get(address(model, "changelist"))
 
@@ -161,3 +196,13 @@ def test_staff_without_rights_see_nothing(job):
     client = Client()
     client.force_login(story.user("clerk", is_staff=True))
     assert client.get(address(Job, "changelist")).status_code == 403
+
+
+def test_a_job_shows_its_round_its_crashes_and_who_did_what_to_it(boss, job):
+    Job.objects.filter(pk=job.pk).update(round=7, crashes=2, suspects=["creative/image/a"])
+    row = boss.get(address(Job, "changelist")).context["cl"].result_list[0]
+    assert (row.round, row.crashes) == (7, 2)
+    page = boss.get(address(Job, "change", job.pk)).content.decode()
+    assert all(text in page for text in ("Round", "Crashes", "Suspects", "Audit entries", "skip"))
+    acts = boss.get(address(AuditEntry, "changelist"), {"act": "resolve"}).context["cl"]
+    assert [one.step for one in acts.result_list] == ["creative/image/a"]

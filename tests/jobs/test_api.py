@@ -14,6 +14,7 @@ from django.utils import timezone
 from jobs import actions, feed
 from jobs.api_auth import signed_in_or_token
 from jobs.models import ApiToken, Job
+from jobs.workflow.graph import Fault, InvalidInput, Request
 from tests.jobs import calling, story
 from tests.jobs.calling import BODY, START, bearer, fields, post, problem
 
@@ -92,8 +93,21 @@ def test_the_same_key_and_body_give_the_same_job():
     client = bearer("launch")
     first, second = (post(client, Idempotency_Key="a") for _ in range(2))
     assert (first.status_code, second.status_code) == (202, 202)
-    assert first.json()["jobId"] == second.json()["jobId"]
+    assert first.json() == second.json()
+    assert first.json()["warnings"] != []
     assert Job.objects.count() == 1
+
+
+def test_a_launch_that_would_be_refused_by_now_is_still_found_by_its_key(monkeypatch):
+    client = bearer("launch")
+    first = post(client, Idempotency_Key="a")
+
+    def refused(raw: object) -> Request:
+        raise InvalidInput([Fault("campaign", "is in the past")])
+
+    calling.use_flow(monkeypatch, parse=refused)
+    again = post(client, Idempotency_Key="a")
+    assert (again.status_code, again.json()["jobId"]) == (202, first.json()["jobId"])
 
 
 def test_the_same_key_with_another_body_is_a_conflict():
@@ -234,7 +248,7 @@ def test_an_address_that_does_not_exist_is_a_problem_too(path):
 def test_a_method_that_is_not_possible_is_a_problem_too():
     answer = bearer("read").delete("/api/jobs")
     assert "DELETE" in problem(answer, 405)["detail"]
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_somebody_elses_job_is_as_little_there_as_none():

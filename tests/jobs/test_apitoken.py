@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs.models import ApiToken
-from tests.jobs import story
+from tests.jobs import spend, story
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +28,11 @@ def test_the_last_word_is_a_token_that_works_and_is_stored_hashed_only():
     assert plain not in str(ApiToken.objects.values())
 
 
+def test_who_has_the_right_to_spend_gets_a_token_that_may():
+    spend.spender()
+    assert ApiToken.find(run("sol", "--scope", "spend").split()[-1]).scopes == ["spend"]
+
+
 def test_a_scope_named_twice_is_there_once():
     story.user()
     run("mara", "--scope", "read", "--scope", "read")
@@ -41,6 +46,7 @@ def test_a_scope_named_twice_is_there_once():
         (["gone", "--scope", "read"], "USER: gone is not active"),
         (["mara", "--scope", "write"], "--scope: there is no scope write"),
         (["mara"], "--scope: at least one"),
+        (["mara", "--scope", "read", "--scope", "spend"], "--scope: mara has no right to spend"),
         (["mara", "--scope", "read", "--days", "0"], "--days: must be"),
         (["mara", "--scope", "read", "--days", "99999999"], "--days: must be"),
     ],

@@ -16,6 +16,8 @@ from jobs.models import Job, ToolCall
 from tests.jobs import story
 from tests.pages import browser, policy, text
 
+UNKNOWN = "55555555-3333-4444-8888-555555555555"
+
 pytestmark = pytest.mark.django_db
 
 
@@ -67,7 +69,20 @@ def test_a_page_that_was_made_runs_in_a_sandbox_without_scripts():
 @pytest.mark.parametrize("page", ["artifact", "document"])
 def test_somebody_elses_artifact_is_not_there(page: str):
     row = made("brief.md", "secret", story.job(story.user("other")))
-    assert fetch(row, page=page).status_code == 404
+    answer = fetch(row, page=page)
+    assert answer.status_code == 404
+    assert "matches the given query" not in answer.content.decode()
+
+
+def test_an_artifact_or_bundle_that_is_not_there_is_named():
+    row = made("brief.md", "x")
+    for path, told in (
+        (f"/api/jobs/{row.job_id}/artifacts/other.md", "this job has no artifact other.md"),
+        (f"/api/jobs/{UNKNOWN}/artifacts/brief.md", f"there is no job {UNKNOWN}"),
+        (f"/api/jobs/{UNKNOWN}/bundle.zip", f"there is no job {UNKNOWN}"),
+    ):
+        answer = browser().get(path, headers={"accept": "application/json"})
+        assert (answer.status_code, answer.json()["detail"]) == (404, told)
 
 
 @pytest.mark.parametrize("file", ["../../secret", "/etc/passwd", "missing.md", "."])

@@ -2,14 +2,16 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from django.db import connection, transaction
 
 from jobs import doorbell, feed
 from jobs.models import Artifact, Job, WorkflowEvent
+from jobs.workflow import events as ev
 from jobs.workflow.results import JobStatus
-from tests.jobs import story
+from tests.jobs import acting, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
@@ -83,6 +85,35 @@ def test_the_row_and_the_artifacts_follow_the_events():
     ]
 
 
+def test_the_row_says_that_a_job_runs_as_soon_as_it_is_taken_up_again():
+    job = story.job()
+    feed.append(job.pk, [ev.JobResumed(epoch=2, reason="lost")])
+    job.refresh_from_db()
+    assert job.status == feed.progress(job.pk).status == JobStatus.RUNNING
+
+
+def test_a_stage_counts_as_ended_by_its_latest_end_unless_a_later_round_runs_it_anew():
+    job = story.job(plan=acting.PLAN)
+    again = ev.JobRetrying(by="mara", round=2, stages=["creative"])
+    feed.append(job.pk, [acting.end("brief"), acting.end("creative", "failed"), again])
+    assert set(feed.ends(job.pk)) == {"brief"}
+    job.refresh_from_db()
+    assert (job.stages_ended, job.round, job.status) == (1, 2, JobStatus.QUEUED)
+    feed.append(job.pk, [acting.end("creative", "partial")])
+    assert feed.ends(job.pk)["creative"].status == "partial"
+    job.refresh_from_db()
+    assert job.stages_ended == 2
+
+
+def test_a_later_result_of_a_stage_takes_away_what_it_does_not_hold_any_more_and_nothing_of_others():
+    job = story.job(plan=acting.PLAN)
+    feed.append(job.pk, [acting.end("brief", "failed", acting.made("stand-in.md"), acting.made("kept.md"))])
+    feed.append(job.pk, [acting.end("creative", "completed", acting.made("image.png"))])
+    feed.append(job.pk, [acting.end("brief", "completed", acting.made("kept.md"), acting.made("real.md"))])
+    names = set(Artifact.objects.filter(job=job).values_list("name", flat=True))
+    assert names == {"kept.md", "real.md", "image.png"}
+
+
 def test_a_long_log_is_read_page_by_page_in_order():
     job = story.job()
     feed.append(job.pk, [story.step(n) for n in range(1, feed.PAGE + 50)])
@@ -120,13 +151,37 @@ def test_clients_read_camel_case_with_links_and_nothing_of_what_stays_inside():
     assert whole["status"] == "completed"
 
 
-def test_only_the_end_of_the_job_is_its_end():
-    job = story.ended_job()
-    assert [feed.is_end(one) for one in feed.whole(job.pk)] == [False] * 5 + [True]
-
-
 def test_the_log_goes_with_its_job():
     job = story.ended_job()
     Job.objects.filter(pk=job.pk).delete()
     assert WorkflowEvent.objects.count() == 0
     assert feed.heads([job.pk]) == {}
+
+
+def test_what_a_later_stage_makes_anew_is_that_stages_in_the_rows_as_in_the_fold():
+    job = story.job(plan=acting.PLAN)
+    paused, live = acting.made("line.md"), replace(acting.made("line.md"), note="ACTIVE")
+
+    def shown() -> list[tuple[str, str]]:
+        (row,) = Artifact.objects.filter(job=job)
+        progress = feed.progress(job.pk)
+        (one,) = progress.artifacts
+        (stage,) = [stage.id for stage in progress.stages if progress.artifacts_of(stage)]
+        assert (row.stage, row.note) == (stage, one.note)
+        return [(stage, one.note)]
+
+    feed.append(job.pk, [acting.end("brief", "completed", paused)])
+    assert shown() == [("brief", "")]
+    feed.append(job.pk, [acting.end("report", "completed", live)])
+    assert shown() == [("report", "ACTIVE")]
+    feed.append(job.pk, [acting.end("brief", "completed", paused)])  # a later round of the first stage
+    assert shown() == [("report", "ACTIVE")]
+
+
+def test_an_activation_runs_its_stage_anew_and_is_no_retry():
+    job = acting.ended(acting.end("creative", "partial"))
+    told = ev.JobActivating(by="sol", round=2, stage="report", stage_name="Report", digest="d", what="1 line")
+    feed.append(job.pk, [told])
+    job.refresh_from_db()
+    assert (job.status, job.round, job.stages_ended) == (JobStatus.QUEUED, 2, 2)
+    assert set(feed.ends(job.pk)) == {"brief", "creative"}

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -20,19 +19,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 append = sync_to_async(feed.append)
 SOON = 10.0
 NEVER = 3600.0
-
-
-@pytest.fixture
-async def make_hub():
-    made = []
-
-    def make(render=story.plain, **pace) -> Hub:
-        made.append(Hub(render, **({"gather": 0.001, "pace": 0.001, "poll": NEVER} | pace)))
-        return made[-1]
-
-    yield make
-    for hub in made:
-        assert hub.watchers() == 0
 
 
 @pytest.fixture
@@ -208,62 +194,6 @@ async def test_a_ring_for_nonsense_changes_nothing(make_hub, job):
         doorbell.ring("no job at all")
         await append(job.pk, [story.begin()])
         assert story.seqs(await stream.take(SOON)) == [2]
-
-
-async def test_a_slow_page_finds_the_latest_html_of_each_piece_and_no_queue(make_hub, job):
-    hub = make_hub()
-    with hub.pieces(job.pk) as slow, hub.pieces(job.pk) as quick:
-        for n in range(1, 6):
-            await append(job.pk, [story.step(n)])
-            while f">{n}<" not in (await quick.take(SOON)).get("stage", ""):
-                pass
-        assert await slow.take(SOON) == {"head": "<p id=head>queued</p>", "stage": "<p id=stage>5</p>"}
-        await append(job.pk, story.end())
-        while not quick.over:
-            await quick.take(SOON)
-        assert not slow.over
-        assert (await slow.take(SOON))["head"] == "<p id=head>completed</p>"
-        assert slow.over
-
-
-async def test_a_change_is_rendered_once_for_all_its_viewers(make_hub, job):
-    rendered = []
-
-    def render(row, progress):
-        rendered.append(progress.last_seq)
-        return story.plain(row, progress)
-
-    hub = make_hub(render)
-    with hub.pieces(job.pk) as first, hub.pieces(job.pk) as second, hub.pieces(job.pk) as third:
-        pages = (first, second, third)
-        await asyncio.gather(*(page.take(SOON) for page in pages))
-        await append(job.pk, [story.step(1)])
-        got = await asyncio.gather(*(page.take(SOON) for page in pages))
-    assert rendered == [1, 2]
-    assert got == [{"stage": "<p id=stage>1</p>"}] * 3
-
-
-async def test_a_busy_job_is_rendered_at_its_pace_however_many_events_come(make_hub, job):
-    painted: list[float] = []
-
-    def render(row, progress):
-        painted.append(asyncio.run_coroutine_threadsafe(now(), loop).result())
-        return story.plain(row, progress)
-
-    async def now() -> float:
-        return loop.time()
-
-    loop = asyncio.get_running_loop()
-    hub = make_hub(render, pace=0.1)
-    with hub.pieces(job.pk) as page:
-        for n in range(1, 40):
-            await append(job.pk, [story.step(n)])
-        await append(job.pk, story.end())
-        while not page.over:
-            await page.take(SOON)
-    gaps = [later - earlier for earlier, later in pairwise(painted)]
-    assert gaps
-    assert min(gaps) > 0.09
 
 
 async def test_a_job_that_has_ended_is_told_in_full_and_then_over(make_hub):

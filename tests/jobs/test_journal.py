@@ -1,19 +1,21 @@
 """The journal: an intent before each sending, a result after it, each with its event and its epoch."""
 
 import asyncio
+from dataclasses import asdict, replace
 
 import pytest
 from django.utils import timezone
 
-from jobs import actions, feed
-from jobs.journal import JobJournal
+from jobs import answers, feed, leases
+from jobs.journal import ANSWERED, JobJournal, call_hash, leave_unknown
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.tools.calls import Call, Outcome
-from jobs.tools.errors import ToolFailed, Unknown
+from jobs.tools.calls import Call, Earlier, Outcome, ServerProcess
+from jobs.tools.errors import HeldBack, SpendRefused, ToolFailed, Unknown
 from jobs.tools.reply import Reply
+from jobs.workflow.graph import SpendLine
 from jobs.workflow.results import Source, Stopped
 from jobs.writer import Writer
-from tests.jobs import story
+from tests.jobs import spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 DONE = Outcome("done", took=1.25, waited=0.5, reply=Reply({"id": "c-1"}, "", (), "c-1", "/c-1", Source.LIVE))
@@ -28,7 +30,7 @@ def writer():
 
 @pytest.fixture
 def job():
-    return actions.claim(story.job().pk, "worker-a")
+    return leases.claim(story.job().pk, "worker-a")
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def journal(job, writer):
 
 def call(step="creative.image.a", **values):
     values = {"stage": "creative", "server": "image-gen", "tool": "generate_image", "item": "a"} | values
-    return Call(job="j", order=1.0, step=step, args={"prompt": "sun"}, key="k" * 32, **values)
+    return Call(
+        **{"job": "j", "order": 1.0, "step": step, "args": {"prompt": "sun"}, "key": "k" * 32} | values
+    )
 
 
 def types(job):
@@ -53,6 +57,20 @@ def test_an_intent_stands_in_the_database_before_the_call_may_be_sent(journal, j
     assert (attempt.number, attempt.epoch, attempt.outcome, attempt.ended_at) == (1, job.epoch, "", None)
     assert types(job)[-1] == "call:start"
     assert journal.in_flight("creative.image.a")
+
+
+def test_only_a_step_that_succeeded_is_given_as_done_and_nothing_is_written_for_the_question(journal, job):
+    async def story_of_a_call():
+        before = await journal.done("creative.image.a")
+        await journal.intent(call(), 1)
+        on_its_way = await journal.done("creative.image.a")
+        await journal.result(call(), 1, DONE)
+        return before, on_its_way, await journal.done("creative.image.a")
+
+    before, on_its_way, done = asyncio.run(story_of_a_call())
+    assert before is on_its_way is None
+    assert (done.args, done.reply.remote_id) == ({"prompt": "sun"}, "c-1")
+    assert types(job)[-2:] == ["call:start", "call:complete"]
 
 
 def test_a_result_closes_its_attempt_and_tells_it(journal, job):
@@ -89,7 +107,7 @@ def test_no_intent_of_a_cancelled_job_is_written(journal, job):
 def test_a_worker_whose_lease_is_lost_writes_nothing(journal, job):
     asyncio.run(journal.intent(call(), 1))
     Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
-    assert actions.claim(job.pk, "worker-b").epoch == job.epoch + 1
+    assert leases.claim(job.pk, "worker-b").epoch == job.epoch + 1
     before = types(job)
     for work in (journal.intent(call("creative.image.b"), 1), journal.result(call(), 1, DONE)):
         with pytest.raises(Stopped):
@@ -124,29 +142,220 @@ def test_what_failed_stays_failed(journal):
         asyncio.run(failed())
 
 
+def test_a_step_that_was_never_asked_for_has_nothing_recorded(journal):
+    assert asyncio.run(journal.recorded(call())) == Earlier()
+
+
 def test_what_was_never_sent_is_still_to_be_done(journal):
     async def waited():
         await journal.waiting(call(), 2, 2)
         return await journal.recorded(call())
 
-    assert asyncio.run(waited()) is None
+    assert asyncio.run(waited()) == Earlier()
     assert ToolCall.objects.get().state == "waiting"
 
 
-def test_a_call_that_was_under_way_when_its_worker_died_is_unknown_and_not_sent_again(journal, job, writer):
-    asyncio.run(journal.intent(call(), 1))
+def taken_over(job, writer):
+    """The journal of the next worker, after the first was lost."""
     Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
-    next_worker = JobJournal(actions.claim(job.pk, "worker-b"), writer)
+    return JobJournal(leases.claim(job.pk, "worker-b"), writer)
+
+
+PROCESS = ServerProcess("host", "boot", "pids", 17, 4711)
+
+
+def test_what_was_under_way_when_its_worker_died_is_told_with_where_it_went(journal, job, writer):
+    asyncio.run(journal.intent(call(), 1, process=PROCESS))
+    next_worker = taken_over(job, writer)
+    earlier = asyncio.run(next_worker.recorded(call()))
+    assert (earlier.attempts, earlier.sent.process, earlier.sent.args) == (1, PROCESS, {"prompt": "sun"})
+    assert earlier.sent.at == CallAttempt.objects.get().sent_at
+    assert next_worker.in_flight("creative.image.a"), "until its end is known it may be under way"
+    asyncio.run(next_worker.result(call(), 1, DONE))
+    attempt = CallAttempt.objects.get()
+    assert (attempt.outcome, attempt.epoch) == ("done", job.epoch)
+    assert attempt.ended_at
+    assert not next_worker.in_flight("creative.image.a")
+
+
+def test_a_call_that_waited_for_its_retry_goes_on_counting(journal, job, writer):
+    async def retried():
+        await journal.intent(call(), 1)
+        await journal.result(call(), 1, Outcome("retry", "429"))
+
+    asyncio.run(retried())
+    assert asyncio.run(taken_over(job, writer).recorded(call())) == Earlier(1)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_the_same_key_with_other_arguments_stops_and_asks(journal, job, writer, done):
+    async def sent():
+        await journal.intent(call(), 1)
+        if done:
+            await journal.result(call(), 1, DONE)
+
+    asyncio.run(sent())
+    other = replace(call(), args={"prompt": "moon"})
     for _ in range(2):
-        with pytest.raises(Unknown, match="may have taken effect"):
-            asyncio.run(next_worker.recorded(call()))
-    assert ToolCall.objects.get(job=job).state == "unknown"
+        with pytest.raises(Unknown, match="other arguments"):
+            asyncio.run(taken_over(job, writer).recorded(other))
+    row = ToolCall.objects.get()
+    assert (row.state, row.args, row.remote_id) == ("unknown", {"prompt": "sun"}, "c-1" if done else "")
     assert types(job).count("call:unknown") == 1
 
 
-def test_a_read_that_was_under_way_when_its_worker_died_is_simply_done_again(journal, job, writer):
+def test_another_place_is_no_other_argument(journal):
+    first = call(args={"title": "Brief"}, placing=("parentFolderId",))
+
+    async def done():
+        await journal.intent(first, 1)
+        await journal.result(first, 1, DONE)
+        return await journal.recorded(replace(first, args={"title": "Brief", "parentFolderId": "f"}))
+
+    assert asyncio.run(done()).remote_id == "c-1"
+
+
+def test_what_was_never_done_may_be_sent_with_other_arguments(journal):
+    async def changed():
+        await journal.intent(call(), 1)
+        await journal.result(call(), 1, Outcome("retry", "429"))
+        await journal.intent(replace(call(), args={"prompt": "moon"}), 2)
+
+    asyncio.run(changed())
+    row = ToolCall.objects.get()
+    assert (row.args, row.args_hash) == ({"prompt": "moon"}, call_hash(call(args={"prompt": "moon"})))
+
+
+def test_what_a_person_answered_for_fits_whatever_is_wanted(journal):
+    async def done():
+        await journal.intent(call(), 1)
+        await journal.result(call(), 1, DONE)
+
+    asyncio.run(done())
+    ToolCall.objects.update(args_hash=ANSWERED)
+    assert asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"}))).remote_id == "c-1"
+
+
+def unknown(journal):
+    """Give the row of a call that nobody knows the end of."""
+
+    async def lost():
+        await journal.intent(call(), 1, process=ServerProcess("h", "b", "p", 7, 8))
+        await journal.result(call(), 1, Outcome("unknown", "it hung"))
+
+    asyncio.run(lost())
+    return ToolCall.objects.get()
+
+
+def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
+    answers.settle(unknown(journal), "exists", "c-9", "mara")
+    reply = asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
+    assert reply.remote_id == "c-9"
+
+
+def test_what_a_person_called_absent_is_sent_again_without_a_question(journal):
+    answers.settle(unknown(journal), "absent", "", "mara")
+    assert asyncio.run(journal.recorded(call())) == Earlier(1)
+
+
+def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
+    row = unknown(journal)
+    answers.settle(row, "skip", "", "mara")
+    ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
+    earlier = asyncio.run(journal.recorded(call()))
+    assert (earlier.attempts, earlier.sent.process) == (1, ServerProcess("h", "b", "p", 7, 8))
+    assert earlier.sent.at == row.tries.get().sent_at
+    assert "never settled" in earlier.sent.why
+    assert journal.in_flight("creative.image.a")
+    with pytest.raises(Unknown, match="other arguments"):
+        asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
+
+
+def test_a_failed_call_still_tells_a_later_run_what_it_left_outside(journal):
+    async def half_made():
+        await journal.intent(call(), 1)
+        left = Reply({"id": "d-1"}, "no content", (), "d-1", "/d-1", Source.LIVE)
+        await journal.result(call(), 1, Outcome("failed", "no content", reply=left))
+
+    asyncio.run(half_made())
+    with pytest.raises(ToolFailed) as failed:
+        asyncio.run(journal.recorded(call()))
+    assert (failed.value.reply.remote_id, failed.value.reply.remote_url) == ("d-1", "/d-1")
+
+
+def test_what_a_person_skipped_or_what_is_unknown_is_not_sent(journal):
+    asyncio.run(journal.waiting(call(), 1, 1))
+    for state, kind in (("skipped", ToolFailed), ("unknown", Unknown)):
+        ToolCall.objects.update(state=state, error=f"{state} by mara")
+        with pytest.raises(kind, match=f"{state} by mara"):
+            asyncio.run(journal.recorded(call()))
+
+
+def test_what_failed_by_its_tools_word_and_is_made_anew_is_told_so(journal):
+    async def failed():
+        await journal.intent(call(), 1)
+        await journal.result(call(), 1, Outcome("failed", "the service timed out"))
+
+    asyncio.run(failed())
+    ToolCall.objects.update(state="waiting")  # as a retry does
+    assert asyncio.run(journal.recorded(call())) == Earlier(1, refused=True)
+
+
+def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
+    with pytest.raises(SpendRefused):
+        asyncio.run(journal.intent(call(), 1, spends=True))
+    assert "call:start" not in types(job)
+    assert not ToolCall.objects.exists()
+    Job.objects.update(spend_by=spend.spender())
+    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+        asyncio.run(journal.intent(call(), 1, spends=True))
+    line = SpendLine("a", "A", call().server, "c-7", "1", "USD", "", "", "", "live")
+    Job.objects.update(confirmed={"lines": [asdict(line)]})
+    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+        asyncio.run(journal.intent(replace(call(), args={"id": "c-8"}), 1, spends=True))
+    assert not ToolCall.objects.exists()
+    Job.objects.get().spend_by.user_permissions.clear()
+    with pytest.raises(SpendRefused, match="has no right to spend any more"):
+        asyncio.run(journal.intent(replace(call(), args={"id": "c-7"}), 1, spends=True))
+    assert not ToolCall.objects.exists()
+    Job.objects.update(spend_by=spend.spender("ines"))
+    asyncio.run(journal.intent(replace(call(), args={"id": "c-7"}), 1, spends=True))
+    assert ToolCall.objects.get().state == "sent"
+
+
+def test_a_worker_that_is_to_stop_writes_no_intent(job, writer):
+    stop = asyncio.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        asyncio.run(JobJournal(job, writer, stop).intent(call(), 1))
+    assert not ToolCall.objects.exists()
+
+
+def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
+    refused = Outcome("failed", "left alone", error=HeldBack("image-gen", "no answer"))
+
+    async def story_of_two_calls():
+        await journal.result(call("a"), 1, refused)
+        await journal.result(call("b"), 1, refused)
+        await journal.result(call("c"), 1, DONE)
+        await journal.result(call("d"), 1, refused)
+
+    asyncio.run(story_of_two_calls())
+    assert types(job).count("job:server-down") == 2
+    assert feed.progress(job.pk).down == {"image-gen": "no answer"}
+
+
+def test_what_a_broken_job_leaves_under_way_is_told_as_unknown(journal, job):
     asyncio.run(journal.intent(call(), 1))
-    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
-    next_worker = JobJournal(actions.claim(job.pk, "worker-b"), writer)
-    assert asyncio.run(next_worker.recorded(call(), repeatable=True)) is None
-    assert "call:unknown" not in types(job)
+    assert leave_unknown(job, "the job broke") == 1
+    assert leave_unknown(job, "the job broke") == 0
+    row = ToolCall.objects.get()
+    assert (row.state, row.error, row.tries.get().outcome) == ("unknown", "the job broke", "unknown")
+    assert types(job)[-1] == "call:unknown"
+
+
+def test_an_attempt_whose_row_is_gone_is_dated_by_its_call(journal, job, writer):
+    asyncio.run(journal.intent(call(), 1))
+    CallAttempt.objects.all().delete()
+    earlier = asyncio.run(taken_over(job, writer).recorded(call()))
+    assert (earlier.sent.process, earlier.sent.at) == (None, ToolCall.objects.get().created_at)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import threading
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from campaigns.models import Campaign
 from jobs import doorbell, feed, follow
 from jobs.models import Job
 from jobs.workflow import events as ev
+from tests.campaigns.bad_briefs import BAD
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -91,6 +93,12 @@ def test_a_file_is_launched_and_a_byte_order_mark_does_no_harm(tmp_path):
     assert Job.objects.filter(title__contains="Aurora Two").count() == 1
 
 
+def test_a_dry_run_does_not_say_that_it_was_launched():
+    _, out, _ = run("aurora-one", "--dry-run")
+    assert out.splitlines()[0].startswith("Dry run of Aurora One")
+    assert "Launched" not in out
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [("completed", 0), ("partial", 3), ("failed", 1), ("cancelled", 1)]
 )
@@ -105,6 +113,8 @@ def test_json_prints_every_event_as_a_line_and_nothing_else():
     _, out, err = run("aurora-one", "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, 8))
+    job = Job.objects.get()
+    assert out.splitlines() == [feed.line(job.pk, one) for one in feed.after(job.pk)]
     assert events[-1]["type"] == "workflow:complete"
     assert f"/jobs/{Job.objects.get().pk}/" in err
 
@@ -134,7 +144,7 @@ def test_in_a_terminal_each_stage_has_a_bar_with_its_count():
     os.close(leader)
     text = shown.decode()
     assert "\x1b[" in text and "━" in text and "1/1" in text
-    for _, name in Job.objects.get().plan:
+    for _, name, _ in Job.objects.get().plan:
         assert name in text
 
 
@@ -142,9 +152,10 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
     def interrupted(job_id):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.management.commands.launch.follow", interrupted)
+    monkeypatch.setattr("jobs.local.follow", interrupted)
     code, _, err = run("aurora-one", "--watch")
-    assert (code, "the campaign goes on" in err) == (130, True)
+    assert code == 130
+    assert f"the campaign goes on. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err
 
 
 @pytest.mark.parametrize(
@@ -172,11 +183,21 @@ def test_a_bad_file_names_the_fault_and_creates_nothing(tmp_path, content, words
     assert nothing_was_made()
 
 
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_brief_names_the_field_and_creates_nothing(tmp_path, case):
+    brief, field, words = BAD[case]
+    file = tmp_path / "brief.json"
+    file.write_text(json.dumps(brief))
+    code, out, err = run(str(file))
+    assert (code, out) == (2, "")
+    assert re.search(f"^({field}).*({words})", err, re.IGNORECASE | re.MULTILINE), err
+    assert nothing_was_made()
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
         (["no-such"], "campaign: there is no preset 'no-such'; there are aurora-one, "),
-        (["aurora-one", "--dry-run"], "dryRun: dry run is not available yet"),
     ],
 )
 def test_a_bad_word_names_its_field_and_creates_nothing(words, fault):

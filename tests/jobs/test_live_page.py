@@ -98,6 +98,13 @@ async def test_a_page_that_is_signed_out_says_so_and_offers_to_sign_in(context: 
     await expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
+async def test_a_page_whose_job_is_taken_away_says_so_and_not_that_nobody_answers(context: BrowserContext):
+    page, job = await opened(context)
+    await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    await sync_to_async(job.delete)()
+    await expect(page.locator("#link-word")).to_have_text("Not there any more")
+
+
 @pytest.mark.parametrize("script", ["", NO_SOCKETS], ids=["socket", "poll"])
 async def test_the_end_is_shown_and_told_and_nothing_is_asked_after_it(context: BrowserContext, script: str):
     await context.add_init_script(script)
@@ -109,7 +116,65 @@ async def test_the_end_is_shown_and_told_and_nothing_is_asked_after_it(context: 
     await expect(page).to_have_title("Completed · Aurora One · Flightplan")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    # wakes whatever is still listening: a page that has ended asks nothing
-    await page.evaluate("() => { window.dispatchEvent(new Event('online')); }")
     await page.wait_for_timeout(500)
     assert [url for url in asked if "progress" in url] == []
+
+
+@pytest.mark.parametrize("script", ["", NO_SOCKETS], ids=["socket", "poll"])
+@pytest.mark.parametrize("late", [False, True], ids=["saw the end", "opened after the end"])
+async def test_a_page_that_had_ended_comes_alive_when_its_job_runs_again(
+    context: BrowserContext, script: str, late: bool
+):
+    await context.add_init_script(script)
+    page, job = await opened(context)
+    await append(job.pk, story.end("partial"))
+    await expect(page.locator("#link-word")).to_have_text("Finished")
+    if late:
+        await page.reload()
+        await expect(page.locator("#link-word")).to_have_text("Finished")
+    await append(job.pk, [ev.JobRetrying(by="mara", round=2, stages=["creative"]), story.begin()])
+    # what the page does each 15 seconds, it does at once when the network is back
+    await page.evaluate("() => { window.dispatchEvent(new Event('online')); }")
+    await expect(page.locator("#link")).to_have_attribute("data-state", "polling" if script else "live")
+    await expect(page.locator("#announcer")).to_contain_text("The campaign is tried again, round 2")
+    await append(job.pk, story.end())
+    await expect(page.locator("#job-header .status")).to_have_text("completed")
+    await expect(page.locator("#link-word")).to_have_text("Finished")
+
+
+async def test_who_does_not_see_the_page_of_a_dry_run_hears_that_it_is_one(context: BrowserContext):
+    job = await sync_to_async(story.job)(dry_run=True)
+    await append(job.pk, [story.begin()])
+    page = await context.new_page()
+    await page.goto(f"/jobs/{job.pk}/")
+    await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    await append(job.pk, story.end())
+    await expect(page.locator("#announcer")).to_contain_text("The dry run is completed")
+
+
+async def test_what_wants_attention_is_told_to_who_does_not_see_it(context: BrowserContext):
+    page, job = await opened(context)
+    await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    told = page.locator("#announcer")
+    await append(job.pk, [ev.CallUnknown(**story.CALL, attempt=1, reason="no answer")])
+    await expect(told).to_have_text("Unknown calls that wait for an answer: 1")
+    await append(job.pk, [ev.JobResolved(by="mara", step=story.CALL["step"], outcome="skip")])
+    await expect(told).to_have_text("No call is unknown any more")
+    await append(job.pk, [ev.JobServerDown(server="canva", reason="it keeps failing")])
+    await expect(told).to_have_text("Left alone for now: canva")
+    await append(job.pk, [ev.JobCancelling(by="mara")])
+    await expect(told).to_contain_text("The campaign is being cancelled")
+
+
+async def test_the_list_shows_a_job_that_runs_again_without_being_asked(context: BrowserContext):
+    job = await sync_to_async(story.ended_job)()
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto("/")
+    await expect(page.locator("tbody .status")).to_have_text("completed")
+    await append(job.pk, [ev.JobRetrying(by="mara", round=2, stages=["creative"])])
+    await page.clock.run_for(20_500)
+    await expect(page.locator("tbody .status")).to_have_text("queued")
+    await append(job.pk, [story.begin()])
+    await page.clock.run_for(4_500)
+    await expect(page.locator("tbody .status")).to_have_text("running")

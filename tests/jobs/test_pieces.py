@@ -1,6 +1,7 @@
 """The pieces of a job's page: a fold over events, escaped, the same for page, poll and socket."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,13 @@ from django.template.base import FilterExpression, Template, Variable
 from django.template.loader import get_template
 from django.template.loader_tags import IncludeNode
 
-from jobs import pieces
+from jobs import asks, pieces
 from jobs.models import Job
 from jobs.workflow import events as ev
 from jobs.workflow.progress import Progress
 from jobs.workflow.results import Artifact, Source
 
+ID = uuid.UUID("11111111-2222-4333-8444-555555555555")
 AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 STAGES = [["brief", "Generate Campaign Brief"], ["project", "Setup Project Management"]]
 HOSTILE = '<script>alert("x")</script>'
@@ -51,7 +53,7 @@ def told(*events: ev.Event, title: str = "Aurora One") -> Progress:
 
 def rendered(*events: ev.Event, title: str = "Aurora One") -> dict[str, str]:
     """Give the pieces after these events."""
-    return pieces.pieces(Job(title=title, plan=STAGES), told(*events, title=title))
+    return pieces.pieces(Job(pk=ID, title=title, plan=STAGES), told(*events, title=title))
 
 
 def test_there_is_a_header_a_row_per_stage_a_summary_the_calls_and_the_log():
@@ -244,3 +246,136 @@ def test_templates_hold_no_inline_script_and_no_inline_style():
     templates = list(Path(settings.BASE_DIR, "templates").rglob("*.html"))
     assert len(templates) > 10
     assert [path.name for path in templates if forbidden.search(path.read_text())] == []
+
+
+def outcome(step: str, state: str, **more: object) -> list[ev.Event]:
+    """Give the events of a call that is sent and ends that way."""
+    start = ev.CallStart(**call(step), attempt=1)
+    if state == "unknown":
+        return [start, ev.CallUnknown(**call(step), attempt=1, reason="the connection closed")]
+    return [start, ev.CallComplete(**call(step), state=state, attempt=1, waited=0, took=1, **more)]
+
+
+def ended(index: int, status: str, **more: object) -> ev.Event:
+    """Give the end of a stage."""
+    kind = ev.StageError if status == "failed" else ev.StageComplete
+    return kind(**where(index), status=status, current=1, total=2, **more)
+
+
+def over(status: str) -> ev.WorkflowComplete:
+    """Give the end of the job."""
+    return ev.WorkflowComplete(status=status, total_stages=2)
+
+
+def test_a_running_job_can_be_cancelled_and_nothing_of_it_tried_again():
+    parts = rendered(ev.StageStart(**where(1)), *outcome("task.1", "failed", error="no"))
+    assert f'href="/jobs/{ID}/cancel"' in parts["job-header"]
+    assert not any("/retry" in html for html in parts.values())
+
+
+def test_while_it_is_being_cancelled_it_cannot_be_cancelled_again_and_says_what_exists():
+    made = outcome("task.1", "done", remote_id="t-1", remote_url="https://tasks.example/t-1", source="live")
+    parts = rendered(ev.StageStart(**where(1)), *made, ev.JobCancelling(by="mara"))
+    assert "/cancel" not in parts["job-header"]
+    assert 'data-cancelling="yes"' in parts["job-header"]
+    assert '<details id="outside" class="outside" open>' in parts["job-summary"]
+    assert 'href="https://tasks.example/t-1"' in parts["job-summary"]
+
+
+@pytest.mark.parametrize("status", ["partial", "failed"])
+def test_an_ended_job_offers_to_try_again_what_failed_as_a_whole_by_stage_and_by_call(status: str):
+    events = [
+        ev.StageStart(**where(1)),
+        *outcome("task.1", "failed", error="no"),
+        ended(1, status, error="no"),
+    ]
+    parts = rendered(*events, over(status))
+    assert f'href="/jobs/{ID}/retry"' in parts["job-header"]
+    assert f'href="/jobs/{ID}/retry?stage=project"' in parts["stage-project"]
+    assert f'href="/jobs/{ID}/retry?step=project.task.1"' in parts["calls-project"]
+    assert "/cancel" not in parts["job-header"]
+
+
+def test_a_completed_job_that_missed_nothing_offers_neither():
+    done = [
+        ev.StageStart(**where(0)),
+        ended(0, "completed"),
+        ev.StageStart(**where(1)),
+        ended(1, "completed"),
+    ]
+    parts = rendered(*done, *outcome("task.1", "done", remote_id="t-1"), over("completed"))
+    assert not any("/retry" in html or "/cancel" in html or 'id="outside"' in html for html in parts.values())
+
+
+def test_a_completed_stage_that_missed_an_item_can_be_tried_again():
+    done = [ended(0, "completed"), *outcome("task.1", "failed", error="no"), ended(1, "completed")]
+    assert "stage=project" in rendered(*done, over("completed"))["stage-project"]
+
+
+def test_a_stage_that_waits_for_an_answer_alone_is_not_offered_again():
+    parts = rendered(
+        ended(0, "completed"), *outcome("task.1", "unknown"), ended(1, "failed"), over("partial")
+    )
+    assert "/retry" not in parts["job-header"]
+    assert "/retry" not in parts["stage-project"]
+
+
+def test_a_skipped_call_is_offered_again_by_its_own_name_only():
+    skip = ev.JobResolved(by="mara", step="project.task.1", outcome="skip")
+    events = [ended(0, "completed"), *outcome("task.1", "unknown"), skip, ended(1, "failed", error="no")]
+    parts = rendered(*events, over("partial"))
+    assert "step=project.task.1" in parts["calls-project"]
+    assert "/retry" not in parts["stage-project"]
+
+
+def test_an_unknown_call_says_when_it_was_sent_and_leads_to_its_answer_everywhere():
+    parts = rendered(ev.StageStart(**where(1)), *outcome("task.1", "unknown"))
+    for id in ("job-header", "stage-project", "calls-project"):
+        assert f'href="/jobs/{ID}/steps/project.task.1/">Answer…' in parts[id]
+    for id in ("job-header", "stage-project"):
+        assert "asana-v2, create task, sent 1 Mar 2027, 09:30:03 UTC" in parts[id]
+
+
+def test_many_unknown_calls_are_told_in_a_few_lines_at_the_top():
+    events = [event for n in range(13) for event in outcome(f"task.{n}", "unknown")]
+    header = rendered(ev.StageStart(**where(1)), *events)["job-header"]
+    assert header.count("Answer…") == 5
+    assert "and 8 more, at their stages" in header
+
+
+def test_a_server_that_is_left_alone_has_one_banner_however_many_of_its_calls_fail():
+    down = ev.JobServerDown(server="asana-v2", reason="9 of its last 10 calls failed")
+    failed = [event for n in range(13) for event in outcome(f"task.{n}", "failed", error="left alone")]
+    header = rendered(ev.StageStart(**where(1)), down, *failed)["job-header"]
+    assert header.count("asana-v2 keeps failing and is left alone for now:") == 1
+
+
+def test_stages_that_a_cancelled_job_never_reached_say_so():
+    events = [ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=1, total=3), over("cancelled")]
+    parts = rendered(*events)
+    assert "Never began: the campaign was cancelled." in parts["stage-brief"]
+    assert "Stopped on its way: the campaign was cancelled." in parts["stage-project"]
+    assert f'href="/jobs/{ID}/retry"' in parts["job-header"]
+
+
+def test_a_second_round_is_called_so():
+    retrying = ev.JobRetrying(by="mara", round=2, stages=["project"])
+    header = rendered(ended(1, "failed", error="no"), over("failed"), retrying)["job-header"]
+    assert "<span>round 2</span>" in header
+    assert 'data-ended="no"' in header
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "made"),
+    [
+        ("asana_create_task", "create task", "task"),
+        ("createDocument", "create document", "document"),
+        ("google_ads_create_responsive_search_ad", "create responsive search ad", "responsive search ad"),
+        ("upload_asset", "upload asset", "asset"),
+        ("send", "send", "send"),
+    ],
+)
+def test_tools_are_named_in_peoples_words(tool: str, said: str, made: str):
+    server = "google-ads" if "ads" in tool else "asana-v2"
+    assert asks.words(server, tool) == said
+    assert asks.thing_made(server, tool) == made

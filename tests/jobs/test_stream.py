@@ -252,18 +252,6 @@ async def test_a_session_that_ends_ends_its_stream_too(monkeypatch):
     assert not await sync_to_async(still_allowed)(request, caller)
 
 
-async def test_a_stream_that_grows_too_large_ends_for_its_client_to_resume(monkeypatch):
-    monkeypatch.setattr(stream, "BUDGET", 1)
-    job = await sync_to_async(story.job)()
-    await append(job.pk, [story.begin()])
-    first = parsed(b"".join(await chunks(job)).decode())
-    assert [one["id"] for one in first] == [2]
-    await append(job.pk, [story.step(1), *story.end()])
-    rest = parsed(b"".join(await chunks(job, first[-1]["id"])).decode())
-    assert [one["id"] for one in rest] == [3, 4, 5]
-    assert hub().watchers() == 0
-
-
 async def test_a_client_that_goes_away_leaves_no_subscription(token):
     from config.asgi import application
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from jobs import runtime, supervisor
+from jobs.management.commands import worker as worker_command
+from tests import fakes
 
 ROOT = Path(__file__).resolve().parents[2]
 SOON = 15.0
@@ -131,6 +136,15 @@ def test_restarts_come_later_and_later_until_it_gives_up(family):
     assert len(parent.born("one")) == 4 and not alive(other)
 
 
+def test_a_child_that_is_killed_again_and_again_is_started_again_and_again(family):
+    dies = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    parent = family(one=dies, MOST_SHORT_LIVES=1, LONGEST_WAIT_SECONDS=0.1)
+    until(lambda: len(parent.born("one")) == 4)
+    parent.process.terminate()
+    code, said = parent.end()
+    assert code == 0 and "giving up" not in said
+
+
 def test_a_child_that_lived_for_a_while_is_not_held_against_it(family):
     parent = family(one="import time; time.sleep(0.3)", SHORT_LIFE_SECONDS=0.1, MOST_SHORT_LIVES=1)
     until(lambda: len(parent.born("one")) == 4)
@@ -198,3 +212,60 @@ def locked(file: Path) -> bool:
         return False
     inode = f":{file.stat().st_ino} "
     return any(inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give the environment of an installation on SQLite whose project server is slow and keeps a ledger."""
+    servers = {"asana-v2": fakes.entry("asana-v2", tmp_path / "ledger.jsonl", latency=0.4)}
+    env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    env |= {
+        "DATA_DIR": str(tmp_path),
+        "TOOL_SERVERS": str(fakes.servers_file(tmp_path / "servers.json", servers)),
+    }
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=env, check=True)
+    return env
+
+
+def job_of(folder: Path) -> dict[str, Any]:
+    """Give the row of the only job of an installation."""
+    file = next(file for file in folder.glob("*.sqlite3") if "huey" not in file.name)
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.row_factory = sqlite3.Row
+        return dict(database.execute("SELECT * FROM jobs_job").fetchone())
+
+
+def test_a_deploy_in_the_middle_of_calls_loses_nothing_and_makes_nothing_twice(
+    installation: dict[str, str], tmp_path: Path
+):
+    ledger = tmp_path / "ledger.jsonl"
+    manage = [sys.executable, "manage.py"]
+    launch = [*manage, "launch", "aurora-one"]
+    subprocess.run(launch, cwd=ROOT, env=installation, check=True, stdout=subprocess.DEVNULL)
+    for last in (False, True):
+        worker = subprocess.Popen([*manage, "worker"], cwd=ROOT, env=installation, stderr=subprocess.DEVNULL)
+        try:
+            if last:
+                until(lambda: job_of(tmp_path)["ended_at"], within=60)
+            else:
+                until(lambda: len(fakes.ledger(ledger, "start", "asana_create_task")) >= 3, within=60)
+        finally:
+            worker.terminate()
+            assert worker.wait(SOON + 20) == 0
+        if not last:
+            job = job_of(tmp_path)
+            assert (job["status"], job["leased_by"], job["lease_until"]) == ("running", "", None)
+            started, ended = (fakes.ledger(ledger, event, "asana_create_task") for event in ("start", "end"))
+            assert len(started) == len(ended) < 13
+    made = [entry["args"]["name"] for entry in fakes.ledger(ledger, "effect", "asana_create_task")]
+    assert len(made) == len(set(made)) == 13
+    assert len(fakes.ledger(ledger, "effect", "asana_create_project")) == 1
+    assert (job_of(tmp_path)["status"], job_of(tmp_path)["epoch"], job_of(tmp_path)["crashes"]) == (
+        "completed",
+        2,
+        0,
+    )
+
+
+def test_the_supervisor_waits_for_longer_than_a_worker_may_take():
+    assert supervisor.GRACE_SECONDS > worker_command.CONSUMER_SECONDS + runtime.END_SECONDS

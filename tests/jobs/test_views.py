@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import feed, views
+from jobs import feed, painted, views
 from jobs.models import Job, WorkerBeat
 from jobs.pieces import fragment, pieces
 from tests.jobs import story
@@ -68,13 +68,13 @@ def test_the_first_page_holds_every_piece_as_the_poll_and_the_socket_send_it():
     assert text(poll(browser(), job)) == fragment(parts)
 
 
-def test_a_running_job_names_its_socket_and_its_poll_and_an_ended_one_neither():
+def test_a_running_job_opens_its_socket_at_once_and_an_ended_one_when_it_runs_again():
     running = text(browser().get(reverse("job", args=[(job := story.job()).pk])))
     assert f'hx-ws:connect="/ws/jobs/{job.pk}/"' in running
     assert f'data-poll="/jobs/{job.pk}/progress"' in running
     ended = text(browser().get(reverse("job", args=[story.ended_job().pk])))
-    assert "hx-ws:connect" not in ended
-    assert "data-poll" not in ended
+    assert 'hx-trigger="load, reconnect"' in running
+    assert 'hx-trigger="reconnect"' in ended
     assert 'data-state="ended"' in ended
 
 
@@ -88,6 +88,31 @@ def test_the_poll_answers_304_until_something_happens():
     later = poll(client, job, first["ETag"])
     assert later.status_code == 200
     assert later["ETag"] != first["ETag"]
+
+
+def test_a_change_is_painted_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def count(job, progress):
+        seen.append(progress.last_seq)
+        return pieces(job, progress)
+
+    monkeypatch.setattr(painted, "pieces", count)
+    job, clients = story.job(), [browser(), browser()]
+    first = [text(poll(client, job)) for client in clients]
+    assert first[0] == first[1]
+    feed.append(job.pk, [story.begin()])
+    assert [text(poll(client, job)) == first[0] for client in clients] == [False, False]
+    assert text(clients[0].get(reverse("job", args=[job.pk])))
+    assert seen == [1, 2]
+
+
+def test_only_so_many_jobs_are_kept_painted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(painted, "MOST", 2)
+    client = browser()
+    for _ in range(4):
+        assert poll(client, story.job()).status_code == 200
+    assert len(painted._kept) == 2
 
 
 def test_titles_are_escaped_on_every_page():
@@ -157,9 +182,16 @@ def test_pages_follow_one_another_without_gap_or_double(monkeypatch: pytest.Monk
     assert len({title for page in seen for title in page}) == 8
 
 
-def test_the_list_asks_again_only_while_a_job_in_it_runs():
+def test_the_first_page_knows_what_the_poll_would_tell_and_is_answered_304():
+    job, client = story.job(), browser()
+    html = text(client.get(reverse("job", args=[job.pk])))
+    tag = re.search(r'data-tag="([^"]+)"', html)[1].replace("&quot;", '"')
+    assert poll(client, job, tag).status_code == 304
+
+
+def test_the_list_asks_again_more_often_while_a_job_in_it_runs():
     story.ended_job()
-    assert "every 4s" not in text(browser().get(reverse("jobs")))
+    assert "every 20s" in text(browser().get(reverse("jobs")))
     story.job()
     assert "every 4s" in text(browser().get(reverse("jobs")))
 
@@ -180,10 +212,18 @@ def test_connections_show_each_server_as_the_worker_told():
             "last_error": "",
         },
         "ttd": {"connected": False, "last_error": HOSTILE},
+        "canva": {"connected": True, "held_back": "9 of its last 10 calls failed"},
     }
     WorkerBeat.objects.create(worker="w1", host="h", pid=1, servers=servers)
     html = text(browser().get(reverse("connections")))
-    for words in ("5/5 in use", "8 waiting", "asana_create_task", "not connected", "&lt;script&gt;"):
+    for words in (
+        "5/5 in use",
+        "8 waiting",
+        "asana_create_task",
+        "not connected",
+        "&lt;script&gt;",
+        "Left alone for now",
+    ):
         assert words in html
     assert "No worker is alive" not in html
 

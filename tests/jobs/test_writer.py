@@ -1,10 +1,11 @@
 """The writer: in order, committed before it says so, and no write takes another with it."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs.models import Job, WorkflowEvent
@@ -91,6 +92,54 @@ def test_a_caller_that_is_cancelled_leaves_a_whole_write(writer):
     assert Job.objects.get(pk=job.pk).title == "kept"
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only a server ends a session")
+def test_a_session_that_the_server_ended_while_the_process_slept_loses_no_write(writer):
+    job, other, tries = story.job(), story.job(), []
+
+    def sleep():
+        tries.append(1)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
+            if len(tries) == 1:
+                time.sleep(0.3)
+            cursor.execute("SELECT 1")
+        return rename(job, "slept")()
+
+    async def ask():
+        # one that waits while the others come, so that they are committed together
+        busy = asyncio.create_task(writer.run(lambda: time.sleep(0.2)))
+        await asyncio.sleep(0.05)
+        return await asyncio.gather(busy, writer.run(rename(other, "before")), writer.run(sleep))
+
+    assert asyncio.run(ask())[1:] == [1, 1]
+    assert len(tries) == 2
+    assert set(Job.objects.values_list("title", flat=True)) == {"slept", "before"}
+
+
+def test_a_batch_that_was_rolled_back_without_a_word_is_done_again(writer):
+    job, tries = story.job(), []
+
+    def refuse(savepoint):
+        del connection.savepoint_rollback
+        raise OperationalError("the connection is gone")
+
+    def fail():
+        tries.append(1)
+        if len(tries) == 1:  # then Django marks the whole transaction, and rolls it back at its end
+            connection.savepoint_rollback = refuse
+        raise ValueError("no")
+
+    async def ask():
+        busy = asyncio.create_task(writer.run(lambda: time.sleep(0.2)))
+        await asyncio.sleep(0.05)
+        rest = (writer.run(rename(job, "whole")), writer.run(fail))
+        return await asyncio.gather(busy, *rest, return_exceptions=True)
+
+    _, done, failed = asyncio.run(ask())
+    assert done == 1 and isinstance(failed, ValueError) and len(tries) == 2
+    assert Job.objects.get(pk=job.pk).title == "whole"
+
+
 def test_closing_commits_what_waits():
     writer, job = Writer(), story.job()
 
@@ -118,6 +167,53 @@ def test_a_write_that_only_the_commit_refuses_falls_alone_and_the_writer_goes_on
     assert isinstance(fallen, IntegrityError)
     assert (done, after) == (1, "next")
     assert Job.objects.get(pk=job.pk).title == "whole"
+
+
+def test_a_write_that_the_commit_refuses_once_is_done_again_from_the_start(writer):
+    job, seen = story.job(), [uuid.uuid4()]  # a row that another has removed between reading and commit
+
+    def end():
+        gone = seen.pop() if seen else job.pk
+        WorkflowEvent.objects.create(job_id=gone, seq=9, type="x", payload={}, at=timezone.now())
+        return "written"
+
+    assert asyncio.run(asyncio.wait_for(writer.run(end), 10)) == "written"
+    assert WorkflowEvent.objects.get(seq=9).job_id == job.pk
+
+
+def test_a_write_that_the_database_refuses_for_good_takes_no_other_with_it(writer, monkeypatch):
+    monkeypatch.setattr("jobs.writer.TRIES", 2)
+    jobs = [story.job(), story.job()]
+
+    def refused():
+        raise OperationalError("string too long")
+
+    async def ask():
+        works = [rename(jobs[0], "first"), refused, rename(jobs[1], "last")]
+        both = asyncio.gather(*map(writer.run, works), return_exceptions=True)
+        return await asyncio.wait_for(both, 10)
+
+    first, fallen, last = asyncio.run(ask())
+    assert (first, last) == (1, 1)
+    assert isinstance(fallen, OperationalError)
+    assert {job.title for job in Job.objects.all()} == {"first", "last"}
+
+
+def test_with_the_database_away_every_caller_is_told_in_bounded_time(writer, monkeypatch):
+    monkeypatch.setattr("jobs.writer.TRIES", 1)
+    monkeypatch.setattr("jobs.writer.ONE_BY_ONE_SECONDS", 0.0)
+    asked = []
+
+    def away(number):
+        asked.append(number)
+        raise OperationalError("the server closed the connection")
+
+    async def ask():
+        writes = [writer.run(lambda number=number: away(number)) for number in range(50)]
+        return await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 10)
+
+    assert {type(one) for one in asyncio.run(ask())} == {OperationalError}
+    assert len(asked) < 10
 
 
 def test_what_breaks_after_a_commit_takes_neither_the_write_nor_the_writer_with_it(writer):

@@ -1,0 +1,141 @@
+"""A whole installation sets lines live: by its API and its page, once a line, though its worker dies."""
+
+import os
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.e2e.conftest import Start
+from tests.e2e.installation import Installation, by_name, csrf, until
+from tests.e2e.outside import DSPS, World
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+TOOL = "set_campaign_status"
+SHELL = (
+    "from django.contrib.auth.models import Permission, User; from jobs.models import ApiToken; "
+    "user = User.objects.create_user('noor'); "
+    "user.user_permissions.add(Permission.objects.get(codename='spend')); "
+    "print(ApiToken.make(user, ['read', 'launch', 'spend']))"
+)
+
+
+def made(world: World) -> dict[str, str]:
+    """Give the server of each line that exists, by the line's id there."""
+    return {one["id"]: role for role in DSPS for one in world.entries(role, "effect", "create_campaign")}
+
+
+def set_live(world: World) -> Counter[tuple[str, str, str]]:
+    """Give what was asked of the DSPs: server, id and status, each with how often it was sent."""
+    sent = [(role, one["args"]) for role in DSPS for one in world.entries(role, "start", TOOL)]
+    return Counter((role, args["id"], args["status"]) for role, args in sent)
+
+
+def offered(client: httpx2.Client, id: str) -> dict[str, Any]:
+    """Give what there is to set live."""
+    answer = client.get(f"/api/jobs/{id}/activate")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def activate(client: httpx2.Client, id: str, hash: str) -> httpx2.Response:
+    """Ask for exactly these lines to be set live."""
+    return client.post(f"/api/jobs/{id}/activate", json={"hash": hash})
+
+
+def test_lines_are_set_live_once_each_by_who_may_and_only_as_they_were_shown(start: Start, tmp_path: Path):
+    world = World(tmp_path, faults={"dv360": ["create_campaign:iserror=no advertiser@1"]})
+    site = start(TOOL_SERVERS=str(world.file))
+    spender = site.caller(site.token("read", "launch", "spend"))
+    id = site.launch(search=True)
+    assert site.ended(id)["status"] == "completed"  # four of five lines are three quarters
+
+    first = offered(spender, id)
+    assert (len(first["lines"]), first["live"], first["possible"]) == (4, 0, True)
+    assert {line["remoteId"]: line["server"] for line in first["lines"]} == made(world)
+    assert any("DV360" in sentence for sentence in first["stays"])
+    assert any("stays paused" in sentence for sentence in first["stays"])
+
+    assert activate(site.api, id, first["hash"]).status_code == 403
+    other = site.caller(site.manage("shell", "-c", SHELL).stdout.split()[-1])
+    assert activate(other, id, first["hash"]).status_code == 404
+    assert other.get(f"/api/jobs/{id}/activate").status_code == 404
+    assert set_live(world) == Counter()
+
+    assert activate(spender, id, first["hash"]).status_code == 202
+    job = site.ended(id)
+    assert (job["status"], job["round"], job["activation"]["by"]) == ("completed", 2, "admin")
+    wanted = Counter((role, line, "ACTIVE") for line, role in made(world).items())
+    assert set_live(world) == wanted
+    for line in first["lines"]:
+        assert by_name(job)[f"line-{line['item']}.md"]["note"] == "ACTIVE"
+        page = site.api.get(f"/api/jobs/{id}/artifacts/line-{line['item']}.md").text
+        assert "| Status | ACTIVE |" in page
+    told = site.api.get(f"/api/jobs/{id}/artifacts/activation.md").text.replace("\\", "")
+    assert all(line["remoteId"] in told for line in first["lines"])
+
+    assert activate(spender, id, first["hash"]).status_code == 202
+    assert (site.job(id)["round"], set_live(world)) == (2, wanted)
+
+    # a line that failed is made by a retry, which sets nothing live: the old hash is one of other lines now
+    assert spender.post(f"/api/jobs/{id}/retry", json={"stage": "activate"}).status_code == 202
+    assert site.ended(id)["round"] == 3
+    assert set_live(world) == wanted
+    assert "read the lines again" in activate(spender, id, first["hash"]).text
+    second = offered(spender, id)
+    assert (len(second["lines"]), second["live"]) == (5, 4)
+    assert "ACTIVE" in site.api.get(f"/api/jobs/{id}/artifacts/report.md").text
+
+    _by_page(site, id)
+    site.ended(id)
+    assert set_live(world) == Counter((role, line, "ACTIVE") for line, role in made(world).items())
+    assert sum(set_live(world).values()) == 5
+    assert offered(spender, id)["reason"] == "5 lines are live already"
+    for client in (spender, other):
+        client.close()
+
+
+def _by_page(site: Installation, id: str) -> None:
+    """Set what is left live as a person does, by the page and its form."""
+    with site.browser() as client:
+        assert f"/jobs/{id}/activate" in client.get(f"/jobs/{id}/").text
+        page = client.get(f"/jobs/{id}/activate").text
+        assert page.count("<td>live already</td>") == 4
+        button = re.search(r'<button class="danger">(.*?)</button>', page)
+        assert button and re.fullmatch(r"Set 1 line live: USD [\d,.]+", button[1])
+        hash = re.search(r'name="hash" value="(\w+)"', page)
+        assert hash
+        form = {
+            "hash": hash[1],
+            "checked": "yes",
+            "csrfmiddlewaretoken": csrf(client, f"/jobs/{id}/activate"),
+        }
+        answer = client.post(f"/jobs/{id}/activate", data=form)
+        assert answer.status_code == 200
+        assert "confirmed by admin" in answer.text
+
+
+def test_a_worker_that_is_killed_half_way_leaves_every_confirmed_line_live_and_no_other(
+    start: Start, tmp_path: Path
+):
+    world = World(tmp_path, latency=dict.fromkeys(DSPS, 0.5))
+    site = start(TOOL_SERVERS=str(world.file))
+    spender = site.caller(site.token("read", "spend"))
+    ids = [site.launch(search=False) for _ in range(2)]  # nobody confirms the second one's lines
+    for id in ids:
+        assert site.ended(id)["status"] == "completed"
+    told = offered(spender, ids[0])
+    assert activate(spender, ids[0], told["hash"]).status_code == 202
+    until(lambda: set_live(world), "the first line is on its way")
+    worker = [id for id, words in site.processes().items() if "manage.py worker" in words]
+    os.kill(worker[0], signal.SIGKILL)
+    assert site.ended(ids[0])["status"] == "completed"
+    asked = {(role, line) for role, line, status in set_live(world) if status == "ACTIVE"}
+    assert asked == {(line["server"], line["remoteId"]) for line in told["lines"]}
+    assert offered(spender, ids[0])["live"] == len(told["lines"])
+    assert offered(spender, ids[1])["live"] == 0
+    spender.close()

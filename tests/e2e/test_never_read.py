@@ -1,0 +1,49 @@
+"""Pages and streams that nobody reads: they cost the web process little, and are let go."""
+
+import contextlib
+import select
+import socket
+
+import pytest
+
+from benchmarks.house import Story
+from benchmarks.viewers import MOST_MB, NEVER, Web, unread, upgrade
+from tests.e2e.conftest import Start
+from tests.e2e.installation import Installation, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+LONG = 10_000  # events of the job's log: four megabytes for each stream that would take them
+PER_SECOND = 20.0
+
+
+@pytest.fixture(scope="module")
+def site(start: Start) -> Installation:
+    return start()
+
+
+def dead(client: socket.socket) -> bool:
+    """Tell whether the other side has ended a connection, without reading what it still holds."""
+    poll = select.poll()
+    poll.register(client, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_let_go(site: Installation):
+    with site.browser() as browser:
+        cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
+    [web] = [Web(id) for id, words in site.processes().items() if "manage.py web" in words]
+    with Story(site, "--before", str(LONG), rate=PER_SECOND) as story, contextlib.ExitStack() as stack:
+        story.reaches(LONG)
+        page, stream = f"/ws/jobs/{story.job}/", f"/api/jobs/{story.job}/events?detail=all"
+        with unread(site.port, page, cookie | upgrade(site), 1):
+            before = web.megabytes  # what the job itself costs is not theirs
+        clients = stack.enter_context(unread(site.port, page, cookie | upgrade(site), NEVER))
+        clients += stack.enter_context(unread(site.port, stream, cookie, NEVER))
+        held = [web.megabytes]
+
+        def all_let_go() -> bool:
+            held.append(web.megabytes)
+            return all(map(dead, clients))
+
+        until(all_let_go, "all that never read are let go", 90)
+        assert max(held) - before <= MOST_MB

@@ -1,0 +1,95 @@
+"""A job of three stages for tests of what people do to it: its calls, its ends, and how it stands after."""
+
+from typing import Any
+
+from jobs import feed, leases
+from jobs.models import CallAttempt, Job, ToolCall
+from jobs.workflow import events as ev
+from jobs.workflow.results import Artifact, Source
+from tests.jobs import story
+
+PLAN = [
+    ["brief", "Generate Campaign Brief", []],
+    ["creative", "Generate Creatives", []],
+    ["report", "Generate Summary Report", ["brief", "creative"]],
+]
+
+
+def made(name: str, source: Source = Source.LIVE) -> Artifact:
+    """Give an artifact of this name."""
+    return Artifact(name=name, title=name, kind="doc", source=source)
+
+
+def place(stage: str) -> dict[str, Any]:
+    """Give a stage's place among the three."""
+    index = [id for id, *_ in PLAN].index(stage)
+    return {"stage": stage, "stage_name": PLAN[index][1], "stage_index": index, "total_stages": len(PLAN)}
+
+
+def end(stage: str, status: str = "completed", *artifacts: Artifact, **data: Any) -> ev.StageEnd:
+    """Give the end of a stage."""
+    kind = ev.StageError if status == "failed" else ev.StageComplete
+    return kind(**place(stage), status=status, current=1, total=1, artifacts=artifacts, data=data)
+
+
+def over(status: str = "partial") -> ev.WorkflowComplete:
+    """Give the end of the job's round."""
+    return ev.WorkflowComplete(status=status, total_stages=len(PLAN))
+
+
+def call(job: Job, step: str, state: str, **values: Any) -> ToolCall:
+    """Give a call of the job that stands like this, with its attempt."""
+    stage = step.split(".")[0]
+    values = {"server": "docs", "tool": "create", "key": "k", "args": {"a": 1}, "args_hash": "h"} | values
+    ended = {} if state in ("waiting", "sent", "retry") else {"ended_at": job.created_at}
+    row = ToolCall.objects.create(job=job, step=step, stage=stage, state=state, **ended, **values)
+    where = {"stage": stage, "step": step, "server": row.server, "tool": row.tool}
+    told: list[ev.Event] = [] if state == "waiting" else [ev.CallStart(**where, attempt=1)]
+    if state in ("done", "failed"):
+        told.append(ev.CallComplete(**where, state=state, attempt=1, waited=0, took=0, error=row.error))
+    if state in ("unknown", "skipped"):
+        told.append(ev.CallUnknown(**where, attempt=1, reason=row.error))
+    if state == "skipped":
+        told.append(ev.JobResolved(by="mara", step=step, outcome="skip"))
+    if told:
+        CallAttempt.objects.create(call=row, number=1, epoch=job.epoch)
+    feed.append(job.pk, told)
+    return row
+
+
+def running(**values: Any) -> Job:
+    """Give a job that a worker holds and has begun."""
+    job = leases.claim(story.job(plan=PLAN, **values).pk, "worker-a")
+    assert job is not None
+    feed.append(job.pk, [ev.StageStart(**place("brief"))], epoch=job.epoch)
+    return job
+
+
+def ended(*ends: ev.StageEnd, status: str = "partial", calls: dict[str, str] | None = None) -> Job:
+    """Give a job whose worker ended it with these ends of its stages; the others ended completed."""
+    job = running()
+    for step, state in (calls or {}).items():
+        call(job, step, state, error="it broke" if state in ("failed", "unknown", "skipped") else "")
+    given = {one.stage: one for one in ends}
+    feed.append(job.pk, [given.get(id) or end(id) for id, *_ in PLAN] + [over(status)], epoch=job.epoch)
+    job.refresh_from_db()
+    return job
+
+
+def states(job: Job) -> dict[str, str]:
+    """Give how each call stands, and check that what people are shown says the same."""
+    rows = {row.step: str(row.state) for row in ToolCall.objects.filter(job=job)}
+    shown = {step: view.state for step, view in feed.progress(job.pk).calls.items()}
+    assert {step: shown.get(step, "waiting") for step in rows} == rows
+    return rows
+
+
+def types(job: Job, after: int = 0) -> list[str]:
+    """Give the types of the job's events after this seq."""
+    return [one.event.type for one in feed.after(job.pk, after)]
+
+
+def last_round(job: Job) -> ev.JobRetrying:
+    """Give the event that began the last round."""
+    found = [one.event for one in feed.whole(job.pk) if isinstance(one.event, ev.JobRetrying)]
+    return found[-1]

@@ -1,0 +1,263 @@
+"""The pages on which people cancel, try again and answer: what they promise, do, and refuse."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from jobs import feed
+from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
+from jobs.workflow import events as ev
+from tests.jobs import story
+from tests.pages import browser, policy, text
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>alert(1)</script>"
+PLAN = [["project", "Setup Project Management"], ["landing", "Generate Landing Page"], ["report", "Report"]]
+LONG = "First line of the notes\n" + "words " * 80
+
+
+def place(index: int) -> dict[str, Any]:
+    """Give the place of a stage, as its events name it."""
+    id, name = PLAN[index]
+    return {"stage": id, "stage_name": name, "stage_index": index, "total_stages": len(PLAN)}
+
+
+def named(item: str) -> dict[str, str]:
+    """Give the names of a task's call."""
+    tool = {"server": "asana-v2", "tool": "asana_create_task"}
+    return {"stage": "project", "step": f"project.task.{item}", "item": item} | tool
+
+
+def call(job: Job, item: str, state: str = "done", **values: Any) -> ToolCall:
+    """Store a task's call with its one attempt, and tell its events."""
+    where = named(item)
+    args = {"project_id": "p-1", "notes": LONG, "tags": ["a", "b"], "sizes": [{"width": 300}]}
+    row = ToolCall.objects.create(
+        job=job, **where, key="ab" * 16, args=args, args_hash="", state=state, attempts=1, **values
+    )
+    CallAttempt.objects.create(call=row, number=1, epoch=1, outcome="" if state == "sent" else state)
+    feed.append(job.pk, [ev.CallStart(**where, attempt=1)])
+    if state == "unknown":
+        feed.append(job.pk, [ev.CallUnknown(**where, attempt=1, reason=row.error)])
+    elif state in ("done", "failed"):
+        seconds = {"waited": 0, "took": 1}
+        more = {"remote_id": row.remote_id, "remote_url": row.remote_url, "error": row.error}
+        feed.append(job.pk, [ev.CallComplete(**where, state=state, attempt=1, **seconds, **more)])
+    return row
+
+
+def running(owner: Any = None) -> Job:
+    """Give a job whose first stage runs, with a task that is made and one that is unknown."""
+    job = story.job(owner, plan=PLAN)
+    feed.append(job.pk, [ev.StageStart(**place(0))])
+    call(job, "kickoff", remote_id="t-1", remote_url="https://tasks.example/t-1", source="live")
+    call(job, "visuals", "unknown", error="the connection closed before the answer")
+    return job
+
+
+def partial(owner: Any = None, *, failed: bool = True) -> Job:
+    """Give that job at its end, with a third task that failed or not."""
+    job = running(owner)
+    if failed:
+        call(job, "budget", "failed", error="out of order")
+    ends: list[ev.Event] = [ev.StageError(**place(0), status="failed", current=1, total=3, error="1 of 3")]
+    for n in (1, 2):
+        ends += [ev.StageStart(**place(n))]
+        ends += [ev.StageComplete(**place(n), status="completed", current=1, total=1)]
+    feed.append(job.pk, [*ends, ev.WorkflowComplete(status="partial", total_stages=3)])
+    return job
+
+
+def at(name: str, job: Job, *more: str) -> str:
+    """Give the address of a page of this job."""
+    return reverse(name, args=[job.pk, *more])
+
+
+def answer(job: Job, client: Client | None = None, item: str = "visuals", **form: str) -> Any:
+    """Send an answer for a task's call."""
+    return (client or browser()).post(at("step", job, f"project.task.{item}"), form)
+
+
+def after(response: Any, job: Job, client: Client) -> str:
+    """Give the job's page to which an act has led."""
+    assert (response.status_code, response.url) == (302, at("job", job))
+    return text(client.get(response.url))
+
+
+@pytest.mark.parametrize("name", ["job-cancel", "job-retry", "step"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_somebody_elses_job_is_not_there_to_act_on(name: str, method: str):
+    job = partial(story.user("other"))
+    more = ["project.task.visuals"] if name == "step" else []
+    assert getattr(browser(), method)(at(name, job, *more)).status_code == 404
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["job-cancel", "job-retry"])
+def test_an_act_without_the_forms_token_is_refused(name: str):
+    job, client = partial(), Client(enforce_csrf_checks=True)
+    client.force_login(story.user())
+    assert client.post(at(name, job)).status_code == 403
+
+
+def test_the_acts_pages_allow_no_inline_script():
+    job = partial()
+    for where in (at("job-cancel", job), at("job-retry", job), at("step", job, "project.task.visuals")):
+        assert "unsafe-inline" not in policy(browser().get(where))
+
+
+def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
+    job = running()
+    html = text(browser().get(at("job-cancel", job)))
+    assert "task “kickoff”" in html
+    assert 'href="https://tasks.example/t-1"' in html
+    assert "Nothing new is sent" in html
+    job.refresh_from_db()
+    assert job.cancel_asked_at is None
+
+
+def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
+    job, client = running(), browser()
+    html = after(client.post(at("job-cancel", job)), job, client)
+    assert "Cancelling: nothing new is sent" in html
+    assert '<details id="outside" class="outside" open>' in html
+    job.refresh_from_db()
+    assert job.status == "cancelled"
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled_and_the_page_says_so():
+    job = partial()
+    html = text(browser().get(at("job-cancel", job)))
+    assert "ended already" in html
+    assert '<button class="danger"' not in html
+    refused = browser().post(at("job-cancel", job))
+    assert refused.status_code == 409
+    assert "Nothing was done:" in refused.content.decode()
+
+
+def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
+    job = partial()
+    seq = feed.heads([job.pk])[job.pk]
+    html = text(browser().get(at("job-retry", job)))
+    assert "asana-v2, create task “budget”" in html
+    assert "create task “kickoff”" not in html
+    assert "1 call stays as it is" in html
+    assert "1 unknown call is not sent again" in html
+    job.refresh_from_db()
+    assert (job.status, feed.heads([job.pk])[job.pk]) == ("partial", seq)
+    assert ToolCall.objects.get(item="budget").state == "failed"
+    assert not AuditEntry.objects.exists()
+
+
+def test_trying_again_reopens_the_job_and_leads_back_to_it():
+    job, client = partial(), browser()
+    html = after(client.post(at("job-retry", job)), job, client)
+    assert "Trying again." in html
+    assert "<span>round 2</span>" in html
+    assert ToolCall.objects.get(item="budget").state == "waiting"
+    assert ToolCall.objects.get(item="visuals").state == "unknown"
+
+
+def test_one_call_alone_can_be_tried_again():
+    job, client = partial(), browser()
+    query = {"step": "project.task.budget"}
+    assert "“budget”?" in text(client.get(at("job-retry", job), query))
+    after(client.post(at("job-retry", job), query), job, client)
+    assert AuditEntry.objects.get().step == "project.task.budget"
+
+
+def test_an_unknown_call_is_not_tried_again_before_it_is_answered():
+    job, query = partial(), {"step": "project.task.visuals"}
+    assert "answer it first" in text(browser().get(at("job-retry", job), query))
+    assert browser().post(at("job-retry", job), query).status_code == 409
+
+
+@pytest.mark.parametrize("query", [{"stage": "nonsense"}, {"step": "nonsense"}])
+def test_what_the_job_does_not_have_cannot_be_tried_again(query: dict[str, str]):
+    job = partial()
+    assert browser().get(at("job-retry", job), query).status_code == 404
+    assert browser().post(at("job-retry", job), query).status_code == 404
+
+
+def test_a_running_job_is_not_tried_again():
+    assert "still running" in text(browser().get(at("job-retry", running())))
+
+
+def test_an_unknown_call_shows_what_was_sent_when_why_and_three_answers():
+    job = running()
+    html = text(browser().get(at("step", job, "project.task.visuals")))
+    for words in ("project_id", "the connection closed", "fp-abababababab", "attempt 1, sent", " UTC"):
+        assert words in html
+    assert "<td>a, b</td>" in html
+    assert "[{&quot;width&quot;: 300}]" in html
+    assert html.count('type="radio"') == 3
+    assert '<pre class="long">First line of the notes' in html
+
+
+def test_a_call_that_is_not_unknown_shows_the_same_without_a_form():
+    html = text(browser().get(at("step", running(), "project.task.kickoff")))
+    assert "project_id" in html
+    assert "https://tasks.example/t-1" in html
+    assert 'type="radio"' not in html
+
+
+def test_a_step_that_the_job_does_not_have_is_404():
+    assert browser().get(at("step", running(), "project.task.none")).status_code == 404
+
+
+def test_it_exists_wants_an_id_and_says_so_beside_the_field():
+    job = running()
+    refused = answer(job, outcome="exists")
+    html = refused.content.decode()
+    assert refused.status_code == 422
+    assert 'aria-invalid="true" aria-describedby="remoteId-error" autofocus' in html
+    assert 'value="exists" checked' in html
+    assert "<title>Error: " in html
+
+
+@pytest.mark.parametrize("outcome", ["", "maybe"])
+def test_an_answer_that_is_none_of_the_three_is_asked_for_again(outcome: str):
+    refused = answer(running(), outcome=outcome)
+    assert refused.status_code == 422
+    assert "Choose one of the three answers" in refused.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("form", "state"),
+    [
+        ({"outcome": "exists", "remoteId": " t-77 "}, "done"),
+        ({"outcome": "absent", "remoteId": "typed and then chosen otherwise"}, "waiting"),
+        ({"outcome": "skip"}, "skipped"),
+    ],
+)
+@pytest.mark.parametrize("make", [running, partial])
+def test_an_answer_settles_the_call_and_leads_back_to_the_job(form: dict, state: str, make: Any):
+    job, client = make(), browser()
+    html = after(answer(job, client, **form), job, client)
+    assert "Answered: create task “visuals”" in html
+    call = ToolCall.objects.get(item="visuals")
+    assert call.state == state
+    assert call.remote_id == ("t-77" if state == "done" else "")
+    told = text(client.get(at("step", job, call.step)))
+    assert "What people did" in told
+    assert "mara, resolve" in told
+
+
+def test_a_second_answer_is_refused_with_the_reason():
+    job = running()
+    answer(job, outcome="skip")
+    refused = answer(job, outcome="absent")
+    assert refused.status_code == 409
+    assert "needs no answer" in refused.content.decode()
+
+
+def test_what_a_server_said_is_escaped_on_the_steps_page():
+    job = story.job(plan=PLAN)
+    row = call(job, "hostile", "unknown", error=HOSTILE)
+    row.args = {HOSTILE: HOSTILE, "notes": HOSTILE + "\n"}
+    row.save()
+    html = text(browser().get(at("step", job, row.step)))
+    assert HOSTILE not in html
+    assert "&lt;script&gt;" in html

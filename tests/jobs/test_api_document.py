@@ -1,0 +1,127 @@
+"""The OpenAPI document: every address with what it takes and answers, its errors, and what follows it."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from jobs import feed
+from jobs.workflow.events import KINDS
+from tests.jobs import calling, story
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def told(monkeypatch) -> dict[str, Any]:
+    calling.use_flow(monkeypatch)
+    answer = Client().get("/api/openapi.json")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def operations(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = [one for methods in told["paths"].values() for one in methods.values()]
+    return {one["operationId"]: one for one in found}
+
+
+def test_every_address_is_described(told):
+    assert told["openapi"].startswith("3.1")
+    assert set(told["paths"]) >= {
+        "/api/workflows",
+        "/api/workflows/campaign-lifecycle-demo",
+        "/api/workflows/{workflow_id}/start",
+        "/api/jobs",
+        "/api/jobs/{job_id}",
+        "/api/jobs/{job_id}/events",
+        "/api/jobs/{job_id}/cancel",
+        "/api/jobs/{job_id}/retry",
+        "/api/jobs/{job_id}/activate",
+        "/api/jobs/{job_id}/steps/{step}/resolve",
+        "/api/jobs/{job_id}/artifacts/{name}",
+        "/api/jobs/{job_id}/bundle.zip",
+        "/healthz",
+        "/readyz",
+    }
+    assert len(told["components"]["securitySchemes"]) == 2
+    for one in operations(told).values():
+        assert one["summary"] and one["tags"]
+        assert one["operationId"].isidentifier()
+
+
+def test_a_launch_takes_the_input_of_its_workflow(told):
+    start = operations(told)["launch"]
+    assert "Idempotency-Key" in [one["name"] for one in start["parameters"]]
+    body = operations(told)["launchDemo"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/campaign-lifecycle"}
+    parts = told["components"]["schemas"]
+    inner = parts["campaign-lifecycle"]["properties"]["campaign"]
+    assert inner == {"$ref": "#/components/schemas/campaign-lifecycle.C"}
+    assert "campaign-lifecycle.C" in parts
+
+
+def test_an_id_goes_with_the_answer_that_it_exists_only(told):
+    body = operations(told)["resolveStep"]["requestBody"]
+    assert body["required"]
+    exists, other = body["content"]["application/json"]["schema"]["oneOf"]
+    assert exists["required"] == ["outcome", "remoteId"]
+    assert exists["properties"]["outcome"]["enum"] == ["exists"]
+    assert (other["required"], other["properties"]["remoteId"]["maxLength"]) == (["outcome"], 0)
+
+
+def test_every_error_is_a_problem_and_says_when_it_is_told(told):
+    for one in operations(told).values():
+        for code, answer in one["responses"].items():
+            if code >= "400":
+                assert list(answer["content"]) == ["application/problem+json"]
+                assert answer["description"]
+        if one["security"]:
+            assert one["responses"]["401"]["headers"]["WWW-Authenticate"]["required"]
+        if "requestBody" in one:
+            assert {"400", "413", "415", "422"} <= set(one["responses"])
+
+
+def test_no_parameter_may_be_null(told):
+    for one in operations(told).values():
+        assert "null" not in str(one["parameters"])
+
+
+def test_every_reference_and_every_link_leads_somewhere(told):
+    def refs(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            return own + [ref for one in value.values() for ref in refs(one)]
+        return [ref for one in value for ref in refs(one)] if isinstance(value, list) else []
+
+    parts = told["components"]["schemas"]
+    assert {ref.removeprefix("#/components/schemas/") for ref in refs(told)} <= set(parts)
+    known = operations(told)
+    led = {
+        name: set(answer["links"])
+        for name, one in known.items()
+        for answer in one["responses"].values()
+        if "links" in answer
+    }
+    assert {"readJob", "readEvents", "cancelJob", "retryJob"} <= led["launch"] & led["launchDemo"]
+    assert {"resolveStep", "readArtifact", "readBundle"} <= led["readJob"]
+    assert set.union(*led.values()) <= set(known)
+
+
+def test_every_event_has_a_schema_of_its_own_and_only_fields_that_are_told(told):
+    parts = told["components"]["schemas"]
+    assert len(parts["Event"]["oneOf"]) == len(KINDS)
+    job = story.ended_job()
+    for one in feed.whole(job.pk):
+        schema = parts[f"Event.{one.event.type.replace(':', '.')}"]
+        public = feed.public(job.pk, one)
+        assert set(public) <= set(schema["properties"])
+        assert set(schema["required"]) <= set(public)
+        assert schema["properties"]["type"] == {"const": one.event.type}
+    assert "data" not in parts["Event.stage.complete"]["properties"]
+
+
+def test_the_stream_and_the_page_of_events_are_both_described(told):
+    content = operations(told)["readEvents"]["responses"]["200"]["content"]
+    assert content["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/StreamFrame"}
+    page = told["components"]["schemas"]["EventPage"]
+    assert page["properties"]["items"]["items"] == {"$ref": "#/components/schemas/Event"}

@@ -1,0 +1,49 @@
+"""A double click on Launch: the form is sent twice, or many times at once, and makes one job."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from campaigns.models import Campaign
+from campaigns.presets import preset_names
+from jobs import feed
+from jobs.models import Job
+from tests.campaigns.test_forms import sent
+from tests.jobs import live, story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """Let messages to the worker end here, and give them."""
+    messages = []
+    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    return messages
+
+
+@pytest.mark.parametrize("clicks", [2, 20])
+def test_any_number_of_clicks_at_once_on_one_form_makes_one_job(clicks, told):
+    first = Client()
+    first.force_login(story.user())
+    page = first.get(reverse("campaign-new"), {"preset": preset_names()[0]})
+    data = sent(page.context["form"], token=page.context["token"], launch="yes").dict()
+    session = live.session_of(story.user())
+
+    def click(_: int) -> str:
+        client = Client()
+        client.cookies["sessionid"] = session
+        try:
+            return client.post(reverse("campaign-new"), data).url
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(clicks) as threads:
+        places = set(threads.map(click, range(clicks)))
+    job = Job.objects.get()
+    assert places == {reverse("job", args=[job.pk])}
+    assert Campaign.objects.get().job == job
+    assert (story.seqs(feed.whole(job.pk)), told) == ([1], [str(job.pk)])

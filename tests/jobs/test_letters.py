@@ -1,0 +1,165 @@
+"""Letters: one worker gets each, failures wait longer each time, and what nobody settled is due again."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from jobs import letters
+from jobs.letters import DELAYS, HELD_SECONDS, Answer, claim, claim_next, settle
+from jobs.models import Delivery
+from tests.jobs.hooks import hook, letter
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+NOW = timezone.now()
+
+
+def after(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch):
+    """Take chance out of the delays."""
+    monkeypatch.setattr(letters, "JITTER", 0.0)
+
+
+def test_what_is_claimed_is_held_counted_and_carries_what_its_address_says_now():
+    desk = hook(secret_version=3)
+    row = letter(desk, next_at=NOW)
+    (mine,) = claim((), 5, NOW)
+    assert (mine.id, mine.url, mine.version, mine.attempt) == (row.pk, desk.url, 3, 1)
+    assert mine.payload == row.payload
+    row.refresh_from_db()
+    assert (row.state, row.attempts, row.next_at) == ("pending", 1, after(HELD_SECONDS))
+    assert claim((), 5, NOW) == []
+
+
+def test_only_what_is_due_pending_and_of_an_active_address_is_claimed():
+    letter(hook(), next_at=after(1))
+    letter(hook(), next_at=NOW, state="delivered")
+    letter(hook(), next_at=NOW, state="given up")
+    letter(hook(active=False), next_at=NOW)
+    assert claim((), 5, NOW) == []
+
+
+def test_each_address_gets_one_letter_at_a_time_those_that_wait_longest_first():
+    hooks = [hook() for _ in range(3)]
+    for place, one in enumerate(hooks):
+        for number in range(2):
+            letter(one, next_at=after(-100 * (3 - place) + number))
+    assert [one.webhook for one in claim((), 2, NOW)] == [hooks[0].pk, hooks[1].pk]
+    assert [one.webhook for one in claim({hooks[0].pk}, 5, NOW)] == [hooks[1].pk, hooks[2].pk]
+    assert claim_next(hooks[2].pk, NOW).attempt == 1
+    assert claim_next(hooks[2].pk, NOW) is None
+
+
+def test_of_two_workers_that_claim_at_once_one_gets_each_letter():
+    rows = {letter(hook(), next_at=NOW).pk for _ in range(12)}
+    start, got = threading.Barrier(4), []
+
+    def work():
+        try:
+            start.wait(10)
+            for _ in range(12):
+                got.extend(one.id for one in claim((), 3, NOW))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(got) == len(rows)
+    assert set(got) == rows
+    assert set(Delivery.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_what_was_taken_is_delivered():
+    row = letter(hook(), next_at=NOW)
+    (mine,) = claim((), 1, NOW)
+    settle(mine, Answer(204), after(2))
+    row.refresh_from_db()
+    assert (row.state, row.status_code, row.detail, row.ended_at) == ("delivered", 204, "", after(2))
+
+
+def test_what_was_not_taken_is_tried_eight_times_with_growing_delays_over_most_of_a_day():
+    row, now, waits = letter(hook(), next_at=NOW), NOW, []
+    while True:
+        (mine,) = claim((), 1, now)
+        settle(mine, Answer(503), now)
+        row.refresh_from_db()
+        if row.state != "pending":
+            break
+        assert claim((), 1, row.next_at - timedelta(seconds=1)) == []
+        waits.append((row.next_at - now).total_seconds())
+        now = row.next_at
+    assert waits == list(DELAYS) == sorted(DELAYS)
+    assert (row.state, row.attempts, row.status_code, row.detail) == ("given up", 8, 503, "answered 503")
+    assert row.ended_at == now
+    assert 20 * 3600 < sum(waits) < 24 * 3600
+
+
+def test_delays_differ_a_little_so_that_not_all_come_back_at_once(monkeypatch):
+    monkeypatch.setattr(letters, "JITTER", 0.1)
+    waits = {letters.delay(3, None) for _ in range(200)}
+    assert len(waits) > 100
+    assert 270 <= min(waits) <= max(waits) <= 330
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, 10), (1.0, 10), (77.0, 77), (1e9, 86400)])
+def test_a_receiver_that_asks_for_a_longer_wait_gets_it_up_to_a_day(asked, given):
+    assert letters.delay(1, asked) == given
+
+
+def test_gone_is_gone():
+    row = letter(hook(), next_at=NOW)
+    (mine,) = claim((), 1, NOW)
+    settle(mine, Answer(410), NOW)
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("given up", 1)
+    assert row.detail == "answered 410, so it is not sent again"
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
+def test_a_redirect_is_a_failure_that_says_so(status):
+    row = letter(hook(), next_at=NOW)
+    (mine,) = claim((), 1, NOW)
+    settle(mine, Answer(status), NOW)
+    row.refresh_from_db()
+    assert (row.state, row.detail) == ("pending", f"answered {status}: redirects are not followed")
+
+
+def test_a_letter_whose_worker_died_in_the_middle_is_due_again_under_its_id():
+    row = letter(hook(), next_at=NOW)
+    (lost,) = claim((), 1, NOW)
+    assert claim((), 1, after(HELD_SECONDS - 1)) == []
+    (again,) = claim((), 1, after(HELD_SECONDS))
+    assert (again.id, again.payload, again.attempt) == (lost.id, lost.payload, 2)
+    row.refresh_from_db()
+    assert row.attempts == 2
+
+
+def test_a_letter_whose_worker_died_at_its_last_attempt_is_not_lost():
+    row = letter(hook(), next_at=NOW, attempts=7)
+    claim((), 1, NOW)
+    (again,) = claim((), 1, after(HELD_SECONDS))
+    settle(again, Answer(500), after(HELD_SECONDS))
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("given up", 9)
+
+
+def test_the_failure_of_a_worker_that_was_too_slow_changes_nothing_its_success_counts():
+    row = letter(hook(), next_at=NOW)
+    (slow,) = claim((), 1, NOW)
+    (quick,) = claim((), 1, after(HELD_SECONDS))
+    settle(slow, Answer(500), after(HELD_SECONDS + 1))
+    row.refresh_from_db()
+    assert (row.state, row.next_at, row.detail) == ("pending", quick.held, "")
+    settle(slow, Answer(200), after(HELD_SECONDS + 2))
+    settle(quick, Answer(fault="no answer within 10 s"), after(HELD_SECONDS + 3))
+    row.refresh_from_db()
+    assert (row.state, row.status_code, row.detail) == ("delivered", 200, "")

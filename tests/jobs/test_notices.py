@@ -1,0 +1,81 @@
+"""The doorbell between machines: what is committed elsewhere reaches the hub without its looking."""
+
+import asyncio
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection, connections
+
+from jobs import doorbell, feed, hub, notices
+from tests.e2e.installation import until
+from tests.jobs import story
+
+pytestmark = [
+    pytest.mark.storage,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(settings.SQLITE, reason="SQLite is of one machine"),
+]
+SOON = 10.0
+append = sync_to_async(feed.append)
+
+
+@pytest.fixture
+async def far_away(monkeypatch):
+    """Let no bell of this machine be heard."""
+    monkeypatch.setattr(doorbell, "_ring", lambda *about: None)
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+async def got(stream, seq: int) -> list[int]:
+    """Give the seqs that come, up to this one."""
+    seqs: list[int] = []
+    async with asyncio.timeout(SOON):
+        while not seqs or seqs[-1] < seq:
+            seqs += story.seqs(await stream.take(SOON))
+    return seqs
+
+
+@sync_to_async
+def listeners(what: str) -> list[int]:
+    """Wait until somebody listens to the database, and select this of the listeners' sessions."""
+    sql = f"SELECT {what} FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
+
+    def ask() -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return [row[0] for row in cursor.fetchall()]
+
+    return until(ask, "somebody listens", SOON)
+
+
+async def test_what_is_committed_on_another_machine_is_heard(make_hub, far_away):
+    job = await sync_to_async(story.job)()
+    with make_hub().events(job.pk) as stream:
+        assert await got(stream, 1) == [1]
+        await listeners("pid")
+        await append(job.pk, [story.begin(), story.step(1)])
+        assert await got(stream, 3) == [2, 3]
+
+
+async def test_a_listener_that_the_database_hangs_up_on_listens_again(
+    make_hub, far_away, monkeypatch, caplog
+):
+    monkeypatch.setattr(hub, "AGAIN", 0.01)
+    job = await sync_to_async(story.job)()
+    with make_hub().events(job.pk) as stream:
+        assert await got(stream, 1) == [1]
+        [first] = await listeners("pid")
+        await listeners("pg_terminate_backend(pid)")
+        await asyncio.to_thread(until, lambda: "cannot listen" in caplog.text, "the hub has noticed", SOON)
+        assert await listeners("pid") != [first]
+        await append(job.pk, [story.begin()])
+        assert await got(stream, 2) == [2]
+
+
+def test_a_notice_that_cannot_be_sent_harms_nobody(monkeypatch, caplog):
+    monkeypatch.setattr(notices, "CHANNEL", "x" * 100)  # longer than PostgreSQL takes
+    job = story.job()
+    assert feed.heads([job.pk]) == {job.pk: 1}
+    assert "cannot be told" in caplog.text

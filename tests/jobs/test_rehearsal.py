@@ -1,0 +1,111 @@
+"""A dry run in a worker with a real server over a real pipe: all is checked and listed, nothing is called."""
+
+import pytest
+
+from jobs import actions, feed, leases
+from jobs.models import Job, ToolCall
+from jobs.rehearsal import would_send
+from jobs.workflow import events as ev
+from tests import fakes
+from tests.jobs import story
+from tests.jobs.working import launch, run, until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage, pytest.mark.slow]
+STEPS = ["lines.line.north", "lines.line.south", "lines.line.east"]
+
+
+def planned(job: Job) -> list[ev.JobPlanned]:
+    """What the job's dry runs came to, one a round."""
+    return [one.event for one in feed.whole(job.pk) if isinstance(one.event, ev.JobPlanned)]
+
+
+def types(job: Job) -> list[str]:
+    """The types of all events of the job, but those of stages."""
+    return [one.event.type for one in feed.whole(job.pk) if not one.event.type.startswith("stage:")]
+
+
+def test_it_ends_with_a_plan_and_the_server_was_asked_for_nothing(world, worker):
+    ledger = world()
+    job = run(worker(), launch(dryRun=True))
+    assert (job.status, job.dry_run, job.stages_ended) == ("completed", True, 2)
+    assert fakes.ledger(ledger, "start") == []
+    assert types(job) == ["job:queued", *["call:planned"] * 3, "job:planned", "workflow:complete"]
+    assert planned(job) == [ev.JobPlanned(calls=3, seconds=2.0, bound=1.5, servers={"ttd": 3})]
+    assert feed.progress(job.pk).planned == planned(job)[0]
+
+
+def test_a_planned_call_holds_what_would_be_sent_and_names_nothing_that_exists(world, worker):
+    world()
+    job = run(worker(), launch(dryRun=True))
+    rows = list(ToolCall.objects.filter(job=job).order_by("id"))
+    assert [row.step for row in rows] == STEPS
+    for row in rows:
+        assert (row.state, row.attempts, row.remote_id, row.remote_url) == ("planned", 0, "", "")
+        assert would_send(row) == {"name": row.item, "budget": 10, "external_id": row.key}
+        assert not row.tries.exists()
+    told = [one.event for one in feed.whole(job.pk) if isinstance(one.event, ev.CallPlanned)]
+    assert {(one.seconds, one.limit, one.per_minute) for one in told} == {(1, 2, 0)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("create_campaign:missing", "has no tool create_campaign"),
+        ("*:refuse", "its process ended"),
+    ],
+)
+def test_what_would_not_work_fails_with_the_reason(world, worker, fault, words):
+    ledger = world(fault)
+    job = run(worker(), launch(dryRun=True))
+    assert job.status == "partial"
+    rows = ToolCall.objects.filter(job=job)
+    assert {(row.state, row.attempts) for row in rows} == {("failed", 0)}
+    assert all(words in row.error for row in rows)
+    assert planned(job) == [ev.JobPlanned(calls=0, seconds=0.0, bound=0.0, servers={})]
+    assert fakes.ledger(ledger, "start") == []
+
+
+def test_trying_again_rehearses_again_and_the_plan_is_that_of_the_new_round(world, worker):
+    ledger = world("create_campaign:missing")
+    first = worker()
+    job = run(first, launch(dryRun=True))
+    first.stop()
+    world()
+    actions.retry(job, story.user())
+    again = feed.progress(job.pk)
+    assert (again.planned, again.calls[STEPS[0]].state) == (None, "waiting")
+    job = run(worker(), Job.objects.get(pk=job.pk))
+    assert (job.status, job.round, job.dry_run) == ("completed", 2, True)
+    assert [one.calls for one in planned(job)] == [0, 3]
+    assert fakes.ledger(ledger, "start") == []
+
+
+def test_what_a_lost_worker_had_planned_is_not_told_twice(world, worker, monkeypatch):
+    world()
+    tell, told = feed.append, []
+
+    def lost(job_id, events, *, epoch=None):
+        if isinstance(events[0], ev.CallPlanned):
+            told.append(events[0].step)
+            if len(told) == 2:
+                Job.objects.filter(pk=job_id).update(epoch=epoch + 1, leased_by="", lease_until=None)
+        return tell(job_id, events, epoch=epoch)
+
+    monkeypatch.setattr(feed, "append", lost)
+    job, one = launch(dryRun=True), worker()
+    run(one, job)
+    until(lambda: one.run(str(job.pk)) or Job.objects.filter(pk=job.pk, status="completed").exists())
+    assert types(job).count("call:planned") == 3
+    assert planned(job)[0].calls == 3
+
+
+def test_a_cancelled_dry_run_checks_nothing_more_and_makes_no_plan(world, worker):
+    world()
+    job = launch(dryRun=True)
+    held = leases.claim(job.pk, "elsewhere")
+    actions.cancel(job, story.user())
+    Job.objects.filter(pk=job.pk).update(leased_by="", lease_until=None)
+    assert held is not None
+    job = run(worker(), job)
+    assert job.status == "cancelled"
+    assert (planned(job), ToolCall.objects.filter(job=job).count()) == ([], 0)

@@ -1,0 +1,303 @@
+"""The client of an installation far away: one launch, every event once, and a clear word for each refusal."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from jobs import feed
+from jobs.installation import Trouble
+from jobs.models import ApiToken, Job
+from jobs.remote import Remote
+from jobs.workflow import events as ev
+from jobs.workflow.graph import InvalidInput
+from tests.jobs import story
+from tests.jobs.far import Line, stranger
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PROBLEM = {"Content-Type": "application/problem+json"}
+ALL = ("read", "launch")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """A server that has never answered is asked once."""
+    monkeypatch.setattr("jobs.remote.UNMET", 0.0)
+
+
+def token(*scopes: str) -> str:
+    return ApiToken.make(story.user(), list(scopes or ALL))
+
+
+def remote(url: str, plain: str = "", **more) -> Remote:
+    """Give a client that lets no time pass between its tries."""
+    return Remote(url, plain or token(), **({"sleep": lambda seconds: None} | more))
+
+
+def address(site: int) -> str:
+    return f"http://127.0.0.1:{site}"
+
+
+def long_job(events: int) -> Job:
+    job = story.job()
+    feed.append(job.pk, [story.begin(), *(story.step(i) for i in range(events)), *story.end()])
+    return job
+
+
+def told(client: Remote, job: Job, heard: list[str] | None = None) -> list:
+    return list(client.follow(str(job.pk), ([] if heard is None else heard).append))
+
+
+def launch(client: Remote, campaign: object = "aurora-one"):
+    return client.launch(campaign, include_search=False, dry_run=False)
+
+
+def trouble(act, *args) -> str:
+    """Give what the client says of why it cannot do this."""
+    with pytest.raises(Trouble) as raised:
+        act(*args)
+    assert raised.value.code == 1
+    return str(raised.value)
+
+
+# -- following
+
+
+def test_every_event_is_given_once_and_in_order_as_the_stream_has_it(site):
+    job = story.ended_job()
+    client = remote(address(site))
+    events = told(client, job)
+    assert [one.line for one in events] == [feed.line(job.pk, one) for one in feed.after(job.pk)]
+    assert [one.recorded.seq for one in events] == [1, 2, 3, 4, 5, 6]
+    assert client.status == "completed"
+
+
+def test_what_is_folded_from_far_is_what_is_folded_here_but_for_inner_data_and_links(site):
+    job = story.ended_job()
+    far = [one.recorded.event for one in told(remote(address(site)), job)]
+    near = [one.event for one in feed.after(job.pk)]
+    assert far[:4] == near[:4]
+    assert far[4].artifacts[0].url == f"{address(site)}/api/jobs/{job.pk}/artifacts/creative-1x1.png"
+    assert (far[4].status, far[4].data) == ("completed", {})
+
+
+def test_a_line_that_is_cut_every_few_events_loses_and_doubles_nothing(site):
+    job = long_job(400)
+    heard: list[str] = []
+    with Line(site, [700 + 37 * i for i in range(60)], after=4000) as line:
+        events = told(remote(line.url), job, heard)
+        assert line.connections > 25
+    assert [one.recorded.seq for one in events] == list(range(1, 405))
+    assert "trying again" in heard[0] and any("is there again" in words for words in heard)
+
+
+def test_a_job_is_followed_live_and_on_through_a_round_after_its_end(site):
+    job = story.job()
+    seen = []
+    again = ev.JobRetrying(by="mara", round=2, stages=["creative"])
+    for one in remote(address(site)).follow(str(job.pk), lambda text: None):
+        seen.append(one.recorded.seq)
+        if one.recorded.seq == 1:
+            feed.append(job.pk, [story.begin()])
+        if one.recorded.seq == 2:
+            feed.append(job.pk, [*story.end("partial"), again, story.begin(), *story.end()])
+    assert seen == list(range(1, 9))
+
+
+def test_an_end_that_only_the_stream_confirms_is_an_end():
+    """The job's own address may be out of order; the stream that has nothing more is enough."""
+    queued = {"type": "job:queued", "workflow": "w", "version": 1, "title": "A", "stages": []}
+    over = {"type": "workflow:complete", "status": "partial", "totalStages": 0}
+    when = {"timestamp": "2026-05-04T12:00:00Z"}
+    frames = "".join(
+        f"id: {i}\ndata: {json.dumps(one | when)}\n\n" for i, one in enumerate((queued, over), 1)
+    )
+    streamed = (200, {"Content-Type": "text/event-stream"}, frames.encode())
+    with stranger(streamed, (500, PROBLEM, b"{}"), (204, {}, b"")) as (url, asked):
+        client = remote(url)
+        assert len(list(client.follow("j", lambda text: None))) == 2
+    assert client.status == "partial"
+    assert len(asked) == 3
+
+
+def test_a_job_that_is_removed_while_it_is_followed_ends_with_a_word(site):
+    job = story.job()
+
+    def follow():
+        for _ in remote(address(site)).follow(str(job.pk), lambda text: None):
+            Job.objects.all().delete()
+
+    assert f"there is no job {job.pk}" in trouble(follow)
+
+
+def test_a_token_that_is_taken_away_ends_it_at_the_next_connection(site):
+    job, plain = story.ended_job(), token()
+    with Line(site, [600, 600]) as line:
+        client = remote(line.url, plain, sleep=lambda seconds: ApiToken.objects.all().delete())
+        assert "does not take the token" in trouble(told, client, job)
+
+
+def test_a_server_that_stays_away_is_given_up_with_the_way_back(site):
+    job = story.ended_job()
+    with Line(site, [600], after=0) as line:
+        said = trouble(told, remote(line.url, outage=0.0), job)
+    assert "was not heard for 0 seconds" in said
+    assert f"manage.py follow {job.pk} --server {line.url}" in said
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_asks():
+    paused: list[float] = []
+    body = json.dumps({"jobId": "j", "status": "completed", "lastEventId": 0}).encode()
+    busy = (503, {"Retry-After": "7", "Content-Type": "text/plain"}, b"busy")
+    with stranger(busy, (204, {}, b""), (200, {"Content-Type": "application/json"}, body)) as (url, _):
+        client = remote(url, sleep=paused.append)
+        assert list(client.follow("j", lambda text: None)) == []
+    assert paused[0] >= 7
+
+
+def test_pauses_follow_what_the_stream_says(site):
+    job, paused = story.ended_job(), []
+    with Line(site, [700, 700]) as line:
+        told(remote(line.url, sleep=paused.append), job)
+    assert all(1.0 <= pause <= 4.0 for pause in paused) and paused
+
+
+# -- launching
+
+
+def test_a_launch_whose_answer_is_lost_makes_one_job(site):
+    with Line(site, [20]) as line:
+        launched = launch(remote(line.url))
+        assert launched.page == f"{line.url}/jobs/{launched.job_id}/"
+        assert line.connections > 1
+    assert [str(job.pk) for job in Job.objects.all()] == [launched.job_id]
+
+
+def test_a_brief_is_sent_whole_and_warnings_come_back(site):
+    launch(remote(address(site)))
+    brief = Job.objects.get().params["brief"]
+    launched = launch(remote(address(site)), brief | {"product": "Aurora Two"})
+    assert Job.objects.filter(title__contains="Aurora Two").exists()
+    assert "budget" in launched.warnings[0].field
+
+
+def test_a_server_without_a_worker_is_said_to_be_not_ready(site):
+    assert "is not ready: no worker has ever reported" in launch(remote(address(site))).held
+
+
+@pytest.mark.parametrize(
+    ("campaign", "field"),
+    [("no-such", "campaign"), ({"brand": "x"}, "campaign.product"), ({"brand": "x" * 2_000_000}, "")],
+)
+def test_faults_of_the_input_come_back_field_by_field(site, campaign, field):
+    with pytest.raises(InvalidInput) as refused:
+        launch(remote(address(site)), campaign)
+    assert field in [fault.field for fault in refused.value.faults]
+    assert all(fault.message for fault in refused.value.faults)
+    assert not Job.objects.exists()
+
+
+def test_a_brief_with_a_number_that_json_has_not_is_refused(site):
+    with pytest.raises(InvalidInput, match="NaN is no JSON value"):
+        launch(remote(address(site)), {"budget": float("nan")})
+
+
+def test_an_unknown_token_is_told_with_the_way_to_another(site):
+    said = trouble(launch, remote(address(site), "wrong-token-1"))
+    assert "does not take the token" in said and "manage.py apitoken USER" in said
+
+
+def test_a_token_that_may_only_read_is_told_what_it_lacks(site):
+    said = trouble(launch, remote(address(site), token("read")))
+    assert "lacks the scope launch; it has: read" in said and "--scope launch" in said
+
+
+def test_a_token_that_may_only_launch_cannot_follow(site):
+    job = story.ended_job()
+    assert "lacks the scope read" in trouble(told, remote(address(site), token("launch")), job)
+
+
+def test_somebody_elses_job_is_not_there(site):
+    job = story.job(story.user("noor"))
+    assert f"there is no job {job.pk}" in trouble(remote(address(site)).check, str(job.pk))
+
+
+# -- who answers is no Flightplan, or nobody does
+
+
+def test_nobody_at_the_address_is_told_as_such():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    said = trouble(launch, remote(f"http://127.0.0.1:{port}"))
+    assert "cannot be reached" in said and "Connection refused" in said
+
+
+def test_a_launch_that_may_have_arrived_is_told_as_such(site, monkeypatch):
+    monkeypatch.setattr("jobs.remote.LOST", 0.0)
+    with Line(site, [], after=20) as line:
+        assert "It may have been launched: look at" in trouble(launch, remote(line.url))
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>"), "not as Flightplan does"),
+        ((404, {"Content-Type": "text/html"}, b"<h1>Nothing</h1>"), "answers with 404, but not as"),
+        ((302, {"Location": "https://sso.example.com/in"}, b""), "sends us on to https://sso.example.com/in"),
+        ((200, {"Content-Type": "application/json"}, b'{"hello": 1}'), "not as Flightplan does"),
+        ((500, PROBLEM, b'{"detail": "something went wrong on our side"}'), "something went wrong on our"),
+    ],
+)
+def test_a_stranger_at_the_address_is_told_as_such(answer, words):
+    with stranger(answer) as (url, asked):
+        assert words in trouble(launch, remote(url))
+        assert len(asked) == 1
+
+
+def test_a_token_that_a_server_sends_back_is_not_shown():
+    body = json.dumps({"detail": "no such token: sesame-1"}).encode()
+    with stranger((401, PROBLEM, body)) as (url, _):
+        said = trouble(launch, remote(url, "sesame-1"))
+    assert "no such token: (the token)" in said and "sesame" not in said
+
+
+@pytest.fixture
+def own_authority(tmp_path):
+    """Run a TLS server whose certificate nobody knows; give its port."""
+    words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                context.wrap_socket(near, server_side=True).close()
+            except OSError:
+                near.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def test_a_certificate_that_is_not_trusted_names_the_way_out(own_authority):
+    said = trouble(launch, remote(f"https://localhost:{own_authority}"))
+    assert "certificate that is not trusted" in said and "SSL_CERT_FILE" in said
+
+
+def test_https_to_a_server_that_speaks_http_is_told_as_such():
+    with stranger((200, {}, b"")) as (url, _):
+        assert "does not speak TLS" in trouble(launch, remote(url.replace("http:", "https:")))

@@ -1,0 +1,213 @@
+"""Answering for an unknown call: it exists, it does not, it is left out; one answer counts, none is lost."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from jobs import actions, feed, leases
+from jobs.models import AuditEntry, Job, ToolCall
+from jobs.workflow.graph import InvalidInput
+from tests.jobs import acting, story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+STEP = "creative.image.a"
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """Let messages to the worker end here, and give them."""
+    messages = []
+    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    return messages
+
+
+@pytest.fixture
+def job():
+    calls = {"brief.document": "done", STEP: "unknown", "creative.image.b": "unknown"}
+    return acting.ended(acting.end("creative", "partial"), calls=calls)
+
+
+def row(job: Job) -> ToolCall:
+    return ToolCall.objects.get(job=job, step=STEP)
+
+
+def test_what_exists_is_done_under_its_id_and_the_job_goes_on_with_it(job, told):
+    ToolCall.objects.filter(job=job, state="done").update(source="simulated")
+    again = actions.resolve(job, STEP, "exists", story.user("noor"), remote_id=" 77 ")
+    found = row(job)
+    assert (found.state, found.remote_id, found.error, found.source) == ("done", "77", "", "simulated")
+    assert found.reply == {"data": {"id": "77"}, "text": ""}
+    assert found.ended_at is not None
+    assert (again.status, again.round, told) == ("queued", 2, [str(job.pk)])
+    assert acting.last_round(job).stages == ["creative", "report"]
+    assert acting.last_round(job).what == f"the answer for {STEP}"
+    entry = AuditEntry.objects.get()
+    assert (entry.act, entry.by.username, entry.stage, entry.step, entry.outcome, entry.remote_id) == (
+        ("resolve", "noor", "creative", STEP, "exists", "77")
+    )
+    assert acting.states(job)[STEP] == "done"
+    assert feed.progress(job.pk).calls[STEP].remote_id == "77"
+
+
+def test_where_nothing_else_was_made_on_that_server_what_exists_is_live(job):
+    ToolCall.objects.filter(job=job, state="done").update(server="other", source="local")
+    actions.resolve(job, STEP, "exists", story.user(), remote_id="77")
+    assert row(job).source == "live"
+
+
+def test_one_thing_is_not_the_answer_for_two_calls(job):
+    actions.resolve(job, STEP, "exists", story.user("mara"), remote_id="77")
+    with pytest.raises(InvalidInput, match=f"remoteId: is that of {STEP} already"):
+        actions.resolve(job, "creative.image.b", "exists", story.user("noor"), remote_id="77")
+    assert actions.resolve(job, "creative.image.b", "exists", story.user("ines"), remote_id="78")
+
+
+def test_what_exists_on_a_bundled_simulation_is_simulated_where_nothing_else_was_done_there(job):
+    ToolCall.objects.filter(job=job, step=STEP).update(server="ttd")
+    actions.resolve(job, STEP, "exists", story.user("mara"), remote_id="77")
+    assert row(job).source == "simulated"
+
+
+def test_what_is_absent_is_sent_again_under_the_same_key(job):
+    actions.resolve(job, STEP, "absent", story.user())
+    found = row(job)
+    assert (found.state, found.key, found.error, found.ended_at) == ("waiting", "k", "", None)
+    assert found.tries.count() == 1
+    assert acting.states(job)["creative.image.b"] == "unknown"
+
+
+def test_what_is_to_skip_says_who_gave_it_up(job):
+    actions.resolve(job, STEP, "skip", story.user("noor"))
+    assert (row(job).state, row(job).error) == ("skipped", "skipped by noor")
+    assert acting.states(job)[STEP] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "remote_id", "field"),
+    [
+        ("exists", "", "remoteId"),
+        ("exists", "  ", "remoteId"),
+        ("exists", "x" * 301, "remoteId"),
+        ("exists", "7\0", "remoteId"),
+        ("absent", "7", "remoteId"),
+        ("perhaps", "", "outcome"),
+    ],
+)
+def test_an_answer_that_does_not_hold_together_changes_nothing(job, outcome, remote_id, field):
+    with pytest.raises(InvalidInput) as caught:
+        actions.resolve(job, STEP, outcome, story.user(), remote_id=remote_id)
+    assert [fault.field for fault in caught.value.faults] == [field]
+    assert (row(job).state, Job.objects.get().round) == ("unknown", 1)
+
+
+def test_only_what_is_unknown_wants_an_answer(job):
+    with pytest.raises(actions.ActionRefused, match="needs no answer: it is done"):
+        actions.resolve(job, "brief.document", "skip", story.user())
+    for step in ("nope", STEP + "\0"):
+        with pytest.raises(actions.StepNotFound, match="no step"):
+            actions.resolve(job, step, "skip", story.user())
+    assert not AuditEntry.objects.exists()
+
+
+def test_answers_given_before_the_next_round_is_taken_are_one_round(job):
+    actions.resolve(job, STEP, "absent", story.user())
+    second = actions.resolve(job, "creative.image.b", "skip", story.user())
+    assert (second.again, second.round) == ([], 2)
+
+
+def test_an_answer_for_a_running_job_makes_its_next_round_when_this_one_ends(told):
+    job = acting.running()
+    acting.call(job, STEP, "unknown")
+    acting.call(job, "creative.image.b", "unknown")
+    for step in (STEP, "creative.image.b"):
+        waiting = actions.resolve(job, step, "absent", story.user("noor"))
+        assert (waiting.again, waiting.status, told) == (["creative"], "running", [])
+    stages = [acting.end(id) for id, *_ in acting.PLAN]
+    feed.append(job.pk, stages, epoch=job.epoch)
+    again = actions.finish(job.pk, job.epoch, acting.over())
+    assert (again.status, again.round, again.again, again.stages_ended) == ("queued", 2, [], 1)
+    assert told == [str(job.pk)]
+    round_ = acting.last_round(job)
+    assert (round_.by, round_.stages) == ("noor", ["creative", "report"])
+    assert acting.types(job)[-2:] == ["workflow:complete", "job:retrying"]
+    assert leases.claim(job.pk, "worker-b") is not None
+
+
+def test_a_next_round_is_not_lost_with_the_name_of_who_asked_for_it():
+    job = acting.running()
+    Job.objects.filter(pk=job.pk).update(again=["creative"])
+    assert actions.finish(job.pk, job.epoch, acting.over()).round == 2
+    assert acting.last_round(job).by == "Flightplan"
+
+
+def test_a_cancelled_job_stays_cancelled_whatever_is_answered(told):
+    job = acting.running()
+    acting.call(job, STEP, "unknown")
+    actions.cancel(job, story.user())
+    actions.finish(job.pk, job.epoch, acting.over("cancelled"))
+    stays = actions.resolve(job, STEP, "exists", story.user(), remote_id="7")
+    assert (stays.status, stays.again, told) == ("cancelled", [], [])
+    assert feed.progress(job.pk).ended
+    assert acting.states(job)[STEP] == "done"
+
+
+def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(job):
+    def answer(name: str) -> str:
+        try:
+            actions.resolve(job.pk, STEP, "exists", story.user(name), remote_id=name)
+            return name
+        except actions.ActionRefused:
+            return ""
+        finally:
+            connection.close()
+
+    for name in ("mara", "noor", "lio", "ada"):
+        story.user(name)
+    with ThreadPoolExecutor(4) as threads:
+        winners = [name for name in threads.map(answer, ("mara", "noor", "lio", "ada")) if name]
+    assert [row(job).remote_id] == winners
+    assert AuditEntry.objects.get().by.username == winners[0]
+    assert acting.types(job).count("job:resolved") == 1
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_answer_that_meets_the_end_of_the_round_is_never_lost(number):
+    job = acting.running()
+    acting.call(job, STEP, "unknown")
+    feed.append(job.pk, [acting.end(id) for id, *_ in acting.PLAN], epoch=job.epoch)
+    person, together = story.user(), threading.Barrier(2, timeout=10)
+
+    def at_once(act) -> None:
+        try:
+            together.wait()
+            act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        answer = threads.submit(at_once, lambda: actions.resolve(job.pk, STEP, "absent", person))
+        finish = threads.submit(at_once, lambda: actions.finish(job.pk, job.epoch, acting.over()))
+        answer.result(20), finish.result(20)
+    job.refresh_from_db()
+    assert (job.status, job.round, job.again) == ("queued", 2, [])
+    assert story.seqs(feed.whole(job.pk)) == list(range(1, job.last_seq + 1))
+
+
+@pytest.mark.parametrize("outcome", ["exists", "skip"])
+def test_the_last_answer_reopens_every_stage_that_ended_in_doubt_about_a_step_they_share(outcome):
+    doubt = acting.end("creative", "completed", unknown=["the folder"])
+    mine = acting.end("brief", "completed", unknown=["the folder"])
+    job = acting.ended(mine, doubt, calls={"brief.folder": "unknown"})
+    actions.resolve(
+        job, "brief.folder", outcome, story.user(), remote_id="f-1" if outcome == "exists" else ""
+    )
+    [begun] = [one.event for one in feed.whole(job.pk) if one.event.type == "job:retrying"]
+    assert begun.stages == ["brief", "creative", "report"]
+
+
+def test_a_stage_left_in_doubt_by_an_answer_of_old_can_be_tried_again():
+    job = acting.ended(acting.end("creative", "completed", unknown=["the folder"]))
+    actions.retry(job, story.user())
+    assert Job.objects.get(pk=job.pk).round == 2

@@ -1,0 +1,215 @@
+"""Trying again in place: one step, one stage or all that failed; what is done is never done again."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from jobs import actions, feed, leases
+from jobs.models import Artifact, AuditEntry, Job, ToolCall
+from jobs.workflow.graph import InvalidInput
+from jobs.workflow.results import Source
+from tests.jobs import acting, story
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+CALLS = {
+    "brief.document": "done",
+    "creative.image.a": "failed",
+    "creative.image.b": "failed",
+    "creative.image.c": "skipped",
+    "creative.image.d": "unknown",
+}
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch):
+    """Let messages to the worker end here, and give them."""
+    messages = []
+    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    return messages
+
+
+@pytest.fixture
+def job():
+    return acting.ended(acting.end("creative", "partial", missed=[{"item": "a"}]), calls=CALLS)
+
+
+def test_everything_that_failed_is_made_anew_with_the_stages_behind_it_and_nothing_else(job, told):
+    Job.objects.filter(pk=job.pk).update(error="x", crashes=2, suspects=["a"], leased_by="worker-a")
+    again = actions.retry(job, story.user("noor"))
+    assert acting.states(job) == CALLS | {"creative.image.a": "waiting", "creative.image.b": "waiting"}
+    round_ = acting.last_round(job)
+    assert (round_.by, round_.round, round_.what) == ("noor", 2, "everything that failed")
+    assert (round_.stages, round_.steps) == (["creative", "report"], ["creative.image.a", "creative.image.b"])
+    row = {name: getattr(again, name) for name in ("status", "round", "stages_ended", "crashes", "suspects")}
+    assert row == {"status": "queued", "round": 2, "stages_ended": 1, "crashes": 0, "suspects": []}
+    assert (again.ended_at, again.error, again.lease_until, again.leased_by) == (None, "", None, "")
+    assert told == [str(job.pk)]
+    assert leases.claim(job.pk, "worker-b").epoch == job.epoch + 1
+    progress = feed.progress(job.pk)
+    assert [stage.status for stage in progress.stages] == ["completed", "pending", "pending"]
+
+
+def test_a_call_that_is_made_anew_forgets_its_end_and_keeps_its_attempts(job):
+    row = ToolCall.objects.get(job=job, step="creative.image.a")
+    ToolCall.objects.filter(pk=row.pk).update(
+        reply={"data": {}}, remote_id="7", remote_url="u", source="live"
+    )
+    actions.retry(job, story.user())
+    row.refresh_from_db()
+    assert (row.error, row.ended_at, row.reply, row.remote_id, row.remote_url, row.source) == (
+        ("", None, None, "", "", "")
+    )
+    assert row.tries.count() == 1
+
+
+def test_one_step_alone_is_made_anew(job):
+    actions.retry(job, story.user(), step="creative.image.b")
+    assert acting.states(job) == CALLS | {"creative.image.b": "waiting"}
+    assert acting.last_round(job).what == "creative.image.b"
+    assert AuditEntry.objects.get().step == "creative.image.b"
+
+
+def test_what_was_skipped_is_made_anew_only_when_it_is_named(job):
+    actions.retry(job, story.user(), stage="creative", step="creative.image.c")
+    assert acting.states(job)["creative.image.c"] == "waiting"
+
+
+def test_what_failed_but_left_something_outside_is_not_made_a_second_time(job):
+    half = acting.ended(acting.end("brief", "failed"), calls={"brief.document": "failed"})
+    empty = {"server": "google-docs", "tool": "createDocument", "remote_id": "doc-1"}
+    ToolCall.objects.filter(job=half).update(**empty)
+    for what in ({}, {"stage": "brief"}, {"step": "brief.document"}):
+        with pytest.raises(actions.ActionRefused, match=r"left something outside \(doc-1\)"):
+            actions.retry(half, story.user(), **what)
+    ToolCall.objects.filter(job=job, step="creative.image.a").update(**empty)
+    actions.retry(job, story.user())
+    assert acting.last_round(job).steps == ["creative.image.b"]
+    assert acting.states(job)["creative.image.a"] == "failed"
+
+
+def test_what_was_skipped_though_it_is_named_is_not_made_a_second_time(job):
+    ToolCall.objects.filter(job=job, step="creative.image.c").update(remote_id="image-1")
+    with pytest.raises(actions.ActionRefused, match="would exist twice"):
+        actions.retry(job, story.user(), step="creative.image.c")
+
+
+def test_one_stage_is_tried_again(job):
+    actions.retry(job, story.user(), stage="creative")
+    assert acting.last_round(job).stages == ["creative", "report"]
+    assert acting.last_round(job).what == "Generate Creatives"
+    with pytest.raises(actions.ActionRefused, match="still running"):
+        actions.retry(job, story.user(), stage="creative")
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ({"step": "creative.image.d"}, "answer it first"),
+        ({"step": "brief.document"}, "did not fail: it is done"),
+        ({"stage": "brief"}, "nothing failed in Generate Campaign Brief"),
+    ],
+)
+def test_what_cannot_be_tried_again_is_refused_with_the_reason(job, what, why, told):
+    with pytest.raises(actions.ActionRefused, match=why):
+        actions.retry(job, story.user(), **what)
+    job.refresh_from_db()
+    assert (job.status, job.round, told) == ("partial", 1, [])
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "field"),
+    [
+        ({"stage": "nope"}, "stage"),
+        ({"step": "nope"}, "step"),
+        ({"stage": "brief", "step": "creative.image.a"}, "step"),
+    ],
+)
+def test_a_stage_or_step_that_the_job_does_not_have_is_named(job, what, field):
+    with pytest.raises(InvalidInput) as caught:
+        actions.retry(job, story.user(), **what)
+    assert [fault.field for fault in caught.value.faults] == [field]
+
+
+@pytest.mark.parametrize(
+    ("calls", "why"),
+    [
+        ({"creative.image.a": "unknown"}, "but a call is unknown: answer what became of it first"),
+        ({"creative.image.a": "unknown", "creative.image.b": "unknown"}, "but 2 calls are unknown"),
+        ({"creative.image.a": "skipped"}, "what was skipped is tried again by its own name"),
+        ({"creative.image.a": "done"}, "^nothing failed$"),
+    ],
+)
+def test_a_job_whose_only_trouble_a_retry_cannot_mend_says_so(calls, why):
+    trouble = acting.end("creative", "completed" if "done" in calls.values() else "partial")
+    job = acting.ended(trouble, calls=calls)
+    with pytest.raises(actions.ActionRefused, match=why):
+        actions.retry(job, story.user())
+
+
+@pytest.mark.parametrize(
+    "trouble", [("failed", {}), ("skipped", {}), ("completed", {"missed": [{"item": "a"}]})]
+)
+def test_a_stage_that_failed_without_a_call_that_did_runs_again(trouble):
+    status, data = trouble
+    job = acting.ended(acting.end("brief", status, **data))
+    actions.retry(job, story.user())
+    assert acting.last_round(job).stages == ["brief", "report"]
+
+
+def test_stages_that_a_cancelled_job_never_came_to_run_too(told):
+    job = acting.running()
+    feed.append(job.pk, [acting.end("brief")], epoch=job.epoch)
+    actions.cancel(job, story.user())
+    actions.finish(job.pk, job.epoch, acting.over("cancelled"))
+    again = actions.retry(job, story.user())
+    assert acting.last_round(job).stages == ["creative", "report"]
+    assert (again.cancel_asked_at, again.stages_ended, again.round) == (None, 1, 2)
+    assert not feed.progress(job.pk).cancelling
+
+
+def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):
+    actions.retry(job, story.user())
+    actions.cancel(job, story.user())
+    actions.retry(job, story.user())
+    job.refresh_from_db()
+    assert (job.round, job.stages_ended) == (3, 1)
+    assert acting.last_round(job).stages == ["creative", "report"]
+
+
+def test_a_stand_in_that_the_next_round_replaced_is_gone_and_the_count_of_stages_is_right():
+    stand_in = acting.made("brief-local.md", Source.FALLBACK)
+    job = acting.ended(acting.end("brief", "failed", stand_in), calls={"brief.document": "failed"})
+    actions.retry(job, story.user())
+    again = leases.claim(job.pk, "worker-b")
+    real = acting.end("brief", "completed", acting.made("brief.md"))
+    feed.append(job.pk, [real, acting.end("report")], epoch=again.epoch)
+    ended = actions.finish(job.pk, again.epoch, acting.over("completed"))
+    assert [one.name for one in Artifact.objects.filter(job=job)] == ["brief.md"]
+    assert (ended.status, ended.stages_ended, ended.round) == ("completed", 3, 2)
+
+
+def test_a_job_whose_workflow_is_gone_is_refused():
+    job = acting.ended(acting.end("brief", "failed"))
+    Job.objects.filter(pk=job.pk).update(workflow="gone")
+    with pytest.raises(actions.ActionRefused, match="not installed"):
+        actions.retry(job, story.user())
+
+
+def test_of_two_people_who_try_again_at_once_one_does(job):
+    people = [story.user("mara"), story.user("noor")]
+
+    def again(person) -> bool:
+        try:
+            actions.retry(job.pk, person)
+            return True
+        except actions.ActionRefused:
+            return False
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(again, people)) == [False, True]
+    job.refresh_from_db()
+    assert (job.round, acting.types(job).count("job:retrying")) == (2, 1)

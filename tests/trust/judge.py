@@ -1,0 +1,147 @@
+"""What became of a run: its job, its calls and the ledger of its world, held against a clean run."""
+
+import collections
+import json
+import re
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaigns.roles import ROLES
+from tests import fakes
+
+META = "flightplan/idempotency-key"
+MONEY = ("ttd", "dv360", "amazon-dsp", "google-ads")
+ENDED = ("completed", "partial", "failed", "cancelled")
+MARKER = re.compile(r"\s*\(?(ref )?fp-[0-9a-f]{12}\)?")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something that happened outside. `thing`: what a person would call the same thing."""
+
+    role: str
+    tool: str
+    key: str
+    thing: str
+
+
+@dataclass
+class Story:
+    """What is left of a run: how its job stands, its calls by key, what happened outside, who still lives."""
+
+    status: str
+    calls: dict[str, dict]
+    effects: list[Effect]
+    sent: list[
+        tuple[str, str, str, str]
+    ]  # role, tool, key, thing of every call that the servers got, in order
+    gaps: bool = False
+    left: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Verdict:
+    """The faults of one run, each in words; empty lists are the promise kept."""
+
+    lost: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    money: int = 0
+    false: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    person: bool = False
+    hurt: bool = True
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that is wrong, in one list."""
+        lists = {"lost": self.lost, "twice": self.duplicates, "false": self.false, "left": self.left}
+        return [f"{name}: {one}" for name, found in lists.items() for one in found]
+
+
+def effects(world: Path) -> list[Effect]:
+    """Give every effect of a world, in the order of each ledger."""
+    return [
+        Effect(role, one["tool"], one["meta"].get(META, ""), thing(one["args"]))
+        for role in fakes.CONTRACT
+        for one in fakes.ledger(world / f"{role}.ledger", "effect")
+    ]
+
+
+def thing(args: dict) -> str:
+    """Give what a call is about without its keys, markers and the ids of what it stands in."""
+    kept = ("name", "title", "text", "prompt", "headlines", "match_type", "range", "budget", "save_path")
+    about = {name: args[name] for name in kept if name in args}
+    if "save_path" in about:
+        about["save_path"] = Path(about["save_path"]).name
+    return MARKER.sub("", json.dumps(about, sort_keys=True))
+
+
+def read(data: Path, world: Path) -> Story:
+    """Read what a run has left. Raises sqlite3.Error when its database cannot be read."""
+    with sqlite3.connect(f"file:{data / 'flightplan.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
+        database.row_factory = sqlite3.Row
+        status = database.execute("SELECT status FROM jobs_job").fetchone()["status"]
+        calls = {row["key"]: dict(row) for row in database.execute("SELECT * FROM jobs_toolcall")}
+        seqs = [row["seq"] for row in database.execute("SELECT seq FROM jobs_workflowevent ORDER BY seq")]
+    database.close()
+    sent = [
+        (role, one["tool"], one["meta"].get(META, ""), thing(one["args"]))
+        for role in fakes.CONTRACT
+        for one in fakes.ledger(world / f"{role}.ledger", "start")
+    ]
+    return Story(status, calls, effects(world), sent, seqs != list(range(1, len(seqs) + 1)))
+
+
+def repeatable(effect: Effect) -> bool:
+    """Tell whether once or twice is the same, by the tool's policy: the same cells with the same values."""
+    return ROLES[effect.role].tools[effect.tool].repeatable
+
+
+def judge(story: Story, clean: Story) -> Verdict:
+    """Hold a run against a clean one of the same installation, whose keys are the same."""
+    verdict = Verdict()
+    if story.status not in ENDED:
+        verdict.lost.append(f"the job is still {story.status}")
+    if story.gaps:
+        verdict.lost.append("the log has gaps")
+    _duplicates(verdict, story, clean)
+    _falsehoods(verdict, story, clean)
+    verdict.left = list(story.left.values())
+    states = {call["state"] for call in story.calls.values()}
+    verdict.person = story.status != "completed" or "unknown" in states
+    return verdict
+
+
+def _duplicates(verdict: Verdict, story: Story, clean: Story) -> None:
+    made = [effect for effect in story.effects if not repeatable(effect)]
+    wanted = collections.Counter((one.role, one.tool, one.thing) for one in clean.effects)
+    by_key = collections.Counter((one.role, one.tool, one.key) for one in made)
+    by_thing = collections.Counter((one.role, one.tool, one.thing) for one in made)
+    keyed = {(role, tool) for (role, tool, _), count in by_key.items() if count > 1}
+    found = [(one, count - 1) for one, count in by_key.items() if count > 1]
+    # the same thing under another key counts where its key has not told of it already
+    found += [
+        (one, count - max(1, wanted[one]))
+        for one, count in by_thing.items()
+        if count > max(1, wanted[one]) and one[:2] not in keyed
+    ]
+    verdict.duplicates = [f"{role} {tool} {what} (+{more})" for (role, tool, what), more in found]
+    verdict.money = sum(more for (role, *_), more in found if role in MONEY)
+
+
+def _falsehoods(verdict: Verdict, story: Story, clean: Story) -> None:
+    """What is called made but is not, and a job that is called complete but is not."""
+    there = {one.key for one in story.effects}
+    for one in clean.effects:
+        call = story.calls.get(one.key, {"step": one.thing, "state": "missing"})
+        said = call["state"] == "done" or story.status == "completed"
+        if said and one.key not in there:
+            verdict.false.append(f"{call['step']} is {call['state']}, the job {story.status}, nothing exists")
+    for call in story.calls.values():
+        if call["state"] in ("sent", "unknown", "waiting", "retry") and story.status == "completed":
+            verdict.false.append(f"{call['step']} is {call['state']} in a completed job")
+        if call["state"] == "sent" and story.status in ENDED:
+            verdict.false.append(f"{call['step']} is sent in a job that has ended")
+        if call["state"] in ("failed", "waiting", "skipped") and call["key"] in there:
+            verdict.false.append(f"{call['step']} is {call['state']}, but it exists")

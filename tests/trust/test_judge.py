@@ -1,0 +1,75 @@
+"""The judge sees what it must: a verdict without faults means something only then."""
+
+from dataclasses import replace
+
+from tests.trust.judge import Effect, Story, judge, thing
+
+TASK = Effect("asana-v2", "asana_create_task", "k1", "a task")
+LINE = Effect("ttd", "create_campaign", "k2", "a line")
+CELLS = Effect("google-docs", "writeSpreadsheet", "k3", "cells")
+WHOLE = [TASK, LINE, CELLS]
+
+
+def call(effect: Effect, state: str = "done") -> dict:
+    return {"step": effect.thing, "state": state, "key": effect.key}
+
+
+def story(*effects: Effect, status: str = "completed", **states: str) -> Story:
+    calls = {one.key: call(one, states.get(one.key, "done")) for one in WHOLE}
+    return Story(status, calls, list(effects), [])
+
+
+CLEAN = story(*WHOLE)
+
+
+def test_a_clean_run_has_no_fault_and_needed_nobody():
+    verdict = judge(CLEAN, CLEAN)
+    assert (verdict.faults, verdict.money, verdict.person) == ([], 0, False)
+
+
+def test_a_second_effect_under_one_key_is_a_duplicate_and_money_is_counted_apart():
+    assert (len(judge(story(*WHOLE, TASK), CLEAN).duplicates), judge(story(*WHOLE, TASK), CLEAN).money) == (
+        1,
+        0,
+    )
+    assert judge(story(*WHOLE, LINE), CLEAN).money == 1
+
+
+def test_the_same_thing_under_another_key_is_a_duplicate():
+    assert judge(story(*WHOLE, replace(LINE, key="k9")), CLEAN).money == 1
+
+
+def test_the_same_cells_written_twice_are_the_same_sheet():
+    assert judge(story(*WHOLE, CELLS), CLEAN).faults == []
+
+
+def test_a_job_that_has_not_ended_or_whose_log_has_gaps_is_lost():
+    assert judge(story(*WHOLE, status="running"), CLEAN).lost
+    assert judge(replace(CLEAN, gaps=True), CLEAN).lost
+
+
+def test_complete_without_an_effect_or_with_an_unknown_is_false():
+    assert judge(story(TASK, CELLS), CLEAN).false
+    assert judge(story(*WHOLE, k2="unknown"), CLEAN).false
+    assert judge(story(TASK, CELLS, status="partial"), CLEAN).false == [
+        "a line is done, the job partial, nothing exists"
+    ]
+
+
+def test_an_unknown_in_a_partial_job_is_no_fault_but_needs_a_person():
+    verdict = judge(story(TASK, CELLS, status="partial", k2="unknown"), CLEAN)
+    assert (verdict.faults, verdict.person) == ([], True)
+
+
+def test_a_failed_call_whose_effect_exists_and_a_sent_one_in_an_ended_job_are_false():
+    assert judge(story(*WHOLE, status="partial", k1="failed"), CLEAN).false
+    assert judge(story(*WHOLE, status="partial", k1="sent"), CLEAN).false
+
+
+def test_whoever_is_left_is_named():
+    assert judge(replace(CLEAN, left={7: "a server"}), CLEAN).faults == ["left: a server"]
+
+
+def test_a_thing_is_known_without_its_keys_and_markers():
+    plain = thing({"name": "Folder", "budget": 1})
+    assert thing({"name": "Folder (fp-0123456789ab)", "budget": 1, "external_id": "x"}) == plain
