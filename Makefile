@@ -1,12 +1,16 @@
 # Everything a person or a machine does with Flightplan. Needs make and Python 3.11, nothing else.
 #   make demo          set up, start, launch the sample campaign (PORT=8000, LOCAL_LATENCY=realistic)
-#   make test          set up and pass every check          make unit      the quick tests only
+#   make test          set up and pass the tests            make unit      the quick tests only
+#   make trust         kill it at every call and every commit, and print what that did (about an hour; SEEDS=3)
+#   make cover         every branch of journal, lease and reconcile is taken by its tests
+#   make long          workers that die or sleep, hostile and faulty servers, acts in a browser: whole installations
 #   make lint          ruff and mypy                        make format    let ruff rewrite the code
 #   make lock          pin the dependencies anew            make screenshots  docs/pictures, from a running demo
 
 PORT ?= 8000
 LOCAL_LATENCY ?= realistic
 WORKERS ?= 2
+SEEDS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
@@ -15,11 +19,13 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
   if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
 # tests meet no setting of the person who runs them
 CLEAN := env -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
-  -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS
-# each process of a test run has a folder of its own; xdist hands it down
-PROCESSES = -d $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$data/$(one))
+  -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS \
+  -u PUBLIC_URL -u STUCK_SECONDS
+# each process of a test run has a folder of its own, xdist hands it down; a file stays together, so that
+# no installation is started twice, and in the order of names, so that the long ones do not come last
+PROCESSES = --dist loadfile --no-loadscope-reorder $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$data/$(one))
 
-.PHONY: demo test unit lint format lock screenshots
+.PHONY: demo test unit long trust cover lint format lock screenshots
 .NOTPARALLEL:
 .DEFAULT_GOAL := demo
 
@@ -29,11 +35,28 @@ demo: $(VENV)/.runtime
 
 test: lint
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
-	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q $(PROCESSES)
+	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q -m "not long" $(PROCESSES)
 
 unit: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
 	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q -m "not slow" $(PROCESSES)
+
+long: $(VENV)/.develop
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m pytest -q -m long --timeout 300 $(PROCESSES)
+
+trust: $(VENV)/.develop
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m tests.trust --seeds $(SEEDS)
+
+# what nothing may slip through: every branch of it is taken by its own tests
+SURE := jobs/journal.py,jobs/leases.py,jobs/tools/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
+cover: $(VENV)/.develop
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py \
+	  tests/jobs/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
+	  tests/tools/test_own_faults.py && \
+	$(PY) -m coverage report --include=$(SURE) --show-missing --fail-under=100
 
 lint: $(VENV)/.develop
 	@$(PY) -m ruff check --quiet .
