@@ -26,10 +26,12 @@ _BY_NAME = Lookup(
 
 _GOOGLE_DOCS = {
     "createFolder": ToolPolicy(name_argument="name", lookup=_BY_NAME),
-    "createDocument": ToolPolicy(lookup=_IN_FOLDER, error_may_name_effect=True, placing=_PLACING),
+    "createDocument": ToolPolicy(
+        lookup=_IN_FOLDER, error_may_name_effect=True, placing=_PLACING, sized_by=("initialContent",)
+    ),
     "createSpreadsheet": ToolPolicy(lookup=_IN_FOLDER, placing=_PLACING),
     # The same cells with the same values: once or twice is the same sheet.
-    "writeSpreadsheet": ToolPolicy(idempotent=True, plain_text=True),
+    "writeSpreadsheet": ToolPolicy(idempotent=True, plain_text=True, sized_by=("values",)),
     "listFolderContents": _READS,
     "searchDriveFiles": _READS,
 }
@@ -67,14 +69,19 @@ def _keyed(argument: str, lookup_tool: str, **more: Any) -> ToolPolicy:
     return ToolPolicy(key_argument=argument, lookup=Lookup(lookup_tool, {argument: "$key"}), **more)
 
 
+_PIXELS = ("width", "height")
 # Paths are those of this machine: a data folder that moves makes no other picture of it.
 _IMAGE_GEN = {
-    "generate_image": _keyed("reference", "find_images", image=True, placing=("save_path",)),
+    "generate_image": _keyed(
+        "reference", "find_images", image=True, placing=("save_path",), sized_by=_PIXELS
+    ),
     "find_images": _READS,
 }
 _CANVA = {
     "upload_asset": _keyed("reference", "find_assets", placing=("path",)),
-    "create_design": _keyed("reference", "find_designs", url_keys=("edit_url", "view_url", "url")),
+    "create_design": _keyed(
+        "reference", "find_designs", url_keys=("edit_url", "view_url", "url"), sized_by=_PIXELS
+    ),
     "find_assets": _READS,
     "find_designs": _READS,
 }

@@ -1,5 +1,6 @@
 """The admin of jobs: everything that happened, to look at and to search; history is never edited."""
 
+from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from jobs.models import (
     Artifact,
     AuditEntry,
     CallAttempt,
+    CallDuration,
     Delivery,
     Job,
     ToolCall,
@@ -315,6 +317,25 @@ class WorkerBeatAdmin(ReadOnly, admin.ModelAdmin):
 
     list_display = ("worker", "host", "pid", "started_at", "seen_at")
     ordering = ("-seen_at",)
+
+
+@admin.register(CallDuration)
+class CallDurationAdmin(ReadOnly, admin.ModelAdmin):
+    """What the worker has learned of how long calls take; it orders those that wait by it."""
+
+    list_display = ("server", "tool", "size", "source", "middle", "calls")
+    list_filter = (among("source", Source),)
+    ordering = ("server", "tool", "size")
+
+    @admin.display(description="median")
+    def middle(self, kind: CallDuration) -> str:
+        """Give the median of the last calls."""
+        return seconds(median(kind.recent)) if kind.recent else ""
+
+    @admin.display(description="of so many calls")
+    def calls(self, kind: CallDuration) -> int:
+        """Give how many of them are remembered."""
+        return len(kind.recent)
 
 
 @admin.register(ApiToken)

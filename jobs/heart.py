@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from jobs import leases
+from jobs import durations, leases
 from jobs.leases import Lease
 from jobs.models import Job, WorkerBeat
 from jobs.tools import fence
@@ -22,6 +22,7 @@ from jobs.writer import Writer
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 2.0
+REMEMBER_SECONDS = 5.0
 HEED_SECONDS = 0.5
 FORGOTTEN_SECONDS = 3600.0
 
@@ -71,6 +72,14 @@ class Heart:
             elif not one.task.done():  # else it has just ended, and its lease with it
                 log.warning("the lease of job %s is lost", id)
                 one.task.cancel()
+
+    async def remember(self) -> None:
+        """Store what calls took since the last time, and know what other workers' took."""
+        gateway = self.gateway()
+        if gateway is not None and (fresh := gateway.durations.take_fresh()):
+            known = await self.writer.run(lambda: durations.add(fresh, gateway.source))
+            for kind, recent in known.items():
+                gateway.durations.put(kind, recent)
 
     async def heed(self) -> None:
         """Stop the jobs that somebody asked to cancel, and tell of new server processes at once.

@@ -31,6 +31,7 @@ def effect_key(job_id: object, step: str) -> str:
 def wanted(
     job: Job,
     flow: Workflow,
+    gateway: Gateway,
     server: str,
     tool: str,
     args: Mapping[str, Any],
@@ -38,9 +39,11 @@ def wanted(
     stage: str,
     step: str,
     item: str,
-    placing: tuple[str, ...] = (),
 ) -> Call:
-    """Give the call of a job's step, under the key that it has whoever makes it."""
+    """Give the call of a job's step, under the key that it has whoever makes it. Its place among the calls
+    that wait follows from what past calls took. Raises UnknownTool."""
+    policy = gateway.policy(server, tool)
+    size = policy.size(args)
     return Call(
         job=str(job.pk),
         order=job.created_at.timestamp(),
@@ -51,8 +54,9 @@ def wanted(
         tool=tool,
         args=dict(args),
         key=effect_key(job.pk, step),
-        remaining=flow.remaining(stage, server, tool),
-        placing=placing,
+        remaining=flow.remaining(stage, server, tool, gateway.durations, size),
+        placing=policy.placing,
+        size=size,
     )
 
 
@@ -76,9 +80,8 @@ class JobTools:
         self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
     ) -> Reply:
         """Make one call, or give the recorded reply of an earlier run. Raises ToolError and Stopped."""
-        placing = self.gateway.policy(server, tool).placing
         call = wanted(
-            self.job, self.flow, server, tool, args, stage=stage, step=step, item=item, placing=placing
+            self.job, self.flow, self.gateway, server, tool, args, stage=stage, step=step, item=item
         )
         recorded = await self.journal.recorded(call)
         if isinstance(recorded, Reply):

@@ -80,7 +80,7 @@ async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.E
     flow = workflow(job.workflow).by_plan(job.plan)
 
     def planned() -> ev.JobPlanned:
-        return plan(job, flow, gateway.limits())
+        return plan(job, flow, gateway)
 
     recorded = await writer.run(lambda: list(feed.whole(job.pk)))
     progress = Progress.from_events(recorded)

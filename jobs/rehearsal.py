@@ -17,7 +17,7 @@ from jobs.tools.rehearse import Rehearsed, made_up, steps_in
 from jobs.tools.reply import Reply
 from jobs.workflow import events as ev
 from jobs.workflow.context import Done
-from jobs.workflow.estimate import Limits, PlannedCall, estimate, expected
+from jobs.workflow.estimate import PlannedCall, estimate, expected
 from jobs.workflow.graph import Workflow
 from jobs.workflow.results import Source, Stopped
 from jobs.writer import Writer
@@ -50,7 +50,9 @@ class Rehearsal:
         self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
     ) -> Reply:
         """Rehearse one call and give its made-up reply. Raises ToolError and Stopped."""
-        call = wanted(self.job, self.flow, server, tool, args, stage=stage, step=step, item=item)
+        call = wanted(
+            self.job, self.flow, self.gateway, server, tool, args, stage=stage, step=step, item=item
+        )
         found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
             raise found
@@ -79,6 +81,10 @@ class Rehearsal:
             # whoever is stopped does not ask how the check went, and nobody else does
             await asyncio.gather(checking, stopping, return_exceptions=True)
 
+    def _expected(self, call: Call) -> float:
+        learned = self.gateway.durations
+        return expected(self.flow, call.stage, call.server, call.tool, learned, call.size)
+
     # -- in the writer's thread, inside a transaction
 
     def _done(self, step: str) -> Done | None:
@@ -102,7 +108,7 @@ class Rehearsal:
         planned = isinstance(outcome, Rehearsed)
         event: ev.Event
         if isinstance(outcome, Rehearsed):
-            seconds = expected(self.flow, call.stage, call.server, call.tool)
+            seconds = self._expected(call)
             event = ev.CallPlanned(
                 **where, seconds=seconds, limit=outcome.limit, per_minute=outcome.per_minute
             )
@@ -142,7 +148,7 @@ def would_send(row: ToolCall) -> dict[str, Any]:
     return {**row.args, **(row.reply["added"] if planned else {})}
 
 
-def plan(job: Job, flow: Workflow, limits: Mapping[str, Limits]) -> ev.JobPlanned:
+def plan(job: Job, flow: Workflow, gateway: Gateway) -> ev.JobPlanned:
     """Give what a dry run has come to, out of its planned calls; in the writer's thread, at the job's end."""
     rows = list(ToolCall.objects.filter(job=job, state=State.PLANNED).order_by("ended_at", "id"))
     calls = [
@@ -152,16 +158,18 @@ def plan(job: Job, flow: Workflow, limits: Mapping[str, Limits]) -> ev.JobPlanne
             item=row.item,
             server=row.server,
             tool=row.tool,
-            seconds=expected(flow, row.stage, row.server, row.tool),
+            seconds=expected(flow, row.stage, row.server, row.tool, gateway.durations, size),
             after=tuple(steps_in(row.args)),
+            size=size,
         )
         for row in rows
+        for size in (gateway.policy(row.server, row.tool).size(row.args),)
     ]
     place = {stage.id: index for index, stage in enumerate(flow.stages)}
     servers: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: (place[row.stage], row.server)):
         servers[row.server] = servers.get(row.server, 0) + 1
-    found = estimate(flow, calls, limits)
+    found = estimate(flow, calls, gateway.limits(), gateway.durations)
     return ev.JobPlanned(
         calls=len(calls), seconds=round(found.seconds, 1), bound=round(found.bound, 1), servers=servers
     )

@@ -14,8 +14,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from jobs import deliver, leases, poison
-from jobs.heart import HEED_SECONDS, Heart, Running, beat_seconds
+from jobs import deliver, durations, leases, poison
+from jobs.heart import HEED_SECONDS, REMEMBER_SECONDS, Heart, Running, beat_seconds
 from jobs.leases import Lease
 from jobs.models import Job
 from jobs.perform import perform_safely
@@ -122,6 +122,7 @@ class Runtime:
         keepers = [
             asyncio.create_task(self._every(beat_seconds(), self.heart.beat)),
             asyncio.create_task(self._every(HEED_SECONDS, self.heart.heed)),
+            asyncio.create_task(self._every(REMEMBER_SECONDS, self.heart.remember)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
             asyncio.create_task(self._every(deliver.LOOK_SECONDS, self.post.look)),
             asyncio.create_task(self._every(deliver.WATCH_SECONDS, self.post.watch)),
@@ -135,6 +136,7 @@ class Runtime:
             await self.post.aclose()
             if self.gateway:
                 await self.gateway.aclose()
+                await self._safely(self.heart.remember)
             await self.heart.say_goodbye()
             await asyncio.to_thread(self.writer.close)
 
@@ -149,11 +151,15 @@ class Runtime:
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
-            try:
-                await work()
-            except Exception:
-                log.exception("%s failed; it is tried again", work.__name__)
+            await self._safely(work)
             await asyncio.sleep(seconds)
+
+    @staticmethod
+    async def _safely(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed", work.__name__)
 
     async def _open_gateway(self) -> Gateway | None:
         """Give the gateway; it opens as soon as the tool servers file can be read.
@@ -168,11 +174,22 @@ class Runtime:
                     log.error("no job can start: %s", broken)
                     return None
                 roles = import_string(settings.TOOL_ROLES)
-                self.gateway = Gateway(
+                gateway = Gateway(
                     servers, roles, backoff=settings.RETRY_BACKOFF, log_dir=settings.DATA_DIR / "logs"
                 )
-                self.gateway.start()
+                gateway.start()
+                self.gateway = gateway
+                await self._safely(self._remember)
             return self.gateway
+
+    async def _remember(self) -> None:
+        """Let the gateway know what calls took before this worker; without it the declared times count."""
+        if (gateway := self.gateway) is None:
+            return
+        names = list(gateway.status())
+        known = await self.writer.run(lambda: durations.stored(gateway.source, names))
+        for kind, recent in known.items():
+            gateway.durations.put(kind, recent)
 
     async def _take(self, job_id: uuid.UUID) -> None:
         """Claim a job and run it; come back at once when it is not to be had, or taken here already."""

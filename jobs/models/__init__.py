@@ -1,8 +1,9 @@
-"""What the installation remembers: jobs, events, calls, artifacts, acts, tokens, workers, webhooks."""
+"""What the installation remembers: jobs, events, calls, durations, artifacts, acts, access, webhooks."""
 
 from jobs.models.access import ApiToken, WorkerBeat
 from jobs.models.audit import AuditEntry
 from jobs.models.calls import CallAttempt, ToolCall
+from jobs.models.durations import CallDuration
 from jobs.models.job import ENDED, Artifact, Job, JobQuerySet, WorkflowEvent
 from jobs.models.webhooks import Delivery, Webhook
 
@@ -12,6 +13,7 @@ __all__ = [
     "Artifact",
     "AuditEntry",
     "CallAttempt",
+    "CallDuration",
     "Delivery",
     "Job",
     "JobQuerySet",

@@ -17,7 +17,8 @@ from jobs.tools.tool import Tool
 class Call:
     """One effect that a stage wants. `order`: smaller for an older job; `step`: unique in the job; `key`: 32
     hex, the same for every attempt; `remaining`: seconds of the longest path that still lies ahead;
-    `item`: what it is for, in people's words; `placing`: arguments that say where and not what."""
+    `item`: what it is for, in people's words; `placing`: arguments that say where and not what; `size`: as
+    past calls are told apart by it."""
 
     job: str
     order: float
@@ -30,6 +31,7 @@ class Call:
     remaining: float = 0.0
     item: str = ""
     placing: tuple[str, ...] = ()
+    size: str = ""
 
     def meta(self) -> dict[str, Any]:
         """What travels beside the arguments."""

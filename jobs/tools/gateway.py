@@ -41,7 +41,8 @@ from jobs.tools.rehearse import Rehearsed, rehearse
 from jobs.tools.reply import Reply, read_result
 from jobs.tools.server import Server, ServerStatus
 from jobs.tools.spec import ServerSpec
-from jobs.workflow.estimate import Limits
+from jobs.workflow.durations import Learned
+from jobs.workflow.play import Limits
 from jobs.workflow.results import Source
 
 __all__ = ["Call", "Gateway", "Journal", "Outcome", "Rehearsed", "Reply", "ServerStatus"]
@@ -54,6 +55,8 @@ LONGEST_WAIT = 120.0  # seconds; however long a server wants us to wait
 
 class Gateway:
     """Calls tools on behalf of jobs; shared by all jobs of a process, and of one event loop.
+
+    `durations`: what its calls took.
 
     An effect is sent again only when it is known not to have happened: at most two retries, after the
     server's own time or `backoff` seconds and then twice that (0 switches that wait off). An ambiguous end of
@@ -70,6 +73,7 @@ class Gateway:
         log_dir: Path | None = None,
     ) -> None:
         self._roles, self._backoff = roles, backoff
+        self.durations = Learned()
         delay = min(0.5, backoff / 2)
         self._servers = {
             name: Server(
@@ -173,6 +177,8 @@ class Gateway:
                 raise
             raise error from raised
         await journal.result(call, attempts.number, done(reply, attempts))
+        if not attempts.note:  # what was looked up took as long as the look-up
+            self.durations.add(call.server, call.tool, call.size, attempts.took)
         return reply
 
     async def _taken_up(

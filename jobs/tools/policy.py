@@ -9,6 +9,14 @@ from typing import Any, Literal
 from jobs.workflow.results import Source
 
 KEY_META = "flightplan/idempotency-key"
+LONGEST_SIZE = 40
+
+
+def _measure(value: Any) -> str:
+    """A number as it is; the length of a text or a list up to the next power of two, so that sizes recur."""
+    if isinstance(value, str | list | tuple):
+        return str(1 << max(0, len(value) - 1).bit_length())
+    return str(value)
 
 
 def marker(key: str) -> str:
@@ -49,7 +57,8 @@ class ToolPolicy:
     a retry. `placing`: arguments that say where the effect goes and not what it is; a step that is sent again
     with others of these is still the same step. `careful`: it prepares spend, so that it is never taken for
     absent while a server that cannot be stopped may still be at work on it. `rehearsal`: what a dry run takes
-    for its answer beside the made-up id; "$id" stands for that id, at any depth.
+    for its answer beside the made-up id; "$id" stands for that id, at any depth. `sized_by`: arguments that
+    say how large the effect is, and so how long it takes.
     """
 
     writes: bool = True
@@ -68,6 +77,12 @@ class ToolPolicy:
     placing: tuple[str, ...] = ()
     careful: bool = False
     rehearsal: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    sized_by: tuple[str, ...] = ()
+
+    def size(self, args: Mapping[str, Any]) -> str:
+        """Give the size of a call with these arguments, as past calls are told apart by it: "728x90", "" for
+        a tool whose calls are all of one size."""
+        return "x".join(_measure(args.get(name)) for name in self.sized_by)[:LONGEST_SIZE]
 
     @property
     def repeatable(self) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from jobs.workflow.durations import Durations
 from jobs.workflow.results import StepError
 
 if TYPE_CHECKING:
@@ -15,20 +16,34 @@ if TYPE_CHECKING:
     from jobs.workflow.results import StageResult
 
 StageFunction = Callable[["StageContext"], Awaitable["StageResult"]]
-Durations = Callable[[str, str], float | None]
+Times = Callable[[Mapping[str, Any]], int]
 
 
 class BrokenWorkflow(ValueError):
     """A workflow's stages do not fit together; the message names the stage."""
 
 
+def once(params: Mapping[str, Any]) -> int:
+    """Give 1, whatever the job's parameters."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One call on the path of a stage's item, with the seconds it is expected to take."""
+    """One call on the path of a stage's item, with the seconds it is expected to take.
+
+    `times` tells from a job's parameters how often it is made: once, or once an item.
+    """
 
     server: str
     tool: str
     seconds: float
+    times: Times = once
+
+    def expected(self, learned: Durations | None = None, size: str = "") -> float:
+        """Give the seconds that it took in the past, where that is known, else those declared here."""
+        known = learned(self.server, self.tool, size) if learned else None
+        return self.seconds if known is None else known
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +61,9 @@ class Stage:
     path: tuple[Hop, ...] = ()
     wanted: Callable[[Mapping[str, Any]], bool] | None = None
 
-    @property
-    def seconds(self) -> float:
+    def seconds(self, learned: Durations | None = None) -> float:
         """Give the expected seconds of the whole path of one item."""
-        return sum(hop.seconds for hop in self.path)
+        return sum(hop.expected(learned) for hop in self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,30 +166,30 @@ class Workflow:
         return self.select(tuple(s.id for s in self.stages if s.wanted is None or s.wanted(params)))
 
     @cached_property
-    def after(self) -> dict[str, float]:
-        """Give for each stage the expected seconds of the longest chain of stages behind it."""
-        behind: dict[str, float] = {}
+    def _followers(self) -> dict[str, tuple[Stage, ...]]:
+        """The stages that need each stage; it stands behind all of them."""
         order = tuple(TopologicalSorter({s.id: s.needs for s in self.stages}).static_order())
-        by_id = {s.id: s for s in self.stages}
-        for id in reversed(order):
-            followers = [s for s in self.stages if id in s.needs]
-            behind[id] = max((by_id[s.id].seconds + behind[s.id] for s in followers), default=0.0)
-        return behind
+        return {id: tuple(s for s in self.stages if id in s.needs) for id in reversed(order)}
 
-    def remaining(self, stage: str, server: str, tool: str, learned: Durations | None = None) -> float:
+    def after(self, stage: str, learned: Durations | None = None) -> float:
+        """Give the expected seconds of the longest chain of stages behind one."""
+        behind: dict[str, float] = {}
+        for id, followers in self._followers.items():
+            behind[id] = max((s.seconds(learned) + behind[s.id] for s in followers), default=0.0)
+        return behind[stage]
+
+    def remaining(
+        self, stage: str, server: str, tool: str, learned: Durations | None = None, size: str = ""
+    ) -> float:
         """Give the expected seconds from the start of this call to the end of the job's longest path.
 
-        `learned` gives a measured duration of a tool in seconds, or None where nothing is known yet.
+        `learned` gives a measured duration of a tool in seconds, or None where nothing is known yet; `size`
+        is the call's own.
         """
         path = next(s.path for s in self.stages if s.id == stage)
-        seconds = [self._hop(hop, learned) for hop in path]
         here = next((i for i, hop in enumerate(path) if (hop.server, hop.tool) == (server, tool)), len(path))
-        return sum(seconds[here:]) + self.after[stage]
-
-    @staticmethod
-    def _hop(hop: Hop, learned: Durations | None) -> float:
-        known = learned(hop.server, hop.tool) if learned else None
-        return hop.seconds if known is None else known
+        own = sum(hop.expected(learned, size) for hop in path[here : here + 1])
+        return own + sum(hop.expected(learned) for hop in path[here + 1 :]) + self.after(stage, learned)
 
 
 def _gone(id: str) -> StageFunction:

@@ -16,6 +16,7 @@ from jobs.models import (
     Artifact,
     AuditEntry,
     CallAttempt,
+    CallDuration,
     Delivery,
     Job,
     ToolCall,
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.django_db
 
 HISTORY = [
     Job,
+    CallDuration,
     WorkflowEvent,
     ToolCall,
     CallAttempt,
@@ -52,6 +54,7 @@ def boss() -> Client:
 @pytest.fixture
 def job() -> Job:
     job = story.ended_job(params={"campaign": "<script>alert(1)</script>"})
+    CallDuration.objects.create(server="ttd", tool="create_campaign", source="live", recent=[1.5, 2.5])
     call = ToolCall.objects.create(
         job=job,
         step="creative/image/a",

@@ -5,13 +5,14 @@ import threading
 import time
 import uuid
 from datetime import timedelta
+from statistics import median
 
 import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import feed, leases, runtime
-from jobs.models import Job, ToolCall, WorkerBeat
+from jobs import durations, feed, leases, runtime
+from jobs.models import CallDuration, Job, ToolCall, WorkerBeat
 from jobs.runtime import Runtime
 from jobs.workflow.runner import Runner
 from tests import fakes
@@ -224,3 +225,24 @@ def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, wor
     states = set(ToolCall.objects.filter(attempts=1).values_list("state", "tries__outcome"))
     assert states == {("done", "done")}
     assert {call.state for call in feed.progress(job.pk).calls.values()} <= {"done", "waiting"}
+
+
+def test_what_calls_took_is_known_to_the_next_worker(world, worker):
+    world(latency=0.05)
+    first = worker()
+    run(first, launch())
+    first.stop()
+    [row] = CallDuration.objects.all()
+    assert (row.server, row.tool, row.source, len(row.recent)) == ("ttd", "create_campaign", "live", 3)
+    second = worker()
+    until(lambda: second.gateway and second.gateway.durations("ttd", "create_campaign"))
+    assert second.gateway.durations("ttd", "create_campaign") == median(row.recent) > 0.04
+
+
+def test_a_worker_that_cannot_read_what_calls_took_goes_by_what_is_declared(world, worker, monkeypatch):
+    def broken(*args):
+        raise ValueError("unreadable")
+
+    monkeypatch.setattr(durations, "stored", broken)
+    world()
+    assert run(worker(), launch()).status == "completed"

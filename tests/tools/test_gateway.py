@@ -252,3 +252,20 @@ async def test_a_spreadsheet_write_succeeds_with_plain_text_and_an_image_without
     assert (await door.call(call("generate_image", image), MemoryJournal())).data["path"]
     picture = await door.call(call("generate_image", image), MemoryJournal())
     assert (picture.images[0].data, picture.images[0].mime) == (b"image", "image/png")
+
+
+async def test_what_calls_took_is_learned_by_server_tool_and_size_from_those_that_were_done(gateway):
+    door = gateway("asana_create_task:iserror?Broken", latency=0.05)
+    for number in range(3):
+        await door.call(task(f"Task {number}", size="large"), MemoryJournal())
+    for _ in range(3):
+        with pytest.raises(ToolFailed):
+            await door.call(task("Broken", size="small"), MemoryJournal())
+    assert door.durations("asana-v2", "asana_create_task", "large") == pytest.approx(0.05, abs=0.05)
+    assert set(door.durations.take_fresh()) == {("asana-v2", "asana_create_task", "large")}
+
+
+async def test_what_was_only_found_again_teaches_nothing_of_how_long_it_takes(gateway):
+    door = gateway("asana_create_task:die-after@1")
+    await door.call(task("Kick-off"), MemoryJournal())
+    assert door.durations.take_fresh() == {}

@@ -53,11 +53,21 @@ def test_what_remains_counts_from_the_call_to_the_end_of_the_longest_chain():
 
 
 def test_what_was_measured_replaces_what_was_expected():
-    learned = {("image-gen", "generate_image"): 10.0}
-    known = lifecycle().remaining(
-        "creative", "image-gen", "generate_image", lambda server, tool: learned.get((server, tool))
-    )
-    assert known == 10 + 20 + 30
+    seconds = {("image-gen", "generate_image", ""): 10.0, ("image-gen", "generate_image", "300x250"): 7.0}
+
+    def learned(*kind: str) -> float | None:
+        return seconds.get(kind)
+
+    image = ("creative", "image-gen", "generate_image")
+    assert lifecycle().remaining(*image, learned) == 10 + 20 + 30
+    assert lifecycle().remaining(*image, learned, "300x250") == 7 + 20 + 30
+
+
+def test_what_was_measured_of_a_later_stage_counts_for_those_before_it():
+    def learned(server: str, tool: str, size: str) -> float | None:
+        return 3.0 if tool == "createDocument" else None
+
+    assert lifecycle().remaining("creative", "canva", "upload_asset", learned) == 20 + 3
 
 
 def test_the_longest_chain_wins_among_several():
@@ -67,7 +77,7 @@ def test_the_longest_chain_wins_among_several():
         stage("long", "start", path=(Hop("s", "t", 50),)),
         stage("end", "short", "long", path=(Hop("s", "t", 1),)),
     )
-    assert whole.after == {"start": 51, "short": 1, "long": 1, "end": 0}
+    assert [whole.after(id) for id in ("start", "short", "long", "end")] == [51, 1, 1, 0]
 
 
 def test_bad_input_says_every_fault_with_its_field():

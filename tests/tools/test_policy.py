@@ -1,0 +1,27 @@
+"""What a policy says of a call's arguments."""
+
+import pytest
+
+from jobs.tools.policy import ToolPolicy
+
+PIXELS = ToolPolicy(sized_by=("width", "height"))
+TEXT = ToolPolicy(sized_by=("content",))
+
+
+def test_a_tool_whose_calls_are_all_alike_has_no_sizes():
+    assert ToolPolicy().size({"width": 300}) == ""
+
+
+def test_numbers_are_a_size_as_they_are():
+    assert PIXELS.size({"width": 728, "height": 90}) == "728x90"
+
+
+@pytest.mark.parametrize(
+    ("length", "size"), [(0, "1"), (1, "1"), (2, "2"), (3, "4"), (1000, "1024"), (1025, "2048")]
+)
+def test_texts_and_lists_are_of_like_size_up_to_the_next_power_of_two(length: int, size: str):
+    assert TEXT.size({"content": "x" * length}) == TEXT.size({"content": ["x"] * length}) == size
+
+
+def test_a_size_is_short_whatever_an_argument_holds():
+    assert len(PIXELS.size({"width": "dry-run:" * 50, "height": 10**60})) <= 40
