@@ -71,6 +71,15 @@ def verdict(main: Callable[[], None]) -> None:
     print(f"\nKept, in {time.monotonic() - begun:.0f} s.")
 
 
+def django() -> None:
+    """Let this process read the product's own code, which wants settings; it touches no installation."""
+    import django as framework
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="flightplan-bench-"))
+    framework.setup()
+
+
 @contextmanager
 def installation(**settings: str) -> Iterator[Installation]:
     """Run Flightplan as a user does, with data, port and processes of its own, as long as the block lasts."""

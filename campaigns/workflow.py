@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from campaigns.documents.lines import LIVE_STAGE, is_live, spend_lines, stays_paused
+from campaigns import counts
+from campaigns.documents.lines import DSP_SERVERS, LIVE_STAGE, is_live, spend_lines, stays_paused
 from campaigns.findings import Finding, InvalidBrief
 from campaigns.models import Campaign
 from campaigns.presets import UnknownPreset, load_preset, preset_names
@@ -31,7 +32,7 @@ STAGES = (
         "Generate Campaign Brief",
         brief.run,
         # the folder is shared by every stage that files a document; its call is told as this stage's
-        path=(Hop("google-docs", "createFolder", 2), Hop("google-docs", "createDocument", 30)),
+        path=(Hop("google-docs", "createFolder", 5), Hop("google-docs", "createDocument", 25)),
     ),
     Stage(
         "plan",
@@ -46,7 +47,7 @@ STAGES = (
         path=(
             Hop("asana-v2", "asana_list_workspaces", 1),
             Hop("asana-v2", "asana_create_project", 20),
-            Hop("asana-v2", "asana_create_task", 20),
+            Hop("asana-v2", "asana_create_task", 20, counts.tasks),
         ),
     ),
     Stage("landing", "Generate Landing Page", landing.run),
@@ -55,9 +56,9 @@ STAGES = (
         "Generate Creatives",
         creative.run,
         path=(
-            Hop("image-gen", "generate_image", 105),
-            Hop("canva", "upload_asset", 20),
-            Hop("canva", "create_design", 25),
+            Hop("image-gen", "generate_image", 105, counts.creatives),
+            Hop("canva", "upload_asset", 20, counts.creatives),
+            Hop("canva", "create_design", 25, counts.creatives),
         ),
     ),
     Stage(
@@ -65,10 +66,8 @@ STAGES = (
         "Activate on DSPs",
         activate.run,
         # a line goes to one of these; a second more or less does not change the order of calls
-        path=(
-            Hop("ttd", "create_campaign", 1),
-            Hop("dv360", "create_campaign", 1),
-            Hop("amazon-dsp", "create_campaign", 1),
+        path=tuple(
+            Hop(server, "create_campaign", 1, counts.lines_on(server)) for server in DSP_SERVERS.values()
         ),
     ),
     Stage(
@@ -76,10 +75,10 @@ STAGES = (
         "Search Campaign",
         search.run,
         path=(
-            Hop("google-ads", "google_ads_create_campaign", 40),
-            Hop("google-ads", "google_ads_create_ad_group", 40),
-            Hop("google-ads", "google_ads_create_keyword", 30),
-            Hop("google-ads", "google_ads_create_responsive_search_ad", 40),
+            Hop("google-ads", "google_ads_create_campaign", 25),
+            Hop("google-ads", "google_ads_create_ad_group", 15, counts.ad_groups),
+            Hop("google-ads", "google_ads_create_keyword", 8, counts.keywords),
+            Hop("google-ads", "google_ads_create_responsive_search_ad", 15, counts.ads),
         ),
         wanted=lambda params: bool(params.get("includeSearch")),
     ),
@@ -99,7 +98,7 @@ ACTIVATION = Activation(
         LIVE_STAGE,
         "Set Lines Live",
         live.run,
-        path=tuple(Hop(server, live.TOOL, 1) for server in ("ttd", "dv360", "amazon-dsp")),
+        path=tuple(Hop(server, live.TOOL, 1) for server in DSP_SERVERS.values()),
     ),
     lines=spend_lines,
     stays=stays_paused,

@@ -157,5 +157,6 @@ def _timings(progress: Progress) -> dict[str, Any]:
         "queued_at": progress.queued_at,
         "started_at": progress.started_at,
         "ended_at": end,
+        "expected_end_at": progress.expected_end,
         "seconds": (end - begin).total_seconds() if begin and end else None,
     }

@@ -272,11 +272,13 @@ class StageOut(Out):
 
 
 class Timings(Out):
-    """When the job was queued, started and ended; `seconds` from start to end."""
+    """When the job was queued, started and ended; `seconds` from start to end. `expectedEndAt`: when it will
+    end by what past calls took, while it runs and that is known."""
 
     queued_at: Moment | None
     started_at: Moment | None
     ended_at: Moment | None
+    expected_end_at: Moment | None
     seconds: float | None
 
 

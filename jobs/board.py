@@ -114,7 +114,8 @@ class _Bars(Bars):
         progress, now = self._board.progress, self._board.now()
         if self._board.footer:
             span = (progress.started_at or progress.queued_at, progress.ended_at)
-            yield _line(f"{self._board.footer} · {elapsed(*span, now)}".rstrip(" ·"), "bold")
+            words = [self._board.footer, elapsed(*span, now), left(progress.expected_end, now)]
+            yield _line(" · ".join(filter(None, words)), "bold")
 
 
 class _Words(ProgressColumn):
@@ -209,6 +210,13 @@ def elapsed(start: datetime | None, end: datetime | None, now: datetime | None) 
     minutes, seconds = divmod(max(0, int((end - start).total_seconds())), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def left(end: datetime | None, now: datetime | None) -> str:
+    """Give the time that is expected to be left, as "about 1:05 left"; nothing where it is not known."""
+    if end is None or now is None:
+        return ""
+    return f"about {elapsed(now, max(end, now), None)} left"
 
 
 def clean(text: str) -> str:

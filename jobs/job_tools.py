@@ -14,6 +14,7 @@ from jobs.tools.gateway import Gateway
 from jobs.tools.reply import Reply
 from jobs.workflow.context import Done
 from jobs.workflow.graph import Workflow
+from jobs.workflow.outlook import Outlook
 from jobs.workflow.results import Source, Stopped
 
 LOOK_SECONDS = 0.05
@@ -64,9 +65,16 @@ class JobTools:
     """The engine's door to the gateway for one job. `stop` set: nothing new is sent, what is sent ends."""
 
     def __init__(
-        self, job: Job, flow: Workflow, gateway: Gateway, journal: JobJournal, stop: asyncio.Event
+        self,
+        job: Job,
+        flow: Workflow,
+        gateway: Gateway,
+        journal: JobJournal,
+        stop: asyncio.Event,
+        outlook: Outlook,
     ) -> None:
         self.job, self.flow, self.gateway, self.journal, self.stop = job, flow, gateway, journal, stop
+        self.outlook = outlook
 
     def source(self, server: str) -> Source:
         """Give what a success on this server is called."""
@@ -83,10 +91,14 @@ class JobTools:
         call = wanted(
             self.job, self.flow, self.gateway, server, tool, args, stage=stage, step=step, item=item
         )
-        recorded = await self.journal.recorded(call)
-        if isinstance(recorded, Reply):
-            return recorded
-        return await self._unless_stopped(call, recorded)
+        self.outlook.asked(step, stage, server, tool, call.size)
+        try:
+            recorded = await self.journal.recorded(call)
+            if isinstance(recorded, Reply):
+                return recorded
+            return await self._unless_stopped(call, recorded)
+        finally:
+            self.outlook.call_ended(step)
 
     async def _unless_stopped(self, call: Call, earlier: Earlier) -> Reply:
         sending = asyncio.create_task(self.gateway.call(call, self.journal, earlier))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -46,12 +47,16 @@ class JobJournal:
     ) -> None:
         self.job, self.writer, self.stop = job, writer, stop
         self.may_send = may_send
-        self._sent: set[str] = set()
+        self._sent: dict[str, float] = {}
         self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
         """Tell whether an attempt of this step is, or may be, on its way."""
         return step in self._sent
+
+    def sent_at(self, step: str) -> float | None:
+        """Give when the attempt of a step that is on its way was sent, by `time.monotonic`; else None."""
+        return self._sent.get(step)
 
     async def done(self, step: str) -> Done | None:
         """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
@@ -67,7 +72,7 @@ class JobJournal:
         if isinstance(found, ToolError):
             raise found  # out here: raised inside, it would undo what was written with it
         if isinstance(found, Earlier) and found.sent is not None:
-            self._sent.add(call.step)  # until its end is known it may be under way
+            self._sent[call.step] = time.monotonic()  # until its end is known it may be under way
         return found
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
@@ -86,11 +91,11 @@ class JobJournal:
         """
         if self.stop is not None and self.stop.is_set():
             raise Stopped("the job was stopped before this attempt was sent")
-        self._sent.add(call.step)
+        self._sent[call.step] = time.monotonic()
         try:
             await self._write(lambda: self._intend(call, attempt, process, spends))
         except BaseException:
-            self._sent.discard(call.step)
+            self._sent.pop(call.step, None)
             raise
 
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
@@ -98,7 +103,7 @@ class JobJournal:
         try:
             await self._write(lambda: self._conclude(call, attempt, outcome))
         finally:
-            self._sent.discard(call.step)
+            self._sent.pop(call.step, None)
 
     async def _write(self, work: Callable[[], Any]) -> None:
         await self.writer.run(work)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,10 +15,12 @@ from jobs.job_tools import JobTools
 from jobs.journal import JobJournal, leave_unknown
 from jobs.leases import Lease
 from jobs.models import ENDED, Job
+from jobs.outlooks import Outlooks
 from jobs.rehearsal import Rehearsal, plan
 from jobs.tools.gateway import Gateway
 from jobs.workflow import events as ev
 from jobs.workflow.context import Tools
+from jobs.workflow.outlook import Outlook
 from jobs.workflow.progress import Progress
 from jobs.workflow.results import JobStatus, StageResult, Status, Stopped, Timing, judge_job
 from jobs.workflow.runner import Before, Runner
@@ -68,13 +71,25 @@ def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
     return ends
 
 
-async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event, lease: Lease) -> None:
+async def perform(
+    job: Job,
+    *,
+    gateway: Gateway,
+    writer: Writer,
+    stop: asyncio.Event,
+    lease: Lease,
+    outlooks: Outlooks | None = None,
+) -> None:
     """Run a job that this worker holds the lease of, to its end or until it is stopped.
+
+    `outlooks` tells meanwhile how long it will take.
 
     Raises Stopped when the job was stopped by its worker; the caller decides what becomes of it.
     """
 
     async def emit(event: ev.Event) -> datetime:
+        if isinstance(event, ev.StageEnd):
+            outlook.stage_ended(event.stage)
         return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
 
     flow = workflow(job.workflow).by_plan(job.plan)
@@ -87,11 +102,16 @@ async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.E
     if progress.status is JobStatus.RUNNING:
         await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker gave it back or was lost"))
     brief = flow.load(job.params)
+    journal = JobJournal(job, writer, stop, may_send=lease.good)
+    outlook = Outlook(flow, brief, order=job.created_at.timestamp(), sent_at=journal.sent_at)
     tools: Tools = (
         Rehearsal(job, flow, gateway, writer, stop)
         if job.dry_run
-        else JobTools(job, flow, gateway, JobJournal(job, writer, stop, may_send=lease.good), stop)
+        else JobTools(job, flow, gateway, journal, stop, outlook)
     )
+    earlier = before(progress, recorded)
+    for stage in earlier.results:
+        outlook.stage_ended(stage)
     runner = Runner(
         flow,
         job=spending.informed(job),
@@ -99,9 +119,10 @@ async def perform(job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.E
         tools=tools,
         files=JobFiles(job.folder),
         emit=emit,
-        before=before(progress, recorded),
+        before=earlier,
     )
-    await runner.run()
+    with outlooks.watching(job, outlook) if outlooks and not job.dry_run else nullcontext():
+        await runner.run()
 
 
 def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None = None) -> datetime:
@@ -122,11 +143,17 @@ def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None
 
 
 async def perform_safely(
-    job: Job, *, gateway: Gateway, writer: Writer, stop: asyncio.Event, lease: Lease
+    job: Job,
+    *,
+    gateway: Gateway,
+    writer: Writer,
+    stop: asyncio.Event,
+    lease: Lease,
+    outlooks: Outlooks | None = None,
 ) -> None:
     """Run a job so that it always ends or is given back: what breaks it is told in its log."""
     try:
-        await perform(job, gateway=gateway, writer=writer, stop=stop, lease=lease)
+        await perform(job, gateway=gateway, writer=writer, stop=stop, lease=lease, outlooks=outlooks)
     except (Stopped, asyncio.CancelledError):
         if await writer.run(lambda: _ended_as_cancelled(job)):
             return

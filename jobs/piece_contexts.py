@@ -16,7 +16,8 @@ class HeaderContext:
     the job has. `unknown`: the calls of which nobody can say whether they took effect; `down`: the servers
     that are left alone, each with the reason; `cancel`, `again` and `activate`: addresses, "" where nothing
     is to do. `lines`: how many can be set live; `activating`: who last had lines set live, and when.
-    `plan`: what a dry run came to, once it has.
+    `plan`: what a dry run came to, once it has. `expected_end`: when it will end by what is known of its
+    calls, None where nothing is.
     """
 
     title: str
@@ -27,6 +28,7 @@ class HeaderContext:
     queued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    expected_end: datetime | None
     seconds: float | None
     round: int
     cancelling: bool

@@ -99,6 +99,7 @@ def header(job: Job, progress: Progress) -> HeaderContext:
         queued_at=progress.queued_at,
         started_at=progress.started_at,
         ended_at=progress.ended_at,
+        expected_end=progress.expected_end,
         seconds=seconds,
         round=progress.round,
         cancelling=progress.cancelling and not progress.ended,

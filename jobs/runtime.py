@@ -18,6 +18,7 @@ from jobs import deliver, durations, leases, poison
 from jobs.heart import HEED_SECONDS, REMEMBER_SECONDS, Heart, Running, beat_seconds
 from jobs.leases import Lease
 from jobs.models import Job
+from jobs.outlooks import TELL_SECONDS, Outlooks
 from jobs.perform import perform_safely
 from jobs.servers import tool_servers
 from jobs.tools.config import BrokenServersFile
@@ -117,12 +118,14 @@ class Runtime:
         self._opening = asyncio.Lock()
         self._company = poison.Company()
         self.heart = Heart(self.name, self.writer, self.running, lambda: self.gateway)
+        self.outlooks = Outlooks(self.writer, lambda: self.gateway)
         self.post = deliver.Post(self.writer)
         await self._bury_all()
         keepers = [
             asyncio.create_task(self._every(beat_seconds(), self.heart.beat)),
             asyncio.create_task(self._every(HEED_SECONDS, self.heart.heed)),
             asyncio.create_task(self._every(REMEMBER_SECONDS, self.heart.remember)),
+            asyncio.create_task(self._every(TELL_SECONDS, self.outlooks.tell)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
             asyncio.create_task(self._every(deliver.LOOK_SECONDS, self.post.look)),
             asyncio.create_task(self._every(deliver.WATCH_SECONDS, self.post.watch)),
@@ -216,7 +219,9 @@ class Runtime:
             await self.writer.run(lambda: leases.hand_over(job.pk, job.epoch))
             return
         stop, lease = asyncio.Event(), Lease(job.pk, job.epoch, asked)
-        work = perform_safely(job, gateway=gateway, writer=self.writer, stop=stop, lease=lease)
+        work = perform_safely(
+            job, gateway=gateway, writer=self.writer, stop=stop, lease=lease, outlooks=self.outlooks
+        )
         task = asyncio.create_task(work, name=f"job-{job_id}")
         self.running[job_id] = Running(job, lease, stop, task)
         try:

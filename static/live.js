@@ -41,6 +41,12 @@
       const text = words(now() - Date.parse(one.dataset.since));
       if (one.textContent !== text) one.textContent = text;
     }
+    for (const one of document.querySelectorAll("[data-left]")) {
+      const left = Date.parse(one.dataset.left) - now();
+      // the start of a minute is near enough for minutes, and a late end is no time below nothing
+      const text = left < 1000 ? "about to end" : `about ${left < 90000 ? words(left) : `${Math.round(left / 60000)} min`} left`;
+      if (one.textContent !== text) one.textContent = text;
+    }
   }
   elapsed();
   setInterval(elapsed, 1000);

@@ -12,13 +12,11 @@ Durations = Callable[[str, str, str], float | None]
 Kind = tuple[str, str, str]
 #: So many calls of a kind are remembered: a service that has become slower is known to be so soon.
 RECENT = 21
-#: Fewer calls than this tell nothing yet: one slow call must not turn the order of others round.
-ENOUGH = 3
 
 
 class Learned:
-    """What past calls took. A `Durations`: of a size that is not known well enough it gives the median of
-    all sizes, and None where that is not known either.
+    """What past calls took. A `Durations`: of a size that was never seen it gives the median of all sizes,
+    and None where there is none either.
 
     `fresh` holds what was learned since it was last taken away, to be stored by whoever owns a store.
     """
@@ -53,6 +51,6 @@ class Learned:
 
     def _median(self, kind: Kind) -> float | None:
         recent = list(self._recent.get(kind, ()))
-        if not kind[2] or len(recent) < ENOUGH:
+        if not recent:
             recent = [one for known, some in self._recent.items() if known[:2] == kind[:2] for one in some]
-        return median(recent) if len(recent) >= ENOUGH else None
+        return median(recent) if recent else None

@@ -304,6 +304,14 @@ class JobPlanned(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobExpected(Event):
+    """So many `seconds` are expected to be left, from this event on. Told again when that changes much."""
+
+    type: ClassVar[str] = "job:expected"
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobActivating(Event):
     """Somebody with the right to spend had prepared lines set live: the round begins.
 

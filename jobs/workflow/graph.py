@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from jobs.workflow.results import StageResult
 
 StageFunction = Callable[["StageContext"], Awaitable["StageResult"]]
-Times = Callable[[Mapping[str, Any]], int]
+Times = Callable[[Any], int]
 
 
 class BrokenWorkflow(ValueError):
     """A workflow's stages do not fit together; the message names the stage."""
 
 
-def once(params: Mapping[str, Any]) -> int:
-    """Give 1, whatever the job's parameters."""
+def once(brief: Any) -> int:
+    """Give 1, whatever the brief."""
     return 1
 
 
@@ -32,7 +32,7 @@ def once(params: Mapping[str, Any]) -> int:
 class Hop:
     """One call on the path of a stage's item, with the seconds it is expected to take.
 
-    `times` tells from a job's parameters how often it is made: once, or once an item.
+    `times` tells from what the stages read how often it is made: once, or once an item.
     """
 
     server: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import singledispatchmethod
 from typing import Any
 
@@ -96,7 +96,7 @@ class Progress:
 
     `down`: the servers whose calls are held back because they keep failing, each with the reason;
     `planned`: what a dry run came to, once it has; `activating`: who last had lines set live, and which,
-    at `activating_at`.
+    at `activating_at`; `expected_end`: when it will end by what is known of its calls, while it runs.
     """
 
     title: str = ""
@@ -116,6 +116,7 @@ class Progress:
     planned: ev.JobPlanned | None = None
     activating: ev.JobActivating | None = None
     activating_at: datetime | None = None
+    expected_end: datetime | None = None
 
     @classmethod
     def from_events(cls, recorded: Iterable[ev.Recorded]) -> Progress:
@@ -179,11 +180,15 @@ class Progress:
 
     @_fold.register
     def _(self, event: ev.JobResumed, at: datetime) -> None:
-        self.status = JobStatus.RUNNING
+        self.status, self.expected_end = JobStatus.RUNNING, None
+
+    @_fold.register
+    def _(self, event: ev.JobExpected, at: datetime) -> None:
+        self.expected_end = at + timedelta(seconds=event.seconds)
 
     @_fold.register
     def _(self, event: ev.JobCancelling, at: datetime) -> None:
-        self.cancelling = True
+        self.cancelling, self.expected_end = True, None
 
     @_fold.register
     def _(self, event: ev.JobRetrying, at: datetime) -> None:
@@ -261,7 +266,7 @@ class Progress:
     @_fold.register
     def _(self, event: ev.WorkflowComplete, at: datetime) -> None:
         self.status, self.ended_at, self.error = JobStatus(event.status), at, event.error
-        self.cancelling = False
+        self.cancelling, self.expected_end = False, None
         for stage in self.stages:
             if not stage.ended:  # a cancelled or broken job leaves stages behind
                 made = stage.current or any(call.remote_id for call in self.calls_of(stage.id))

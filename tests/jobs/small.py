@@ -51,7 +51,7 @@ SMALL = Workflow(
     "small",
     "Small",
     (
-        Stage("lines", "Lines", lines, path=(Hop("ttd", "create_campaign", 1),)),
+        Stage("lines", "Lines", lines, path=(Hop("ttd", "create_campaign", 1, lambda brief: len(LINES)),)),
         Stage("broken", "Broken", broken, wanted=lambda params: params["broken"]),
         Stage("note", "Note", note, needs=("lines",)),
     ),

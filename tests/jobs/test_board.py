@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from jobs.board import Board, elapsed
+from jobs.board import Board, elapsed, left
 from jobs.summary import summary
 from jobs.workflow import events as ev
 from jobs.workflow.log import span
@@ -244,3 +244,9 @@ def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():
     assert "  Setup Project Management failed: 1 of 1 did not pass" in lines
     assert "1 call would fail: the reason stands above" in lines
     assert lines[-1].startswith("Dry run partial")
+
+
+def test_the_time_left_is_shown_until_it_is_over():
+    assert left(START + timedelta(seconds=65), START) == "about 1:05 left"
+    assert left(START, START + timedelta(seconds=5)) == "about 0:00 left"
+    assert left(None, START) == left(START, None) == ""

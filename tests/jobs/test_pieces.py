@@ -379,3 +379,13 @@ def test_tools_are_named_in_peoples_words(tool: str, said: str, made: str):
     server = "google-ads" if "ads" in tool else "asana-v2"
     assert asks.words(server, tool) == said
     assert asks.thing_made(server, tool) == made
+
+
+def test_the_header_tells_when_the_job_will_end_by_what_is_known_and_only_while_it_runs():
+    running = (ev.StageStart(**where(0)), ev.JobExpected(seconds=285.0))
+    head = rendered(*running)["job-header"]
+    # told by the third event, three seconds after the launch; the page's script counts down to it
+    assert 'data-left="2027-03-01T09:34:48.000Z"' in head and "expected to end at about" in head
+    for end in (ev.JobCancelling(by="mara"), ev.WorkflowComplete(status="completed", total_stages=2)):
+        assert "data-left" not in rendered(*running, end)["job-header"]
+    assert "data-left" not in rendered(ev.StageStart(**where(0)))["job-header"]

@@ -37,6 +37,7 @@ EVERY = [
     ev.JobResolved(by="mara", step="creative.image.a", outcome="exists", remote_id="7"),
     ev.JobServerDown(server="canva", reason="it does not answer"),
     ev.CallPlanned(**CALL, seconds=105.0, limit=2, per_minute=30),
+    ev.JobExpected(seconds=285.5),
     ev.JobPlanned(calls=35, seconds=310.0, bound=286.0, servers={"canva": 8}),
     ev.JobActivating(by="mara", round=2, stage="live", stage_name="Set Live", digest="ab", what="5 lines"),
 ]

@@ -47,6 +47,7 @@ anything = st.one_of(
     st.builds(lambda c: ev.CallFallback(**c, reason="refused"), calls),
     st.builds(lambda n: ev.JobResumed(epoch=n, reason="lost"), numbers),
     st.just(ev.JobCancelling(by="mara")),
+    st.builds(lambda n: ev.JobExpected(seconds=n), numbers),
     st.builds(
         lambda s: ev.WorkflowComplete(status=s, total_stages=2),
         st.sampled_from(["completed", "partial", "failed", "cancelled"]),

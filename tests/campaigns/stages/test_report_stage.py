@@ -1,6 +1,7 @@
 """The report at the end, and whole jobs: every step under its own name, every failure told."""
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -52,6 +53,17 @@ async def test_every_call_of_a_job_stands_on_the_declared_path_of_its_stage(ligh
     assert min(left) >= 30
     images = LIFECYCLE.remaining("creative", "image-gen", "generate_image")
     assert images == max(left) == 180
+
+
+async def test_the_paths_tell_how_often_each_call_of_the_reference_campaign_is_made(aurora, tools, files):
+    await play(brief=aurora, tools=tools, files=files)
+    made = Counter((sent.stage, sent.server, sent.tool) for sent in tools.calls)
+    told = {
+        (stage.id, hop.server, hop.tool): hop.times(aurora)
+        for stage in LIFECYCLE.stages
+        for hop in stage.path
+    }
+    assert made == told
 
 
 async def test_the_reference_campaign_takes_the_calls_it_is_known_for(aurora, tools, files):

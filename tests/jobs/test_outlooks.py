@@ -1,0 +1,110 @@
+"""The expected time left: told in the log while a job runs, and told anew when it has moved."""
+
+import asyncio
+
+import pytest
+
+from jobs import feed, outlooks, runtime
+from jobs.models import Job
+from jobs.outlooks import Outlooks
+from jobs.workflow import events as ev
+from jobs.workflow.outlook import Outlook
+from jobs.writer import Writer
+from tests.jobs.small import SMALL
+from tests.jobs.working import launch, run
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+
+
+def told(job: Job) -> list[float]:
+    """The seconds left that a job's log tells of, in order."""
+    return [one.event.seconds for one in feed.whole(job.pk) if isinstance(one.event, ev.JobExpected)]
+
+
+class Alone:
+    """The outlooks of one running job, without a worker around them."""
+
+    def __init__(self, writer, monkeypatch) -> None:
+        self.job = launch()
+        Job.objects.filter(pk=self.job.pk).update(status="running", leased_by="w", epoch=3)
+        self.job.refresh_from_db()
+        self.left = 100.0
+        monkeypatch.setattr(outlooks, "seconds_left", lambda jobs, *more: [self.left for _ in jobs])
+        self.outlooks = Outlooks(writer, Gateway)
+
+    def tell(self, *lefts: float) -> list[float]:
+        """Reckon once for each of these, with that many seconds left, and give what the log holds then."""
+
+        async def all_of_them() -> None:
+            outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
+            with self.outlooks.watching(self.job, outlook):
+                for self.left in lefts:
+                    await self.outlooks.tell()
+
+        asyncio.run(all_of_them())
+        return told(self.job)
+
+
+class Gateway:
+    """What the reckoning asks a gateway for."""
+
+    durations = None
+
+    def limits(self) -> dict:
+        return {}
+
+
+@pytest.fixture
+def alone(world, monkeypatch):
+    world()
+    writer = Writer()
+    yield Alone(writer, monkeypatch)
+    writer.close()
+
+
+def test_it_is_told_once_as_long_as_the_end_stays_where_it_was(alone):
+    assert alone.tell(100, 100, 99.9) == [100]
+
+
+def test_it_is_told_anew_when_the_end_has_moved(alone):
+    assert alone.tell(100, 100, 60, 60, 95) == [100, 60, 95]
+
+
+def test_a_small_move_is_not_told(alone):
+    assert alone.tell(100, 105, 3, 4.5) == [100, 3]
+
+
+@pytest.mark.parametrize("change", [{"epoch": 4}, {"status": "cancelled"}, {"leased_by": "another"}])
+def test_nothing_is_told_of_a_job_that_is_not_ours_any_more(alone, change):
+    Job.objects.filter(pk=alone.job.pk).update(**change)
+    assert alone.tell(100) == []
+
+
+def test_nothing_is_told_after_a_cancel(alone):
+    feed.append(alone.job.pk, [ev.JobCancelling(by="mara")])
+    assert alone.tell(100) == []
+
+
+@pytest.mark.slow
+def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker, monkeypatch):
+    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.05)
+    world(latency=0.3)
+    job = run(worker(), launch())
+    # three lines of a declared second each, at two at once; then what the first of them really took
+    assert told(job)[0] == pytest.approx(2.0, abs=0.5)
+    progress = feed.progress(job.pk)
+    assert (progress.status, progress.expected_end) == ("completed", None)
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_no_time_left(world, worker, monkeypatch):
+    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.01)
+    world()
+    assert told(run(worker(), launch(dryRun=True))) == []
+
+
+def test_who_reads_the_log_knows_the_expected_end(alone):
+    alone.tell(100)
+    last = list(feed.whole(alone.job.pk))[-1]
+    left = (feed.progress(alone.job.pk).expected_end - last.at).total_seconds()
+    assert left == 100
