@@ -24,6 +24,8 @@ READY_SECONDS = 60.0
 class Command(BaseCommand):
     """Runs the whole product on this machine."""
 
+    # the web process has what is checked, addresses above all; here they would only cost time
+    requires_system_checks = ()
     help = "Migrate, then run web and worker until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
