@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0004_audit_is_final'),
+        ('jobs', '0005_durations_are_learned'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
