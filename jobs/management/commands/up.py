@@ -60,8 +60,6 @@ class Command(BaseCommand):
         made_up = ensure_admin()
         if made_up:
             self.say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
-        for fault in servers.faults():
-            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         connections.close_all()
         fd = listener.fileno()
         address = address_of(*listener.getsockname()[:2])
@@ -75,6 +73,8 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _when_ready(self, address: str, on_ready: Callable[[str], None]) -> None:
+        for fault in servers.faults():  # while web and worker start
+            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         deadline = time.monotonic() + READY_SECONDS
         reason = ""
         while time.monotonic() < deadline:
