@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count, islice
+from typing import Any
 
 import django
 
@@ -62,13 +63,10 @@ def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
         [one] = feed.append(job.pk, [event])
         print(one.seq, event.type, time.monotonic(), flush=True)
 
-    places = [
-        {"stage": one.id, "stage_name": one.name, "stage_index": at, "total_stages": len(flow.stages)}
-        for at, one in enumerate(flow.stages)
-    ]
+    places = places_of(flow)
     named = [[one.id, one.name] for one in flow.stages]
     write(ev.JobQueued(workflow=flow.id, version=flow.version, title=job.title, stages=named))
-    events = _endless(places, calls=not options.steps_only)
+    events = endless(places, calls=not options.steps_only)
     for size in [PAGE] * (options.before // PAGE):
         feed.append(job.pk, list(islice(events, size)))
     due = time.monotonic()
@@ -82,7 +80,15 @@ def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
     write(ev.WorkflowComplete(status=JobStatus.COMPLETED, total_stages=len(places)))
 
 
-def _endless(places: list[dict], *, calls: bool) -> Iterator:
+def places_of(flow: Any) -> list[dict]:
+    """Give what every event of a stage repeats, for each stage of a workflow."""
+    return [
+        {"stage": one.id, "stage_name": one.name, "stage_index": at, "total_stages": len(flow.stages)}
+        for at, one in enumerate(flow.stages)
+    ]
+
+
+def endless(places: list[dict], *, calls: bool) -> Iterator:
     """Give the starts of all stages, then calls and steps of progress without end, stage by stage in turn."""
     from jobs.workflow import events as ev
 

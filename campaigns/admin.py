@@ -6,15 +6,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from campaigns.models import Campaign
-from jobs.admin_parts import BoundedPaginator, ReadOnly, as_json, fields_of
+from jobs.admin_lists import NewestFirst
+from jobs.admin_parts import as_json, fields_of
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ReadOnly, admin.ModelAdmin):
+class CampaignAdmin(NewestFirst):
     """Campaigns, newest first."""
 
-    paginator = BoundedPaginator
-    show_full_result_count = False
     list_display = (
         "product",
         "brand",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import sys
 import tempfile
 from pathlib import Path
 
@@ -54,8 +55,9 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "daphne",
-    "django.contrib.admin",
+    # only runserver asks for it here, and it would import Twisted into each worker and command
+    *(["daphne"] if "runserver" in sys.argv else []),
+    "django.contrib.admin.apps.SimpleAdminConfig",  # config/urls.py looks for the admin classes
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -9,6 +9,9 @@ from django.views.generic import RedirectView
 # pages that are not ours to link an icon from (documents of the local world) are asked for it here
 icon = login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg"))
 
+# here, not when Django starts: of all processes only the web has a use for them, and they import a lot
+admin.autodiscover()
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("favicon.ico", icon),

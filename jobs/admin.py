@@ -2,7 +2,6 @@
 
 from statistics import median
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -12,8 +11,12 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import admin_webhooks  # noqa: F401  -- registers its models
-from jobs.admin_parts import BoundedPaginator, History, ReadOnly, among, as_json, fields_of, link, seconds
+from jobs import (
+    admin_webhooks,  # noqa: F401  -- registers its models
+    keyset,
+)
+from jobs.admin_lists import History, NewestFirst, among
+from jobs.admin_parts import ReadOnly, as_json, fields_of, link, seconds
 from jobs.models import (
     ApiToken,
     Artifact,
@@ -135,11 +138,11 @@ class AuditInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):
+class JobAdmin(NewestFirst):
     """Jobs, newest first."""
 
-    paginator = BoundedPaginator
-    show_full_result_count = False
+    order = keyset.MOMENTS
+    indexed = frozenset(("status", "created_at__gte", "created_at__lt"))
     list_display = (
         "title",
         "status",
@@ -155,7 +158,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = (among("status", JobStatus), "dry_run", "created_at")
     list_select_related = ("owner",)
     search_fields = ("title", "owner__username")
-    ordering = ("-created_at",)
+    search_help_text = "Part of a title, an owner's name, or a job's id"
     list_per_page = 50
     inlines = (AuditInline, CallInline, ArtifactInline, EventInline)
     fields = readonly_fields = (
@@ -188,13 +191,16 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
-        """Find an id with or without its dashes; as text the databases write it differently."""
-        try:
-            return queryset.filter(pk=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+        """Find a job by its id, or by text."""
+        if id := keyset.id_of(search_term):
+            return queryset.filter(pk=id), False
+        return super().get_search_results(request, queryset, search_term)
 
-    @admin.display(description="stages ended", ordering="stages_ended")
+    def is_exact(self, search_term: str) -> bool:
+        """Tell whether an id is searched for."""
+        return keyset.id_of(search_term) is not None
+
+    @admin.display(description="stages ended")
     def stages(self, job: Job) -> str:
         """Give how many stages have ended, of how many."""
         return f"{job.stages_ended} of {len(job.plan)}"
@@ -238,9 +244,18 @@ class WorkflowEventAdmin(History):
 
     list_display = ("job_id", "seq", "type", "at")
     list_filter = (among("type", KINDS),)
+    indexed = frozenset(("type",))
     readonly_fields = ("payload_read",)
     fields = ("job", "seq", "type", "at", "payload_read")
-    list_select_related = ("job",)
+
+    def order_of(self, search_term: str) -> keyset.Order:
+        """Give the order of a job's own log, or that of all logs."""
+        return keyset.SEQS if search_term.strip() else keyset.IDS
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowEvent]:
+        """Leave to the page of one event what only that shows."""
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("payload")
 
     @admin.display(description="payload")
     def payload_read(self, event: WorkflowEvent) -> SafeString:
@@ -262,6 +277,7 @@ class ToolCallAdmin(History):
 
     list_display = ("step", "job_id", "server", "tool", "state", "attempts", "waited", "took", "created_at")
     list_filter = (among("state", ToolCall.State.values),)
+    indexed = frozenset(("state",))
     readonly_fields = ("args_read", "reply_read")
     fields = (*fields_of(ToolCall, "id", "args", "reply"), "args_read", "reply_read")
     inlines = (AttemptInline,)
@@ -292,6 +308,7 @@ class ArtifactAdmin(History):
 
     list_display = ("name", "title", "kind", "source", "job_id", "opens", "own_copy")
     list_filter = (among("source", Source),)
+    indexed = frozenset(("source",))
     opens, own_copy = ArtifactInline.opens, ArtifactInline.own_copy
 
 
@@ -301,6 +318,7 @@ class AuditEntryAdmin(History):
 
     list_display = ("at", "by", "act", "job_id", "stage", "step", "outcome", "remote_id", "digest")
     list_filter = (among("act", AuditEntry.Act.values),)
+    indexed = frozenset(("act",))
     list_select_related = ("by",)
     readonly_fields = ("details_read",)
     fields = (*fields_of(AuditEntry, "id", "details"), "details_read")

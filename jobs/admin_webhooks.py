@@ -15,8 +15,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from jobs import addresses, outbox, webhooks
-from jobs.admin_parts import History, among, as_json, fields_of
+from jobs import addresses, keyset, outbox, webhooks
+from jobs.admin_lists import History, among
+from jobs.admin_parts import as_json, fields_of
 from jobs.models import Delivery, Webhook
 
 LATEST = 10
@@ -192,7 +193,8 @@ class DeliveryAdmin(History):
         "webhook",
     )
     list_select_related = ("webhook",)
-    ordering = ("-created_at",)
+    order = keyset.MOMENTS
+    indexed = frozenset(("state", "webhook__id__exact"))
     readonly_fields = ("payload_read",)
     fields = (*fields_of(Delivery, "payload"), "payload_read")
     actions = ("send_again",)

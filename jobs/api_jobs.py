@@ -1,7 +1,5 @@
 """What the API tells of jobs: which one a caller may see, a page of them, one in full from its events."""
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +7,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
-from jobs import feed, plans
+from jobs import feed, keyset, plans
 from jobs.api_auth import Caller
 from jobs.api_errors import Problem
 from jobs.api_schemas import CallOut
@@ -18,10 +16,8 @@ from jobs.models import Job, ToolCall
 from jobs.workflow.graph import Fault
 from jobs.workflow.progress import CallView, Progress, StageView
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 #: A cursor: microseconds, up to some thousand years from now, and a job's id.
-CURSOR = "[0-9]{1,17}-[0-9a-f]{32}"
+CURSOR = keyset.MOMENT_AND_ID
 
 
 def caller_of(request: HttpRequest) -> Caller:
@@ -48,21 +44,24 @@ def where(job: Job) -> dict[str, str]:
 
 
 def job_page(user: Any, status: str, q: str, after: str, limit: int) -> dict[str, Any]:
-    """Give the jobs that this user may see, newest first, from the cursor `after` on. Raises Problem."""
-    rows = Job.objects.visible_to(user).select_related("owner").order_by("-created_at", "-id")
+    """Give the jobs that this user may see, newest first, from the cursor `after` on. Raises Problem.
+
+    A page of a search looks through a bounded number of jobs: it may end before it is full.
+    """
+    seen = Job.objects.visible_to(user)
     if status:
-        rows = rows.filter(status=status)
-    if q := q.strip():
+        seen = seen.filter(status=status)
+    rows = seen.select_related("owner").defer("params", "confirmed")
+    if id := keyset.id_of(q):
+        rows, q = rows.filter(pk=id), ""
+    elif q := q.strip():
         rows = rows.filter(Q(title__icontains=q) | Q(id__startswith=q))
-    if after:
-        at, id = _from_cursor(after)
-        # the first condition alone is what an index can use
-        rows = rows.filter(created_at__lte=at).exclude(created_at=at, id__gte=id)
-    found = list(rows[: limit + 1])
-    more = len(found) > limit
+    found = keyset.page(
+        rows, keyset.MOMENTS, limit, older=_place(after) if after else None, among=seen if q else None
+    )
     return {
-        "items": [_row(job) for job in found[:limit]],
-        "after": _cursor(found[limit - 1]) if more else None,
+        "items": [_row(job) for job in found.rows],
+        "after": keyset.MOMENTS.text(found.older) if found.older else None,
     }
 
 
@@ -77,16 +76,12 @@ def _row(job: Job) -> dict[str, Any]:
     }
 
 
-def _cursor(job: Job) -> str:
-    return f"{(job.created_at - EPOCH) // MICROSECOND}-{job.pk.hex}"
-
-
-def _from_cursor(cursor: str) -> tuple[datetime, UUID]:
-    if not re.fullmatch(CURSOR, cursor):
+def _place(cursor: str) -> keyset.Key:
+    try:
+        return keyset.MOMENTS.place(cursor)
+    except ValueError:
         fault = Fault("after", "is not a cursor that a page of jobs gave")
-        raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault])
-    micros, _, id = cursor.partition("-")
-    return EPOCH + int(micros) * MICROSECOND, UUID(id)
+        raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault]) from None
 
 
 def job_out(job: Job) -> dict[str, Any]:

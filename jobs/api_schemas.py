@@ -202,7 +202,10 @@ class JobRow(Out):
 
 
 class JobPage(Out):
-    """A page of jobs, newest first; `after` is the cursor of the next page, null on the last."""
+    """A page of jobs, newest first; `after` is the cursor of the next page, null on the last.
+
+    A search by text looks through 5,000 jobs a page: its pages may have fewer items than were asked for.
+    """
 
     items: list[JobRow]
     after: str | None

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -16,13 +15,14 @@ from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
-from jobs import spending
+from jobs import keyset, spending
 from jobs.models import Job, WorkerBeat
 from jobs.painted import painted, tag
 from jobs.pieces import fragment
 from jobs.workflow.results import JobStatus
 
 PAGE = 30
+ORDER = keyset.MOMENTS
 FRESH = timedelta(seconds=15)
 LONGEST_QUERY = 200
 
@@ -32,7 +32,8 @@ class JobListPage:
     """`templates/jobs/list.html`. `older` is the address of the next page, "" on the last one.
 
     `shown` is true while the list is filtered or searched; `first` on its newest page; `refresh` is the
-    list's own address, asked for again more often while some job in it is `moving`.
+    list's own address, asked for again more often while some job in it is `moving`. `cut_short` is the number
+    of jobs that were looked through before the page was full, 0 where it is full or the list has ended.
     """
 
     jobs: list[Job]
@@ -42,6 +43,7 @@ class JobListPage:
     shown: bool
     first: bool
     older: str
+    cut_short: int
     refresh: str
     moving: bool
 
@@ -108,23 +110,25 @@ def job_list(request: HttpRequest) -> HttpResponse:
     status = request.GET.get("status", "")
     status = status if status in set(JobStatus) else ""
     q = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_QUERY]
-    rows = Job.objects.visible_to(request.user)
-    after = _job_of(rows, request.GET.get("after", ""))
+    seen = Job.objects.visible_to(request.user)
+    after = _job_of(seen, request.GET.get("after", ""))
     if status:
-        rows = rows.filter(status=status)
-    if q:
-        rows = rows.filter(title__icontains=q)
-    jobs, more = _page(rows, after)
+        seen = seen.filter(status=status)
+    rows = (seen.filter(title__icontains=q) if q else seen).defer("params", "confirmed")
+    place = ORDER.key(after) if after else None
+    # no index finds a part of a title: a page looks through a bounded number of jobs
+    found = keyset.page(rows, ORDER, PAGE, older=place, among=seen if q else None)
     page = JobListPage(
-        jobs=jobs,
+        jobs=found.rows,
         statuses=[one.value for one in JobStatus],
         status=status,
         q=q,
         shown=bool(status or q),
         first=after is None,
-        older=_address(request, status=status, q=q, after=str(jobs[-1].pk)) if more else "",
+        older=_address(request, status=status, q=q, after=str(found.older[-1])) if found.older else "",
+        cut_short=keyset.LOOKED_THROUGH if found.cut_short else 0,
         refresh=request.get_full_path(),
-        moving=any(not job.ended for job in jobs),
+        moving=any(not job.ended for job in found.rows),
     )
     return render(request, "jobs/list.html", vars(page))
 
@@ -134,15 +138,6 @@ def _job_of(rows: Any, text: str) -> Job | None:
         return rows.filter(pk=uuid.UUID(text)).first() if text else None
     except ValueError:
         return None
-
-
-def _page(rows: Any, after: Job | None) -> tuple[list[Job], bool]:
-    """Give the rows that follow a job in the list's order, and whether there are more."""
-    if after is not None:
-        at = after.created_at
-        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=after.pk))
-    found = list(rows.order_by("-created_at", "-pk").defer("params")[: PAGE + 1])
-    return found[:PAGE], len(found) > PAGE
 
 
 def _address(request: HttpRequest, **query: str) -> str:

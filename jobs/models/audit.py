@@ -59,6 +59,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes = (models.Index(fields=("act", "-id"), name="audit_newest_by_act"),)
         verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:

@@ -48,7 +48,10 @@ class ToolCall(models.Model):
 
     class Meta:
         ordering = ("id",)
-        indexes = (models.Index(fields=("server", "remote_id"), name="call_server_remote_id"),)
+        indexes = (
+            models.Index(fields=("server", "remote_id"), name="call_server_remote_id"),
+            models.Index(fields=("state", "-id"), name="call_newest_by_state"),
+        )
         constraints = (models.UniqueConstraint(fields=("job", "step"), name="call_step_once_a_job"),)
 
     def __str__(self) -> str:

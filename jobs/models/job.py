@@ -84,8 +84,11 @@ class Job(models.Model):
         ordering = ("-created_at",)
         permissions = (("spend", "Can set prepared lines live, which commits spend"),)
         indexes = (
-            models.Index(fields=("owner", "-created_at"), name="job_owner_created"),
-            models.Index(fields=("status", "-created_at"), name="job_status_created"),
+            # the lists, newest first: of all, of an owner, of a status, of both
+            models.Index(fields=("-created_at", "-id"), name="job_newest"),
+            models.Index(fields=("owner", "-created_at", "-id"), name="job_newest_by_owner"),
+            models.Index(fields=("status", "-created_at", "-id"), name="job_newest_by_status"),
+            models.Index(fields=("owner", "status", "-created_at", "-id"), name="job_newest_by_both"),
             models.Index(
                 fields=("lease_until", "created_at"),
                 name="job_open_lease",
@@ -113,7 +116,8 @@ class Job(models.Model):
 class WorkflowEvent(models.Model):
     """One event of a job's log: `seq` counts from 1 without gaps, in the order of commitment."""
 
-    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+    # the index of the constraint serves whoever asks for a job's events: one less to write with each
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=40)
     payload = models.JSONField()
@@ -121,6 +125,7 @@ class WorkflowEvent(models.Model):
 
     class Meta:
         ordering = ("job", "seq")
+        indexes = (models.Index(fields=("type", "-id"), name="event_newest_by_type"),)
         constraints = (models.UniqueConstraint(fields=("job", "seq"), name="event_seq_once_a_job"),)
 
     def __str__(self) -> str:
@@ -146,6 +151,7 @@ class Artifact(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes = (models.Index(fields=("source", "-id"), name="artifact_newest_by_source"),)
         constraints = (models.UniqueConstraint(fields=("job", "name"), name="artifact_name_once_a_job"),)
 
     def __str__(self) -> str:

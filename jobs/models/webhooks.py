@@ -81,6 +81,9 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = (
             models.Index(fields=("next_at",), name="delivery_due", condition=models.Q(state="pending")),
+            models.Index(fields=("-created_at", "-id"), name="delivery_newest"),
+            models.Index(fields=("state", "-created_at", "-id"), name="delivery_newest_by_state"),
+            models.Index(fields=("webhook", "-created_at", "-id"), name="delivery_newest_by_webhook"),
         )
         constraints = (
             models.UniqueConstraint(fields=("webhook", "job", "about"), name="delivery_once_about_it"),

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from jobs import doorbell, feed
+from jobs import doorbell, feed, outbox
 from jobs.models import Artifact, Job, WorkflowEvent
 from jobs.workflow import events as ev
 from jobs.workflow.results import JobStatus
 from tests.jobs import acting, story
+from tests.workflow.test_events import EVERY
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
@@ -185,3 +187,17 @@ def test_an_activation_runs_its_stage_anew_and_is_no_retry():
     job.refresh_from_db()
     assert (job.status, job.round, job.stages_ended) == (JobStatus.QUEUED, 2, 2)
     assert set(feed.ends(job.pk)) == {"brief", "creative"}
+
+
+@pytest.mark.parametrize(
+    "event", [one for one in EVERY if not isinstance(one, feed.MORE_THAN_LOG)], ids=lambda event: event.type
+)
+def test_an_event_for_which_the_row_is_not_read_changes_nothing_but_the_log(event):
+    job = story.job()
+    before = Job.objects.filter(pk=job.pk).values().get()
+    [one] = feed.append(job.pk, [event])
+    with CaptureQueriesContext(connection) as asked:
+        feed._project(job, event, one.at)
+        outbox.tell(job, one)
+    assert not asked.captured_queries
+    assert Job.objects.filter(pk=job.pk).values().get() == before | {"last_seq": one.seq}

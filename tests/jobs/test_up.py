@@ -1,5 +1,9 @@
 """manage.py up: how it finds out that the product answers."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.test import Client
 
@@ -21,3 +25,15 @@ def test_readiness_is_asked_for_under_a_name_that_the_site_answers_to(settings, 
     asked = probe("http://127.0.0.1:8000/")
     host = asked.get_header("Host") or "127.0.0.1:8000"
     assert Client().get("/readyz", headers={"Host": host}).status_code == 503  # no worker, but no bad host
+
+
+def test_the_worker_and_its_parent_do_not_import_what_only_the_web_needs(tmp_path):
+    words = """
+import sys, django
+django.setup()
+import jobs.management.commands.up, jobs.management.commands.worker
+print(sorted({"jobs.admin", "config.urls", "daphne.server", "jobs.views", "jobs.api"} & sys.modules.keys()))
+"""
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", words], env=env, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

@@ -24,6 +24,8 @@ READY_SECONDS = 60.0
 class Command(BaseCommand):
     """Runs the whole product on this machine."""
 
+    # the web process has what is checked, addresses above all; here they would only cost time
+    requires_system_checks = ()
     help = "Migrate, then run web and worker until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -58,8 +60,6 @@ class Command(BaseCommand):
         made_up = ensure_admin()
         if made_up:
             self.say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
-        for fault in servers.faults():
-            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         connections.close_all()
         fd = listener.fileno()
         address = address_of(*listener.getsockname()[:2])
@@ -73,6 +73,8 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _when_ready(self, address: str, on_ready: Callable[[str], None]) -> None:
+        for fault in servers.faults():  # while web and worker start
+            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         deadline = time.monotonic() + READY_SECONDS
         reason = ""
         while time.monotonic() < deadline:

@@ -22,12 +22,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until SIGTERM or Ctrl-C."""
-        made_up = ensure_admin()
-        if made_up:
-            self.stdout.write(f"User {ADMIN} was made with the password {made_up} (shown only now).")
         end_with_parent()
-        if options["fd"] is not None:
+        if options["fd"] is not None:  # whoever bound it has seen to the account
             where = ["--fd", str(options["fd"])]
         else:
+            if made_up := ensure_admin():
+                self.stdout.write(f"User {ADMIN} was made with the password {made_up} (shown only now).")
             where = ["--bind", options["host"], "--port", str(options["port"])]
         serve(where)

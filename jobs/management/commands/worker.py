@@ -37,6 +37,8 @@ class HouseConsumer(Consumer):
 class Command(BaseCommand):
     """Runs the jobs of this installation until it is told to stop."""
 
+    # the web process has what is checked, addresses above all; here they would only cost time
+    requires_system_checks = ()
     help = "Run queued jobs. With SQLite there is one worker process; a second one refuses to start."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,172 @@
+"""How soon `manage.py up`, its eight servers, the first job and the next are there. `-m benchmarks.startup`
+
+Real processes from an empty folder, then on the database that they left. A job's start is taken from the
+moment its launch was answered to the moment its first `stage:start` came by the API's stream.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+from benchmarks.house import SOON, cores, demand, quantile, table, verdict
+from tests.e2e.installation import Installation
+
+READY, START = 5.0, 0.5
+STARTS = 3  # on a fresh database, and as often on an existing one
+LAUNCHES = 8
+CONNECTS = 3
+SIDE_BY_SIDE = 0.75  # of the sum, at most: two cores share the processor time that eight processes need
+SERVERS = 8
+CALM, CALM_SECONDS = 0.25, 20.0  # the share that others may use, and how long that is waited for
+HEAD = ("what", "times", "p50", "max", "promised", "of the promise")
+
+
+def main() -> None:
+    """Start it anew and again, launch jobs, connect its servers both ways; print all that and judge it."""
+    demand(cores() >= 2, "one core is not enough: web and worker start side by side")
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    with tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder:
+        imported(Path(folder))
+        fresh, again, cold, warm = started(Path(folder))
+        together, alone = asyncio.run(connected())
+    rows = [
+        row("up to /readyz, no database yet", fresh, READY),
+        row("up to /readyz, existing database", again, READY),
+        row("202 to stage:start, right after ready", cold, START),
+        row("202 to stage:start, sessions warm", warm, START),
+    ]
+    print()
+    print(table(HEAD, rows))
+    best, total = min(together), min(alone)
+    print(f"\n{SERVERS} tool servers connected side by side in {best:.2f} s, one after the other in", end=" ")
+    print(f"{total:.2f} s: {best / total:.2f} of the sum (best of {CONNECTS} each)")
+    for name, times, most in (("ready", fresh + again, READY), ("started", cold + warm, START)):
+        demand(max(times) <= most, f"{name} only after {max(times):.2f} s, more than {most:g} s")
+    demand(best <= SIDE_BY_SIDE * total, "the servers are not connected side by side")
+
+
+def row(what: str, times: list[float], most: float) -> tuple[str, ...]:
+    """Give the figures of one promise as cells of a table."""
+    p50, worst = quantile(times, 0.5), max(times)
+    spread = (f"{p50:.2f} s", f"{worst:.2f} s", f"{most:g} s", f"{p50 / most:.2f} to {worst / most:.2f}")
+    return (what, str(len(times)), *spread)
+
+
+def calm() -> None:
+    """Wait until other programs leave the processor alone: the promise is for two free cores."""
+    deadline = time.monotonic() + CALM_SECONDS
+    while (used := busy()) > CALM:
+        demand(time.monotonic() < deadline, f"other programs use {100 * used:.0f} % of the processor")
+
+
+def busy() -> float:
+    """Give the share of the processor that is in use, over half a second."""
+    (spent, idle), wait = processor(), 0.5
+    time.sleep(wait)
+    after, still = processor()
+    return (after - spent) / max(1, after - spent + still - idle)
+
+
+def processor() -> tuple[int, int]:
+    """Give the ticks that the processors spent and those that they idled, since the machine started."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return user + nice + system + sum(rest), idle + waiting
+
+
+def imported(folder: Path) -> None:
+    """Have the code compiled and read once: the promise is not for the first start after an installation."""
+    env = os.environ | {"DATA_DIR": str(folder / "none")}
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    demand(done.returncode == 0, f"the code cannot be started: {done.stderr[-500:]}")
+
+
+def started(folder: Path) -> tuple[list[float], ...]:
+    """Give the times to ready without and with a database, and those of jobs right after and later."""
+    fresh, again, cold, warm = [], [], [], []
+    for number in range(STARTS):
+        root = folder / f"installation-{number}"
+        demand(not root.exists(), "the database is not fresh")
+        with ready(root) as (_, seconds):
+            fresh.append(seconds)
+        with ready(root) as (house, seconds):
+            again.append(seconds)
+            cold.append(start_of(house))
+            processes = servers_of(house)
+            warm += [start_of(house) for _ in range(LAUNCHES)]
+            demand(servers_of(house) == processes, "a job did not find its sessions warm")
+    return fresh, again, cold, warm
+
+
+@contextmanager
+def ready(root: Path) -> Iterator[tuple[Installation, float]]:
+    """Run an installation as long as the block lasts, and give the seconds until it said that it is ready."""
+    calm()
+    begun = time.monotonic()
+    with Installation(root) as house:
+        yield house, time.monotonic() - begun
+
+
+def start_of(house: Installation) -> float:
+    """Launch a job and wait for its end; give the seconds from its 202 to its first `stage:start`."""
+    job = house.launch()
+    answered, started_at = time.monotonic(), 0.0
+    for event in house.stream(job):
+        if event["type"] == "stage:start" and not started_at:
+            started_at = time.monotonic()
+    demand(started_at, "no stage of the job ever started")
+    demand(house.job(job)["status"] == "completed", "the job did not complete")
+    return started_at - answered
+
+
+def servers_of(house: Installation) -> set[int]:
+    """Give the tool servers' processes."""
+    found = {id for id, words in house.processes().items() if "campaigns.servers" in words}
+    demand(len(found) == SERVERS, f"{len(found)} tool servers run, not {SERVERS}")
+    return found
+
+
+async def connected() -> tuple[list[float], list[float]]:
+    """Connect the bundled servers all at once and one after the other; give the seconds of each time."""
+    together, alone = [], []
+    with tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder:
+        os.environ |= {"DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "config.settings", "TOOL_SERVERS": ""}
+        django.setup()
+        from jobs.servers import tool_servers
+
+        specs = tool_servers()
+        demand(len(specs) == SERVERS, f"there are {len(specs)} bundled servers, not {SERVERS}")
+        for _ in range(CONNECTS):
+            together.append(await opened(specs))
+            alone.append(sum([await opened({name: spec}) for name, spec in specs.items()]))
+    return together, alone
+
+
+async def opened(specs: dict) -> float:
+    """Open a gateway to these servers and give the seconds until all of them list their tools."""
+    from campaigns.roles import ROLES
+    from jobs.tools.gateway import Gateway
+
+    gateway = Gateway(specs, ROLES)
+    begun = time.monotonic()
+    gateway.start()
+    try:
+        while not all(status.connected and status.tools for status in gateway.status().values()):
+            errors = [status.last_error for status in gateway.status().values() if status.last_error]
+            demand(time.monotonic() < begun + SOON, f"not all servers connect: {errors}")
+            await asyncio.sleep(0.005)
+        return time.monotonic() - begun
+    finally:
+        await gateway.aclose()
+
+
+if __name__ == "__main__":
+    verdict(main)
