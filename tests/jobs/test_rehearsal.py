@@ -30,7 +30,7 @@ def test_it_ends_with_a_plan_and_the_server_was_asked_for_nothing(world, worker)
     assert (job.status, job.dry_run, job.stages_ended) == ("completed", True, 2)
     assert fakes.ledger(ledger, "start") == []
     assert types(job) == ["job:queued", *["call:planned"] * 3, "job:planned", "workflow:complete"]
-    assert planned(job) == [ev.JobPlanned(calls=3, seconds=2.0, bound=1.5, servers={"ttd": 3})]
+    assert planned(job) == [ev.JobPlanned(calls=3, seconds=2.0, bound=2.0, servers={"ttd": 3})]
     assert feed.progress(job.pk).planned == planned(job)[0]
 
 
