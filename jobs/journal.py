@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from jobs import feed, spending
@@ -122,7 +123,7 @@ class JobJournal:
                 return Unknown(row.error)
             case State.SENT:
                 return Earlier(row.attempts, _sent(row))
-        return Earlier(row.attempts, unsettled, _refused(row))
+        return Earlier(row.attempts, unsettled, _look_first(row))
 
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
         """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
@@ -185,7 +186,8 @@ class JobJournal:
             row.remote_id, row.remote_url = reply.remote_id[:300], reply.remote_url[:2000]
             row.source = reply.source
         row.save()
-        row.tries.filter(number=attempt, ended_at=None).update(
+        # a lost one has an end already, that of its job; what became of it is known only now
+        row.tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST), number=attempt).update(
             ended_at=now,
             outcome=State.UNKNOWN if outcome.doubt else outcome.state,
             detail=outcome.reason[:500],
@@ -212,7 +214,7 @@ def leave_unknown(job: Job, reason: str) -> int:
         row.state, row.error, row.ended_at = State.UNKNOWN, reason[:500], timezone.now()
         row.save(update_fields=["state", "error", "ended_at"])
         row.tries.filter(ended_at=None).update(
-            ended_at=row.ended_at, outcome=State.UNKNOWN, detail=reason[:500]
+            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=reason[:500]
         )
     return len(rows)
 
@@ -243,20 +245,21 @@ def _sent(row: ToolCall) -> Sent:
 
 
 def _unsettled(row: ToolCall) -> Sent | None:
-    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: a person
-    skipped it and has it tried again, which is not the word that it is absent."""
+    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: its job
+    ended under it, or a person skipped it and has it tried again, which is not the word that it is absent."""
     if row.state not in (State.WAITING, State.RETRY):
         return None
     last = row.tries.order_by("id").last()
-    if last is None or last.outcome != State.UNKNOWN:
+    if last is None or last.outcome not in CallAttempt.IN_DOUBT:
         return None
     return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
 
 
-def _refused(row: ToolCall) -> bool:
-    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
+def _look_first(row: ToolCall) -> bool:
+    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word, or is
+    absent by a person's: either can be wrong."""
     last = row.tries.order_by("id").last()
-    return last is not None and last.outcome == State.FAILED
+    return last is not None and last.outcome in (State.FAILED, CallAttempt.ABSENT)
 
 
 def _where(call: Call) -> dict[str, str]:

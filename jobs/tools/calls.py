@@ -77,12 +77,13 @@ class Sent:
 class Earlier:
     """What an earlier run left of a call: attempts made, and the one that is still open, if one is.
 
-    `refused`: its tool said that it failed. A service behind it may have done it all the same.
+    `look_first`: its tool said that it failed, or a person that it is absent. It may have been done all the
+    same, so it is looked up once before it is sent again.
     """
 
     attempts: int = 0
     sent: Sent | None = None
-    refused: bool = False
+    look_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

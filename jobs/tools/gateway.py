@@ -136,8 +136,8 @@ class Gateway:
             found = await self._taken_up(call, policy, journal, earlier.sent, attempts)
             if found is not None:
                 return found
-        elif earlier.refused and (found := await self._reconciler(call, journal).seen(call, policy)):
-            # tools report the failures of the service behind them, which may have done it all the same
+        elif earlier.look_first and (found := await self._reconciler(call, journal).seen(call, policy)):
+            # a tool reports what the service behind it said, which may have done it all the same; people err
             attempts.note = "looked up before it was tried again: it had been done"
             await journal.result(call, attempts.number, done(found, attempts))
             return found

@@ -101,7 +101,7 @@ async def test_the_server_of_a_lost_worker_is_put_down_before_anything_is_sent_a
 async def test_what_a_tool_called_failed_but_did_is_found_before_it_is_tried_again(gateway, tmp_path):
     door, one, journal = gateway(), task(), MemoryJournal()
     made = await door.call(one, MemoryJournal())  # and the answer had said that it failed
-    reply = await door.call(one, journal, Earlier(1, refused=True))
+    reply = await door.call(one, journal, Earlier(1, look_first=True))
     assert reply.remote_id == made.remote_id
     assert told(journal) == ["done"]
     assert len(effects(tmp_path)) == 1
@@ -110,7 +110,7 @@ async def test_what_a_tool_called_failed_but_did_is_found_before_it_is_tried_aga
 @pytest.mark.parametrize("look_up", ["none", "asana_get_tasks_for_project:iserror"])
 async def test_what_a_tool_called_failed_and_no_look_up_shows_is_tried_again(gateway, tmp_path, look_up):
     journal = MemoryJournal()
-    assert (await gateway(look_up).call(task(), journal, Earlier(1, refused=True))).remote_id
+    assert (await gateway(look_up).call(task(), journal, Earlier(1, look_first=True))).remote_id
     assert told(journal) == ["intent 2", "done"]
 
 
