@@ -123,7 +123,7 @@ class JobJournal:
                 return Unknown(row.error)
             case State.SENT:
                 return Earlier(row.attempts, _sent(row))
-        return Earlier(row.attempts, unsettled, _look_first(row))
+        return Earlier(row.attempts, unsettled, _refused(row), _denied(row))
 
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
         """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
@@ -255,11 +255,18 @@ def _unsettled(row: ToolCall) -> Sent | None:
     return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
 
 
-def _look_first(row: ToolCall) -> bool:
-    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word, or is
-    absent by a person's: either can be wrong."""
+def _refused(row: ToolCall) -> bool:
+    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
     last = row.tries.order_by("id").last()
-    return last is not None and last.outcome in (State.FAILED, CallAttempt.ABSENT)
+    return last is not None and last.outcome == State.FAILED
+
+
+def _denied(row: ToolCall) -> Sent | None:
+    """Give the last attempt of a call that is to be made anew because a person has called it absent."""
+    last = row.tries.order_by("id").last()
+    if last is None or last.outcome != CallAttempt.ABSENT:
+        return None
+    return Sent(last.sent_at, from_json(last.process), row.args, "a person called it absent")
 
 
 def _where(call: Call) -> dict[str, str]:

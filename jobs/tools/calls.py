@@ -77,13 +77,14 @@ class Sent:
 class Earlier:
     """What an earlier run left of a call: attempts made, and the one that is still open, if one is.
 
-    `look_first`: its tool said that it failed, or a person that it is absent. It may have been done all the
-    same, so it is looked up once before it is sent again.
+    `refused`: its tool said that it failed. A service behind it may have done it all the same. `denied`: the
+    attempt that a person has called absent, which may be a mistake, or too early.
     """
 
     attempts: int = 0
     sent: Sent | None = None
-    look_first: bool = False
+    refused: bool = False
+    denied: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)

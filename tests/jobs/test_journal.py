@@ -254,8 +254,11 @@ def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
 
 
 def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(journal):
-    answers.settle(unknown(journal), "absent", "", "mara")
-    assert asyncio.run(journal.recorded(call())) == Earlier(1, look_first=True)
+    row = unknown(journal)
+    answers.settle(row, "absent", "", "mara")
+    earlier = asyncio.run(journal.recorded(call()))
+    assert (earlier.sent, earlier.refused) == (None, False)
+    assert (earlier.denied.at, earlier.denied.process.pid) == (row.tries.get().sent_at, 7)
 
 
 def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
@@ -277,7 +280,7 @@ def test_what_its_job_was_ended_under_is_settled_by_a_later_round_once(journal, 
     leave_unknown(job, "the job was cancelled")
     ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
     earlier = asyncio.run(journal.recorded(call()))
-    assert earlier.sent is not None and not earlier.look_first
+    assert earlier.sent is not None and earlier.denied is None
     reply = DONE.reply if end == "done" else None
     asyncio.run(journal.result(call(), 1, Outcome(end, "looked up", reply=reply)))
     assert ToolCall.objects.get().tries.get().outcome == said, "it was looked up, and is lost no more"
@@ -310,7 +313,7 @@ def test_what_failed_by_its_tools_word_and_is_made_anew_is_told_so(journal):
 
     asyncio.run(failed())
     ToolCall.objects.update(state="waiting")  # as a retry does
-    assert asyncio.run(journal.recorded(call())) == Earlier(1, look_first=True)
+    assert asyncio.run(journal.recorded(call())) == Earlier(1, refused=True)
 
 
 def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
