@@ -281,7 +281,11 @@ class Gateway:
         connection, server = attempts.connection, self._servers[call.server]
 
         async def stop() -> bool:
-            return error.over or (connection is not None and await _surely(call, connection.retire()))
+            # an answer is its server's word that it is done with the call; the end of its process is certain
+            ours = connection is not None and connection.process is not None and policy.lookup is not None
+            if error.over and not ours:
+                return True
+            return connection is not None and await _surely(call, connection.retire())
 
         # what outlived its deadline once may do so again: then only the end of its process counts
         never = policy.careful or isinstance(error, TimedOut)

@@ -53,6 +53,17 @@ async def test_an_effect_that_comes_late_is_found_and_never_made_twice(gateway, 
     assert len(effects(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(("role", "tool"), [("asana-v2", "asana_create_task"), ("ttd", "create_campaign")])
+async def test_a_server_that_breaks_inside_and_does_it_all_the_same_makes_it_once(
+    gateway, tmp_path, role, tool
+):
+    one = task() if role == "asana-v2" else call(tool, LINE)
+    reply = await gateway(f"{tool}:error-first=1.0@1").call(one, MemoryJournal())
+    await asyncio.sleep(1.2)  # by now its first process would have made it
+    assert reply.remote_id
+    assert len(effects(tmp_path, role)) == 1
+
+
 async def test_a_call_that_times_out_costs_the_others_on_its_server_nothing(gateway, tmp_path):
     door = gateway(
         "asana_create_task:hang?stuck@1", "asana_create_task:slow=0.7?along", asana_v2={"timeout": 1}
