@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import feed, spending
+from jobs import feed, rounds, spending
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
@@ -205,16 +205,19 @@ class JobJournal:
 
 def leave_unknown(job: Job, reason: str) -> int:
     """Tell of every call that was under way when its job ended that nobody knows what became of it, and give
-    how many there were. One that was to be made anew in spite of a doubt is in doubt again."""
+    how many there were. One that was to be made anew in spite of a doubt is in doubt again. `reason` is for
+    people, who are also told where a later round finds out by itself."""
     open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
     rows = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
     for row in rows:
+        lost = row.state == State.SENT and not rounds.spends(row)
+        why = f"{reason}; trying again looks it up" if lost else reason
         where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
-        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=reason)], epoch=job.epoch)
-        row.state, row.error, row.ended_at = State.UNKNOWN, reason[:500], timezone.now()
+        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=why)], epoch=job.epoch)
+        row.state, row.error, row.ended_at = State.UNKNOWN, why[:500], timezone.now()
         row.save(update_fields=["state", "error", "ended_at"])
         row.tries.filter(ended_at=None).update(
-            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=reason[:500]
+            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=why[:500]
         )
     return len(rows)
 

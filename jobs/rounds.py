@@ -67,13 +67,13 @@ class Standing:
     def mendable(self, stage: str) -> bool:
         """Tell whether running this stage again can change something.
 
-        What is unknown waits for a person's answer, and what was skipped for a person who names it. What sets
-        lines live is never tried again: that takes another activation.
+        What is unknown waits for a person's answer, where it was looked up, and what was skipped for a person
+        who names it. What sets lines live is never tried again: that takes another activation.
         """
         if stage == self.spending:
             return False
         end = self.ends.get(stage)
-        if end is None or stage in self.stale or self.made_nothing([stage]):
+        if end is None or stage in self.stale or self.made_nothing([stage]) or self.lost([stage]):
             return True
         trouble = end.status != Status.COMPLETED or bool(end.data.get("missed"))
         return trouble and not self.rows([stage], State.UNKNOWN, State.SKIPPED, State.FAILED)

@@ -196,8 +196,18 @@ def test_an_answer_for_one_such_call_has_the_others_looked_up():
 
 def test_what_may_have_set_a_line_live_when_the_job_was_ended_under_it_stays_unknown():
     job = cut_off_with("creative.status.a", server="ttd", tool="set_campaign_status")
+    assert "trying again" not in ToolCall.objects.get().error
     actions.retry(job, story.user())
     assert acting.states(job) == {"creative.status.a": "unknown"}
+
+
+def test_a_stage_that_ended_with_such_a_call_can_be_tried_again_for_it():
+    job = acting.ended(acting.end("creative", "partial"), calls={"creative.image.a": "unknown"})
+    with pytest.raises(actions.ActionRefused, match="a call is unknown"):
+        actions.retry(job, story.user(), stage="creative")
+    CallAttempt.objects.update(outcome=CallAttempt.LOST)
+    actions.retry(job, story.user(), stage="creative")
+    assert acting.states(job) == {"creative.image.a": "waiting"}
 
 
 def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):
