@@ -117,7 +117,7 @@ def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     except actions.ActionRefused as refusal:
         context = vars(replace(_cancel_page(job), refused=str(refusal)))
         return render(request, "jobs/cancel.html", context, status=409)
-    messages.success(request, "Cancel asked for: nothing new is sent from here on. What exists outside is listed below.")
+    messages.success(request, "Nothing new is sent from here on. What exists outside is listed below.")
     return redirect("job", job.pk)
 
 

@@ -121,7 +121,7 @@ def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
 def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
     job, client = running(), browser()
     html = after(client.post(at("job-cancel", job)), job, client)
-    assert "nothing new is sent from here on" in html
+    assert "Nothing new is sent from here on" in html
     assert '<details id="outside" class="outside" open>' in html
     job.refresh_from_db()
     assert job.status == "cancelled"
