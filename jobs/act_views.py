@@ -58,7 +58,8 @@ class AgainStage:
 class RetryPage:
     """`templates/jobs/retry.html`: what would be tried again. `refused` says why there is no form.
 
-    `calls` start anew, `kept` are finished and are not repeated, `unknown` wait for an answer.
+    `calls` start anew, `kept` are finished and are not repeated, `lost` were under way when the campaign
+    ended and are looked up, `unknown` wait for an answer.
     """
 
     job: Job
@@ -67,6 +68,7 @@ class RetryPage:
     step: str
     stages: list[AgainStage] = field(default_factory=list)
     calls: int = 0
+    lost: int = 0
     kept: int = 0
     unknown: int = 0
     refused: str = ""
@@ -115,7 +117,7 @@ def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     except actions.ActionRefused as refusal:
         context = vars(replace(_cancel_page(job), refused=str(refusal)))
         return render(request, "jobs/cancel.html", context, status=409)
-    messages.success(request, "Cancelling: nothing new is sent. What exists outside is listed below.")
+    messages.success(request, "Nothing new is sent from here on. What exists outside is listed below.")
     return redirect("job", job.pk)
 
 
@@ -155,6 +157,7 @@ def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
         return replace(plain, refused=str(refusal))
     progress = feed.progress(job.pk)
     states = [call.state for call in progress.calls.values()]
+    lost = sum(call.state == "unknown" for step, call in progress.calls.items() if step in event.steps)
     stages = []
     for row in progress.stages:
         if row.id in event.stages:
@@ -164,9 +167,10 @@ def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
     return replace(
         plain,
         stages=stages,
-        calls=len(event.steps),
+        calls=len(event.steps) - lost,
+        lost=lost,
         kept=states.count("done"),
-        unknown=states.count("unknown"),
+        unknown=states.count("unknown") - lost,
     )
 
 

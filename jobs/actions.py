@@ -156,6 +156,7 @@ def retry(job: Job | uuid.UUID | str, by: Any, *, stage: str = "", step: str = "
     """Have an ended job run once more for one step, for what failed of a stage, or for all that failed.
 
     What is done is not done again, and what is unknown or was skipped stays so; a skipped step can be named.
+    An unknown call that nobody has looked up, since the job was ended under it, is looked up by the round.
     Stages that never ended run too, and those that need one that runs. Raises ActionRefused, and InvalidInput
     for a stage or step that the job does not have.
     """

@@ -3,14 +3,14 @@
 from django.utils import timezone
 
 from jobs.journal import ANSWERED
-from jobs.models import ToolCall
+from jobs.models import CallAttempt, ToolCall
 from jobs.rounds import spends
 from jobs.servers import source_of
 from jobs.workflow import events as ev
 from jobs.workflow.graph import Fault
 
 State = ToolCall.State
-ABSENT = "absent"
+ABSENT = CallAttempt.ABSENT
 OUTCOMES = ("exists", ABSENT, "skip")
 
 
@@ -52,7 +52,7 @@ def settle(row: ToolCall, outcome: str, remote_id: str, by: str) -> list[ev.Even
         row.remote_id, row.reply = remote_id, {"data": {"id": remote_id}, "text": ""}
         row.args_hash = ANSWERED  # a person has compared it with what is wanted
     elif outcome == ABSENT:
-        row.tries.filter(outcome=State.UNKNOWN).update(outcome=ABSENT)
+        row.tries.filter(outcome__in=CallAttempt.IN_DOUBT).update(outcome=ABSENT)
         row.remote_id = row.remote_url = row.source = ""
         row.state, row.ended_at, row.reply = State.WAITING, None, None
         if spends(row):

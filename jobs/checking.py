@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from jobs.models import ToolCall
+from jobs.models import CallAttempt, ToolCall
 from jobs.tools.calls import Call
 from jobs.tools.lookup import Undecided, arguments, sent_name
 from jobs.tools.policy import Role, ToolPolicy, marker
@@ -23,7 +23,14 @@ def how_to_check(row: ToolCall) -> list[str]:
     told += _mark(row, policy) if policy else []
     if row.remote_id:
         told.append(f"An earlier answer named it {row.remote_id}.")
+    if policy and not policy.money and _lost(row):
+        told.append("Flightplan has not looked for it: the campaign was ended before it could.")
+        return [*told, "Then answer here, or try the campaign again, and Flightplan looks for it first."]
     return [*told, _ask(call, policy), "Then answer here. Nothing is sent before you do."]
+
+
+def _lost(row: ToolCall) -> bool:
+    return row.pk is not None and row.tries.filter(outcome=CallAttempt.LOST).exists()
 
 
 def _call(row: ToolCall) -> Call:

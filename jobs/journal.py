@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
-from jobs import feed, spending
+from jobs import feed, rounds, spending
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
@@ -127,7 +128,7 @@ class JobJournal:
                 return Unknown(row.error)
             case State.SENT:
                 return Earlier(row.attempts, _sent(row))
-        return Earlier(row.attempts, unsettled, _refused(row))
+        return Earlier(row.attempts, unsettled, _refused(row), _denied(row))
 
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
         """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
@@ -190,7 +191,8 @@ class JobJournal:
             row.remote_id, row.remote_url = reply.remote_id[:300], reply.remote_url[:2000]
             row.source = reply.source
         row.save()
-        row.tries.filter(number=attempt, ended_at=None).update(
+        # a lost one has an end already, that of its job; what became of it is known only now
+        row.tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST), number=attempt).update(
             ended_at=now,
             outcome=State.UNKNOWN if outcome.doubt else outcome.state,
             detail=outcome.reason[:500],
@@ -208,16 +210,19 @@ class JobJournal:
 
 def leave_unknown(job: Job, reason: str) -> int:
     """Tell of every call that was under way when its job ended that nobody knows what became of it, and give
-    how many there were. One that was to be made anew in spite of a doubt is in doubt again."""
+    how many there were. One that was to be made anew in spite of a doubt is in doubt again. `reason` is for
+    people, who are also told where a later round finds out by itself."""
     open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
     rows = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
     for row in rows:
+        lost = row.state == State.SENT and not rounds.spends(row)
+        why = f"{reason}; trying again looks it up" if lost else reason
         where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
-        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=reason)], epoch=job.epoch)
-        row.state, row.error, row.ended_at = State.UNKNOWN, reason[:500], timezone.now()
+        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=why)], epoch=job.epoch)
+        row.state, row.error, row.ended_at = State.UNKNOWN, why[:500], timezone.now()
         row.save(update_fields=["state", "error", "ended_at"])
         row.tries.filter(ended_at=None).update(
-            ended_at=row.ended_at, outcome=State.UNKNOWN, detail=reason[:500]
+            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=why[:500]
         )
     return len(rows)
 
@@ -248,12 +253,12 @@ def _sent(row: ToolCall) -> Sent:
 
 
 def _unsettled(row: ToolCall) -> Sent | None:
-    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: a person
-    skipped it and has it tried again, which is not the word that it is absent."""
+    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: its job
+    ended under it, or a person skipped it and has it tried again, which is not the word that it is absent."""
     if row.state not in (State.WAITING, State.RETRY):
         return None
     last = row.tries.order_by("id").last()
-    if last is None or last.outcome != State.UNKNOWN:
+    if last is None or last.outcome not in CallAttempt.IN_DOUBT:
         return None
     return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
 
@@ -262,6 +267,14 @@ def _refused(row: ToolCall) -> bool:
     """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
     last = row.tries.order_by("id").last()
     return last is not None and last.outcome == State.FAILED
+
+
+def _denied(row: ToolCall) -> Sent | None:
+    """Give the last attempt of a call that is to be made anew because a person has called it absent."""
+    last = row.tries.order_by("id").last()
+    if last is None or last.outcome != CallAttempt.ABSENT:
+        return None
+    return Sent(last.sent_at, from_json(last.process), row.args, "a person called it absent")
 
 
 def _where(call: Call) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from jobs import feed
-from jobs.models import Job, ToolCall
+from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.policy import Role, ToolPolicy
 from jobs.workflow import events as ev
 from jobs.workflow.graph import Activation, Fault, InvalidInput
@@ -67,13 +67,13 @@ class Standing:
     def mendable(self, stage: str) -> bool:
         """Tell whether running this stage again can change something.
 
-        What is unknown waits for a person's answer, and what was skipped for a person who names it. What sets
-        lines live is never tried again: that takes another activation.
+        What is unknown waits for a person's answer, where it was looked up, and what was skipped for a person
+        who names it. What sets lines live is never tried again: that takes another activation.
         """
         if stage == self.spending:
             return False
         end = self.ends.get(stage)
-        if end is None or stage in self.stale or self.made_nothing([stage]):
+        if end is None or stage in self.stale or self.made_nothing([stage]) or self.lost([stage]):
             return True
         trouble = end.status != Status.COMPLETED or bool(end.data.get("missed"))
         return trouble and not self.rows([stage], State.UNKNOWN, State.SKIPPED, State.FAILED)
@@ -81,6 +81,16 @@ class Standing:
     def made_nothing(self, stages: Collection[str]) -> list[ToolCall]:
         """Give the calls of these stages that failed and left nothing outside."""
         return [row for row in self.rows(stages, State.FAILED) if not left_behind(row)]
+
+    def lost(self, stages: Collection[str]) -> list[ToolCall]:
+        """Give the unknown calls of these stages that nobody has looked up yet: their job ended under them.
+
+        A later round does that. What sets lines live is not among them.
+        """
+        rows = [row for row in self.rows(stages, State.UNKNOWN) if not spends(row)]
+        lost = CallAttempt.objects.filter(call__in=rows, outcome=CallAttempt.LOST)
+        found = set(lost.values_list("call", flat=True)) if rows else set()
+        return [row for row in rows if row.pk in found]
 
     def step(self, step: str, stage: str = "") -> ToolCall:
         """Give the call of this step. Raises InvalidInput when the job, or the stage, has none such."""
@@ -165,10 +175,12 @@ def reopen(
     """Put an ended job back in the queue for a round of these stages, those behind them, the unended and the
     stale.
 
-    `rows` are the calls that are made anew. Call it inside the transaction that holds the job row's lock.
+    `rows` are the calls that are made anew. Those that were lost are looked up, and made anew only where they
+    do not exist. Call it inside the transaction that holds the job row's lock.
     """
     job, rows = standing.job, list(rows)
     again = _with_followers(job, {*stages, *standing.never_ended, *standing.stale})
+    rows += [row for row in standing.lost(again) if row not in rows]
     if job.dry_run:
         # a dry run shows one plan: what its stages no longer ask for this time is none of it
         rows += [row for row in standing.rows(again, State.PLANNED) if row not in rows]

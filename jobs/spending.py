@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobs import feed
-from jobs.models import AuditEntry, Job, ToolCall
+from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
 from jobs.rounds import ActionRefused, activation_of, forget
 from jobs.workflow import events as ev
 from jobs.workflow.context import JobInfo
@@ -247,7 +247,7 @@ def _live(job: Job, activation: Activation, lines: Iterable[SpendLine]) -> froze
 
 def _doubtful(job: Job, activation: Activation, lines: Iterable[SpendLine]) -> frozenset[str]:
     """Give the items whose status call may have taken effect, also where somebody has skipped it since."""
-    open_ = Q(state=ToolCall.State.UNKNOWN) | Q(tries__outcome=ToolCall.State.UNKNOWN)
+    open_ = Q(state=ToolCall.State.UNKNOWN) | Q(tries__outcome__in=CallAttempt.IN_DOUBT)
     rows = job.calls.filter(open_, stage=activation.stage.id).exclude(state=ToolCall.State.DONE)
     return _items(lines, {(row.server, row.args.get("id")) for row in rows})
 

@@ -14,7 +14,8 @@ GRACE_SECONDS = 70.0  # longer than a worker that is stopped in the middle of lo
 LOOK_SECONDS = 0.1
 SHORT_LIFE_SECONDS = 5.0
 MOST_SHORT_LIVES = 5
-LONGEST_WAIT_SECONDS = 30.0
+# jobs are taken up within their lease and 10 s more, however often a worker was killed; a start takes some
+LONGEST_WAIT_SECONDS = 5.0
 PARENT_PIPE = "FLIGHTPLAN_PARENT_FD"
 
 

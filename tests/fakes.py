@@ -187,6 +187,11 @@ class Server:
         if kind in RAW:
             self.write(RAW[kind] if kind == "garbage" else head[:-1] + RAW[kind])
             return os._exit(9) if kind == "half-die" else None
+        if kind == "error-first":  # and does it all the same, so many seconds later
+            self.send({"id": request["id"], **ANSWERS["rpc"]("")})
+            time.sleep(float(value))
+            self.effect(tool, args, meta)
+            return None
         if kind in ("hang", "freeze"):
             _ = self.lock.acquire() if kind == "freeze" else None
             time.sleep(3600)

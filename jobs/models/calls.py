@@ -59,7 +59,15 @@ class ToolCall(models.Model):
 
 
 class CallAttempt(models.Model):
-    """One sending of a call. The row is committed before anything is sent: it is the intent."""
+    """One sending of a call. The row is committed before anything is sent: it is the intent.
+
+    Its outcome is `lost` where the job ended under it, as by a cancel with no worker, before anybody could
+    look for its effect: it is in doubt like an unknown one, but a later round can still find out.
+    """
+
+    LOST = "lost"
+    ABSENT = "absent"  # by a person's word
+    IN_DOUBT = (ToolCall.State.UNKNOWN, LOST)
 
     call = models.ForeignKey(ToolCall, models.CASCADE, related_name="tries")
     number = models.PositiveSmallIntegerField()

@@ -79,12 +79,14 @@ class Sent:
 class Earlier:
     """What an earlier run left of a call: attempts made, and the one that is still open, if one is.
 
-    `refused`: its tool said that it failed. A service behind it may have done it all the same.
+    `refused`: its tool said that it failed. A service behind it may have done it all the same. `denied`: the
+    attempt that a person has called absent, which may be a mistake, or too early.
     """
 
     attempts: int = 0
     sent: Sent | None = None
     refused: bool = False
+    denied: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)

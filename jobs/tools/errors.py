@@ -104,7 +104,7 @@ class ToolFailed(ToolError):
 class Ambiguous(ToolError):
     """The call was sent and its end is not known: the effect may exist.
 
-    `over`: the server has answered in some way, so that it is no longer at work on the call.
+    `over`: the server has answered in some way: by its own word it is no longer at work on the call.
     """
 
     ambiguous = True

@@ -140,8 +140,7 @@ class Gateway:
             found = await self._taken_up(call, policy, journal, earlier.sent, attempts)
             if found is not None:
                 return found
-        elif earlier.refused and (found := await self._reconciler(call, journal).seen(call, policy)):
-            # tools report the failures of the service behind them, which may have done it all the same
+        elif found := await self._there_all_the_same(call, policy, journal, earlier):
             attempts.note = "looked up before it was tried again: it had been done"
             await journal.result(call, attempts.number, done(found, attempts))
             return found
@@ -181,20 +180,34 @@ class Gateway:
             self.durations.add(call.server, call.tool, call.size, attempts.took)
         return reply
 
+    async def _there_all_the_same(
+        self, call: Call, policy: ToolPolicy, journal: Journal, earlier: Earlier
+    ) -> Reply | None:
+        """The reply of a call that its tool called failed, or a person absent, where a look-up shows it."""
+        reconciler, denied = self._reconciler(call, journal), earlier.denied
+        if denied is None:
+            # tools report the failures of the service behind them, which may have done it all the same
+            return await reconciler.seen(call, policy) if earlier.refused else None
+        # who answers for a call that was lost cannot see that its server is still at work on it
+        stop = partial(self._stop, call, journal, denied)
+        doubt = Doubt(denied.why, stop, asyncio.get_running_loop().time())
+        verdict = await reconciler.settle(call, policy, doubt)
+        return verdict if isinstance(verdict, Reply) else None
+
+    async def _stop(self, call: Call, journal: Journal, sent: Sent) -> bool:
+        """End the server process that got an earlier attempt; whether it is certain that it acts no more."""
+        if sent.process is None:
+            return False
+        check_lease(journal, "the server of a lost worker was ended")  # by now another may be using it
+        # one of our own: the job was given back, not the worker lost
+        own = self._servers[call.server].session.held(sent.process)
+        return await _surely(call, own.retire() if own else fence(sent.process))
+
     async def _taken_up(
         self, call: Call, policy: ToolPolicy, journal: Journal, sent: Sent, attempts: Attempts
     ) -> Reply | None:
         """Close the attempt that a lost worker left open: the reply it has, or None to send again."""
-        server = self._servers[call.server]
-
-        async def stop() -> bool:
-            if sent.process is None:
-                return False
-            check_lease(journal, "the server of a lost worker was ended")  # by now another may be using it
-            # one of our own: the job was given back, not the worker lost
-            own = server.session.held(sent.process)
-            return await _surely(call, own.retire() if own else fence(sent.process))
-
+        server, stop = self._servers[call.server], partial(self._stop, call, journal, sent)
         verdict: Reply | Literal["absent"] | None = "absent"
         repeatable = policy.repeatable and await server.may_repeat(call.tool)
         if not repeatable:
@@ -274,7 +287,11 @@ class Gateway:
         connection, server = attempts.connection, self._servers[call.server]
 
         async def stop() -> bool:
-            return error.over or (connection is not None and await _surely(call, connection.retire()))
+            # an answer is its server's word that it is done with the call; the end of its process is certain
+            ours = connection is not None and connection.process is not None and policy.lookup is not None
+            if error.over and not ours:
+                return True
+            return connection is not None and await _surely(call, connection.retire())
 
         # what outlived its deadline once may do so again: then only the end of its process counts
         never = policy.careful or isinstance(error, TimedOut)

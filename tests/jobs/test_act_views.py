@@ -121,7 +121,7 @@ def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
 def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
     job, client = running(), browser()
     html = after(client.post(at("job-cancel", job)), job, client)
-    assert "Cancelling: nothing new is sent" in html
+    assert "Nothing new is sent from here on" in html
     assert '<details id="outside" class="outside" open>' in html
     job.refresh_from_db()
     assert job.status == "cancelled"
@@ -149,6 +149,18 @@ def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
     assert (job.status, feed.heads([job.pk])[job.pk]) == ("partial", seq)
     assert ToolCall.objects.get(item="budget").state == "failed"
     assert not AuditEntry.objects.exists()
+
+
+def test_before_trying_again_the_page_says_what_is_looked_up_first():
+    job = story.job(plan=PLAN)
+    feed.append(job.pk, [ev.StageStart(**place(0))])
+    call(job, "kickoff", "unknown", error="the job was cancelled")
+    call(job, "visuals", "unknown", error="the connection closed before the answer")
+    CallAttempt.objects.filter(call__item="kickoff").update(outcome=CallAttempt.LOST)
+    feed.append(job.pk, [ev.WorkflowComplete(status="cancelled", total_stages=len(PLAN))])
+    html = text(browser().get(at("job-retry", job)))
+    assert "1 call was under way when the campaign ended: it is looked up at its service" in html
+    assert "1 unknown call is not sent again" in html
 
 
 def test_trying_again_reopens_the_job_and_leads_back_to_it():

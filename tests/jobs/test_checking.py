@@ -4,7 +4,8 @@ import pytest
 
 from campaigns.roles import ROLES
 from jobs.checking import how_to_check
-from jobs.models import ToolCall
+from jobs.models import CallAttempt, ToolCall
+from tests.jobs import acting, story
 
 KEY = "ab" * 16
 
@@ -44,6 +45,16 @@ def test_a_tool_without_a_look_up_says_so_and_an_earlier_answer_is_named():
     told = words("ttd", "set_campaign_status", {"id": "c-1"}, remote_id="c-1")
     assert "has no look-up" in told
     assert "An earlier answer named it c-1." in told
+
+
+@pytest.mark.django_db
+def test_what_nobody_has_looked_for_yet_says_so():
+    job = story.job()
+    row = acting.call(job, "project.task.a", "unknown", server="asana-v2", tool="asana_create_task")
+    row.tries.update(outcome=CallAttempt.LOST)
+    told = " ".join(how_to_check(row))
+    assert "Flightplan has not looked for it" in told and "try the campaign again" in told
+    assert "got no answer" not in told
 
 
 def test_a_server_that_plays_no_role_any_more_is_named_as_it_was():

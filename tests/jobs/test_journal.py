@@ -253,9 +253,12 @@ def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
     assert reply.remote_id == "c-9"
 
 
-def test_what_a_person_called_absent_is_sent_again_without_a_question(journal):
-    answers.settle(unknown(journal), "absent", "", "mara")
-    assert asyncio.run(journal.recorded(call())) == Earlier(1)
+def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(journal):
+    row = unknown(journal)
+    answers.settle(row, "absent", "", "mara")
+    earlier = asyncio.run(journal.recorded(call()))
+    assert (earlier.sent, earlier.refused) == (None, False)
+    assert (earlier.denied.at, earlier.denied.process.pid) == (row.tries.get().sent_at, 7)
 
 
 def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
@@ -269,6 +272,18 @@ def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_call
     assert journal.in_flight("creative.image.a")
     with pytest.raises(Unknown, match="other arguments"):
         asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
+
+
+@pytest.mark.parametrize(("end", "said"), [("unknown", "unknown"), ("retry", "retry"), ("done", "done")])
+def test_what_its_job_was_ended_under_is_settled_by_a_later_round_once(journal, job, end, said):
+    asyncio.run(journal.intent(call(), 1))
+    leave_unknown(job, "the job was cancelled")
+    ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
+    earlier = asyncio.run(journal.recorded(call()))
+    assert earlier.sent is not None and earlier.denied is None
+    reply = DONE.reply if end == "done" else None
+    asyncio.run(journal.result(call(), 1, Outcome(end, "looked up", reply=reply)))
+    assert ToolCall.objects.get().tries.get().outcome == said, "it was looked up, and is lost no more"
 
 
 def test_a_failed_call_still_tells_a_later_run_what_it_left_outside(journal):
@@ -349,8 +364,8 @@ def test_what_a_broken_job_leaves_under_way_is_told_as_unknown(journal, job):
     asyncio.run(journal.intent(call(), 1))
     assert leave_unknown(job, "the job broke") == 1
     assert leave_unknown(job, "the job broke") == 0
-    row = ToolCall.objects.get()
-    assert (row.state, row.error, row.tries.get().outcome) == ("unknown", "the job broke", "unknown")
+    row, why = ToolCall.objects.get(), "the job broke; trying again looks it up"
+    assert (row.state, row.error, row.tries.get().outcome) == ("unknown", why, "lost")
     assert types(job)[-1] == "call:unknown"
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from jobs import actions, feed, leases
-from jobs.models import Artifact, AuditEntry, Job, ToolCall
+from jobs.models import Artifact, AuditEntry, CallAttempt, Job, ToolCall
 from jobs.workflow.graph import InvalidInput
 from jobs.workflow.results import Source
 from tests.jobs import acting, story
@@ -167,6 +167,47 @@ def test_stages_that_a_cancelled_job_never_came_to_run_too(told):
     assert acting.last_round(job).stages == ["creative", "report"]
     assert (again.cancel_asked_at, again.stages_ended, again.round) == (None, 1, 2)
     assert not feed.progress(job.pk).cancelling
+
+
+def cut_off_with(*steps, **values):
+    """Give a job that was cancelled after its worker was lost, with these calls under way."""
+    job = acting.running()
+    for step in steps:
+        acting.call(job, step, "sent", **values)
+    leases.end_leases_of_the_dead()
+    return actions.cancel(job, story.user())
+
+
+def test_what_was_under_way_when_the_job_was_ended_under_it_is_looked_up_by_the_next_round():
+    job = cut_off_with("creative.image.a")
+    assert acting.states(job) == {"creative.image.a": "unknown"}
+    actions.retry(job, story.user(), stage="brief")
+    assert acting.states(job) == {"creative.image.a": "waiting"}, "its stage runs, and settles it"
+    assert acting.last_round(job).steps == ["creative.image.a"]
+    assert ToolCall.objects.get().tries.get().outcome == CallAttempt.LOST, "nobody has called it absent"
+
+
+def test_an_answer_for_one_such_call_has_the_others_looked_up():
+    job = cut_off_with("creative.image.a", "creative.image.b")
+    actions.resolve(job, "creative.image.a", "exists", story.user(), remote_id="7")
+    actions.retry(job, story.user())
+    assert acting.states(job) == {"creative.image.a": "done", "creative.image.b": "waiting"}
+
+
+def test_what_may_have_set_a_line_live_when_the_job_was_ended_under_it_stays_unknown():
+    job = cut_off_with("creative.status.a", server="ttd", tool="set_campaign_status")
+    assert "trying again" not in ToolCall.objects.get().error
+    actions.retry(job, story.user())
+    assert acting.states(job) == {"creative.status.a": "unknown"}
+
+
+def test_a_stage_that_ended_with_such_a_call_can_be_tried_again_for_it():
+    job = acting.ended(acting.end("creative", "partial"), calls={"creative.image.a": "unknown"})
+    with pytest.raises(actions.ActionRefused, match="a call is unknown"):
+        actions.retry(job, story.user(), stage="creative")
+    CallAttempt.objects.update(outcome=CallAttempt.LOST)
+    actions.retry(job, story.user(), stage="creative")
+    assert acting.states(job) == {"creative.image.a": "waiting"}
 
 
 def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):

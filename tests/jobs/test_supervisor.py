@@ -145,6 +145,19 @@ def test_a_child_that_is_killed_again_and_again_is_started_again_and_again(famil
     assert code == 0 and "giving up" not in said
 
 
+def test_however_often_a_worker_was_killed_the_next_one_comes_in_time_for_its_jobs():
+    said: list[str] = []
+    dies = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    child = supervisor.Child("worker", dies, short_lives=50)
+    parent = supervisor.Supervisor([child], said.append)
+    child.spawn(dict(os.environ))
+    until(lambda: not child.alive)
+    before = time.monotonic()
+    assert parent._tend(dict(os.environ)) == 0
+    # the promise is LEASE_SECONDS + 10 s, and a short lease has run out by then; a start takes some of them
+    assert child.not_before - before < 6, said
+
+
 def test_a_child_that_lived_for_a_while_is_not_held_against_it(family):
     parent = family(one="import time; time.sleep(0.3)", SHORT_LIFE_SECONDS=0.1, MOST_SHORT_LIVES=1)
     until(lambda: len(parent.born("one")) == 4)

@@ -53,6 +53,17 @@ async def test_an_effect_that_comes_late_is_found_and_never_made_twice(gateway, 
     assert len(effects(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(("role", "tool"), [("asana-v2", "asana_create_task"), ("ttd", "create_campaign")])
+async def test_a_server_that_breaks_inside_and_does_it_all_the_same_makes_it_once(
+    gateway, tmp_path, role, tool
+):
+    one = task() if role == "asana-v2" else call(tool, LINE)
+    reply = await gateway(f"{tool}:error-first=1.0@1").call(one, MemoryJournal())
+    await asyncio.sleep(1.2)  # by now its first process would have made it
+    assert reply.remote_id
+    assert len(effects(tmp_path, role)) == 1
+
+
 async def test_a_call_that_times_out_costs_the_others_on_its_server_nothing(gateway, tmp_path):
     door = gateway(
         "asana_create_task:hang?stuck@1", "asana_create_task:slow=0.7?along", asana_v2={"timeout": 1}
@@ -111,6 +122,32 @@ async def test_what_a_tool_called_failed_but_did_is_found_before_it_is_tried_aga
 async def test_what_a_tool_called_failed_and_no_look_up_shows_is_tried_again(gateway, tmp_path, look_up):
     journal = MemoryJournal()
     assert (await gateway(look_up).call(task(), journal, Earlier(1, refused=True))).remote_id
+    assert told(journal) == ["intent 2", "done"]
+
+
+async def test_what_a_person_called_absent_too_early_is_not_made_by_its_old_server_as_well(gateway, tmp_path):
+    theirs, ours = gateway("asana_create_task:slow=1.2@1"), gateway()
+    one, journal = task(), MemoryJournal()
+    lost = asyncio.create_task(theirs.call(one, MemoryJournal()))
+    [start] = await until_started(tmp_path)
+    process = process_of(start["pid"], started_at(start["pid"]))
+    lost.cancel()  # as a worker that was stopped when its job was cancelled: its server is still at work
+    reply = await ours.call(one, journal, Earlier(1, denied=sent(process)))
+    await asyncio.sleep(1.5)
+    assert [made["gid"] for made in effects(tmp_path)] == [reply.remote_id]
+
+
+async def test_what_a_person_called_absent_but_exists_is_adopted(gateway, tmp_path):
+    door, one, journal = gateway(), task(), MemoryJournal()
+    made = await door.call(one, MemoryJournal())
+    reply = await door.call(one, journal, Earlier(1, denied=sent(None)))
+    assert (reply.remote_id, told(journal), len(effects(tmp_path))) == (made.remote_id, ["done"], 1)
+
+
+@pytest.mark.parametrize("look_up", ["none", "asana_get_tasks_for_project:iserror"])
+async def test_what_a_person_called_absent_and_no_look_up_shows_is_sent_again(gateway, tmp_path, look_up):
+    journal = MemoryJournal()
+    assert (await gateway(look_up).call(task(), journal, Earlier(1, denied=sent(None)))).remote_id
     assert told(journal) == ["intent 2", "done"]
 
 
