@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 # pages that are not ours to link an icon from (documents of the local world) are asked for it here
 icon = login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg"))
 
+handler400 = "jobs.api_errors.bad_request"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("favicon.ico", icon),
