@@ -108,7 +108,8 @@ def test_a_name_with_a_nul_is_no_fault_of_ours():
 
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/nothing", "/healthz", "/readyz"])
 def test_a_program_that_asks_under_another_host_s_name_is_told_so_as_a_problem(path):
-    assert "ALLOWED_HOSTS" in problem(Client().get(path, headers={"Host": "elsewhere.example"}), 400)["detail"]
+    answer = Client().get(path, headers={"Host": "elsewhere.example"})
+    assert "ALLOWED_HOSTS" in problem(answer, 400)["detail"]
 
 
 def test_a_browser_that_asks_under_another_host_s_name_gets_a_page():
