@@ -4,6 +4,8 @@ import secrets
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+from django.db import connection
 
 ADMIN = "admin"
 
@@ -25,3 +27,11 @@ def ensure_admin() -> str:
         user.set_password(wanted)
         user.save(update_fields=["password"])
     return ""
+
+
+def must_have_tables() -> None:
+    """Raise CommandError, with the way out, for a command on a database that nobody has used yet."""
+    if get_user_model()._meta.db_table not in connection.introspection.table_names():
+        raise CommandError(
+            "the database here has no tables yet; manage.py up makes them, or manage.py migrate"
+        )

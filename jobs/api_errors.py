@@ -8,9 +8,10 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views.defaults import bad_request as bad_request_page
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -60,6 +61,13 @@ def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     return Problem(404, f"there is nothing at {request.path}").response()
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what is refused before any view has a say: programs get a problem, browsers the page."""
+    if not request.path.startswith(("/api/", "/healthz", "/readyz")):
+        return bad_request_page(request, exception)
+    return problem_of(exception).response()
+
+
 def problem_of(error: Exception) -> Problem:
     """Give the problem that an exception amounts to; what nobody foresaw is logged and is a 500."""
     match error:
@@ -86,6 +94,8 @@ def problem_of(error: Exception) -> Problem:
             return _too_large()
         case HttpError():
             return Problem(error.status_code, error.message)
+        case DisallowedHost():
+            return Problem(400, "this site is not asked for under that name: ALLOWED_HOSTS says under which")
         case SuspiciousOperation():
             return Problem(400, "the request cannot be read")
         case Http404():

@@ -70,3 +70,7 @@ class Installation(Protocol):
     def link(self, job_id: str, artifact: Artifact) -> str:
         """Give the address that opens an artifact, or ""."""
         ...
+
+    def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """Give what each planned call of a dry run would send, by step. Raises Trouble."""
+        ...

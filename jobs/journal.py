@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs import feed, rounds, spending
@@ -49,6 +49,9 @@ class JobJournal:
         self.job, self.writer, self.stop = job, writer, stop
         self.may_send = may_send
         self._sent: dict[str, float] = {}
+        # the rows that are committed: of earlier runs (None while nobody has looked), and of this one
+        self._before: frozenset[str] | None = None
+        self._rows: dict[str, int] = {}
         self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
@@ -63,12 +66,20 @@ class JobJournal:
         """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
         return await self.writer.run(lambda: self._done(step))
 
+    async def begin(self) -> None:
+        """Learn which steps earlier runs have left rows of. Nobody else adds one while the lease is ours, so
+        that a step without a row need not be looked for."""
+        rows = ToolCall.objects.filter(job=self.job).values_list("step", flat=True)
+        self._before = await self.writer.run(lambda: frozenset(rows.all()))
+
     async def recorded(self, call: Call) -> Reply | Earlier:
         """Give the reply that an earlier run got for this step, or what that run left of it.
 
         Raises ToolFailed where it failed for good or a person skipped it, and Unknown where nobody knows what
         became of it, or where it was sent with other arguments than now.
         """
+        if self._is_new(call):
+            return Earlier()
         found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
             raise found  # out here: raised inside, it would undo what was written with it
@@ -79,7 +90,7 @@ class JobJournal:
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """Tell that the call waits for a permit."""
         event = ev.CallWaiting(**_where(call), in_use=in_use, limit=limit)
-        await self._write(lambda: (self._row(call), feed.append(self.job.pk, [event], epoch=self.job.epoch)))
+        await self._write(call, lambda: self._wait(call, event))
 
     async def intent(
         self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
@@ -94,7 +105,7 @@ class JobJournal:
             raise Stopped("the job was stopped before this attempt was sent")
         self._sent[call.step] = time.monotonic()
         try:
-            await self._write(lambda: self._intend(call, attempt, process, spends))
+            await self._write(call, lambda: self._intend(call, attempt, process, spends))
         except BaseException:
             self._sent.pop(call.step, None)
             raise
@@ -102,12 +113,16 @@ class JobJournal:
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
         """Commit how an attempt ended, with its event."""
         try:
-            await self._write(lambda: self._conclude(call, attempt, outcome))
+            await self._write(call, lambda: self._conclude(call, attempt, outcome))
         finally:
             self._sent.pop(call.step, None)
 
-    async def _write(self, work: Callable[[], Any]) -> None:
-        await self.writer.run(work)
+    async def _write(self, call: Call, work: Callable[[], int]) -> None:
+        """Do work that gives the call's row, and know that row once it is committed, never before."""
+        self._rows[call.step] = await self.writer.run(work)
+
+    def _is_new(self, call: Call) -> bool:
+        return self._before is not None and call.step not in self._before and call.step not in self._rows
 
     # -- in the writer's thread, inside a transaction
 
@@ -140,63 +155,78 @@ class JobJournal:
         row = ToolCall.objects.filter(job=self.job, step=step, state=State.DONE).first()
         return Done(row.args, reply_of(row)) if row else None
 
-    def _row(self, call: Call) -> ToolCall:
-        row, _ = ToolCall.objects.get_or_create(
-            job=self.job,
-            step=call.step,
-            defaults={
-                "stage": call.stage,
-                "item": call.item[:200],
-                "server": call.server,
-                "tool": call.tool,
-                "key": call.key,
-                "args": dict(call.args),
-                "args_hash": call_hash(call),
-            },
+    def _row(self, call: Call) -> int | None:
+        """The call's row, None where there is none yet."""
+        if self._is_new(call):
+            return None
+        if (known := self._rows.get(call.step)) is not None:
+            return known
+        rows = ToolCall.objects.filter(job=self.job, step=call.step)
+        return rows.values_list("pk", flat=True).first()
+
+    def _keep(self, call: Call, values: dict[str, Any]) -> int:
+        """Give the call's row these values, and make it first where there is none."""
+        row = self._row(call)
+        if row is None:
+            where = _where(call) | {"item": call.item[:200], "key": call.key}
+            asked = {"args": dict(call.args), "args_hash": call_hash(call)}
+            return ToolCall.objects.create(job=self.job, **(where | asked | values)).pk
+        if values:
+            ToolCall.objects.filter(pk=row).update(**values)
+        return row
+
+    def _wait(self, call: Call, event: ev.CallWaiting) -> int:
+        feed.append(self.job.pk, [event], epoch=self.job.epoch)
+        return self._keep(call, {})
+
+    def _intend(self, call: Call, attempt: int, process: ServerProcess | None, spends: bool) -> int:
+        start = ev.CallStart(**_where(call), attempt=attempt)
+        feed.append(self.job.pk, [start], epoch=self.job.epoch)  # first: it takes the job row's lock
+        mine = Job.objects.filter(pk=self.job.pk)
+        if mine.values_list("cancel_asked_at", flat=True).get() is not None:
+            raise Stopped("the job was cancelled")
+        if spends:
+            _check_spend(mine.only("spend_by", "confirmed").get(), call)
+        # what was never done may change its mind
+        asked = {"args": dict(call.args), "args_hash": call_hash(call)}
+        row = self._keep(call, asked | {"state": State.SENT, "attempts": attempt})
+        CallAttempt.objects.create(
+            call_id=row,
+            number=attempt,
+            epoch=self.job.epoch,
+            process=asdict(process) if process else None,
         )
         return row
 
-    def _intend(self, call: Call, attempt: int, process: ServerProcess | None, spends: bool) -> None:
-        start = ev.CallStart(**_where(call), attempt=attempt)
-        feed.append(self.job.pk, [start], epoch=self.job.epoch)  # first: it takes the job row's lock
-        job = Job.objects.only("cancel_asked_at", "spend_by", "confirmed").get(pk=self.job.pk)
-        if job.cancel_asked_at is not None:
-            raise Stopped("the job was cancelled")
-        if spends and job.spend_by_id is None:
-            raise SpendRefused("nobody has allowed this job to commit spend")
-        if spends and not spending.allows(job, call.server, call.args):
-            raise SpendRefused("this is no line that somebody has allowed to go live")
-        if spends and not spending.may_spend(job.spend_by):
-            raise SpendRefused(
-                f"{job.spend_by.get_username()}, who allowed it, has no right to spend any more"
-            )
-        row = self._row(call)
-        row.state, row.attempts = State.SENT, attempt
-        row.args, row.args_hash = dict(call.args), call_hash(call)  # what was never done may change its mind
-        row.save(update_fields=["state", "attempts", "args", "args_hash"])
-        CallAttempt.objects.create(
-            call=row, number=attempt, epoch=self.job.epoch, process=asdict(process) if process else None
-        )
-
-    def _conclude(self, call: Call, attempt: int, outcome: Outcome) -> None:
+    def _conclude(self, call: Call, attempt: int, outcome: Outcome) -> int:
         told = [*self._news(call, outcome), _event(call, attempt, outcome)]
         feed.append(self.job.pk, told, epoch=self.job.epoch)
-        row = self._row(call)
         now, reply = timezone.now(), outcome.reply
-        row.state, row.attempts, row.error = State(outcome.state), attempt, outcome.reason[:500]
-        row.waited, row.took = row.waited + outcome.waited, outcome.took
-        row.ended_at = None if row.state == State.RETRY else now
+        values = {
+            "state": State(outcome.state),
+            "attempts": attempt,
+            "error": outcome.reason[:500],
+            "took": outcome.took,
+            "ended_at": None if outcome.state == State.RETRY else now,
+        }
         if reply is not None:
-            row.reply = {"data": reply.data, "text": reply.text[:LONGEST_TEXT]}
-            row.remote_id, row.remote_url = reply.remote_id[:300], reply.remote_url[:2000]
-            row.source = reply.source
-        row.save()
+            values |= {
+                "reply": {"data": reply.data, "text": reply.text[:LONGEST_TEXT]},
+                "remote_id": reply.remote_id[:300],
+                "remote_url": reply.remote_url[:2000],
+                "source": reply.source,
+            }
+        row = self._keep(call, values)
+        if outcome.waited:
+            ToolCall.objects.filter(pk=row).update(waited=F("waited") + outcome.waited)
         # a lost one has an end already, that of its job; what became of it is known only now
-        row.tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST), number=attempt).update(
+        tries = CallAttempt.objects.filter(call_id=row, number=attempt)
+        tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST)).update(
             ended_at=now,
             outcome=State.UNKNOWN if outcome.doubt else outcome.state,
             detail=outcome.reason[:500],
         )
+        return row
 
     def _news(self, call: Call, outcome: Outcome) -> list[ev.Event]:
         """Tell once that a server is left alone, and not with each call that is held back."""
@@ -206,6 +236,17 @@ class JobJournal:
             self._down.add(call.server)
             return [ev.JobServerDown(server=call.server, reason=outcome.error.reason)]
         return []
+
+
+def _check_spend(job: Job, call: Call) -> None:
+    """Raise SpendRefused unless somebody who still has the right to has allowed this very call to spend."""
+    if job.spend_by_id is None:
+        raise SpendRefused("nobody has allowed this job to commit spend")
+    if not spending.allows(job, call.server, call.args):
+        raise SpendRefused("this is no line that somebody has allowed to go live")
+    if not spending.may_spend(job.spend_by):
+        name = job.spend_by.get_username()
+        raise SpendRefused(f"{name}, who allowed it, has no right to spend any more")
 
 
 def leave_unknown(job: Job, reason: str) -> int:

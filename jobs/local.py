@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import actions, feed, servers
+from jobs import actions, feed, plans, servers
 from jobs.accounts import ADMIN, ensure_admin
 from jobs.follow import JobGone, follow
 from jobs.health import FRESH
@@ -83,3 +83,7 @@ class Local:
     def link(self, job_id: str, artifact: Artifact) -> str:
         """Give the address that opens an artifact, or ""."""
         return str(feed.public_artifact(job_id, artifact).get("url", ""))
+
+    def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """Give what each planned call of a dry run would send, by step."""
+        return plans.arguments(Job.objects.get(pk=job_id))

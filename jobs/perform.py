@@ -93,16 +93,17 @@ async def perform(
         return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
 
     flow = workflow(job.workflow).by_plan(job.plan)
+    journal = JobJournal(job, writer, stop, may_send=lease.good)
 
     def planned() -> ev.JobPlanned:
         return plan(job, flow, gateway)
 
     recorded = await writer.run(lambda: list(feed.whole(job.pk)))
+    await journal.begin()
     progress = Progress.from_events(recorded)
     if progress.status is JobStatus.RUNNING:
         await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker gave it back or was lost"))
     brief = flow.load(job.params)
-    journal = JobJournal(job, writer, stop, may_send=lease.good)
     outlook = Outlook(flow, brief, order=job.created_at.timestamp(), sent_at=journal.sent_at)
     tools: Tools = (
         Rehearsal(job, flow, gateway, writer, stop)

@@ -164,6 +164,11 @@ class Remote:
         """Give the address that opens an artifact; reading the event has made it absolute."""
         return artifact.url
 
+    def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """Give what each planned call of a dry run would send, by step. Raises Trouble."""
+        calls = self._ask("GET", f"/api/jobs/{quote(job_id, safe='')}").get("calls", ())
+        return {str(one["step"]): one["arguments"] for one in calls if isinstance(one.get("arguments"), dict)}
+
     def _held(self) -> str:
         """Give what keeps a launched job from starting, as the server tells everybody; "" for nothing."""
         try:

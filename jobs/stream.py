@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 
 from jobs import feed
+from jobs.handback import hand_back
 from jobs.hub import HubBroken, JobGone, hub
 from jobs.models import Job
 from jobs.workflow.events import KINDS, PUBLIC, Recorded
@@ -70,13 +71,20 @@ async def stream(
                 logger.warning("the stream of job %s ends: %r", job_id, error)
                 return
             if now() >= check_at:
-                if not await sync_to_async(allowed)():
+                if not await sync_to_async(_asked)(allowed):
                     return
                 check_at = now() + RECHECK
             chunk = b"".join(encoded(job_id, one) for one in batch if one.event.type in wanted)
             if chunk or now() >= beat_at:
                 beat_at = now() + HEARTBEAT
                 yield chunk or b": still here\n\n"
+
+
+def _asked(allowed: Callable[[], bool]) -> bool:
+    try:
+        return allowed()
+    finally:
+        hand_back()  # the answer may take for hours, and its thread with it
 
 
 def encoded(job_id: object, one: Recorded) -> bytes:

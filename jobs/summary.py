@@ -1,7 +1,9 @@
 """What a terminal says at a job's end: what was made and where, what is unknown, what a dry run came to."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -9,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.board import UNKNOWN, clean, elapsed
-from jobs.installation import Installation
+from jobs.installation import Installation, Trouble
 from jobs.workflow.log import span
 from jobs.workflow.progress import CallView, Progress
 from jobs.workflow.results import Source
+
+LONGEST = 60  # characters of an argument: a document's text is read on the page, or over the API
 
 
 def summary(
@@ -21,6 +25,8 @@ def summary(
     """Give the lines of an ended job, the last of them saying how it ended."""
     if progress.dry_run:
         yield from _plan(progress, boxed=console.is_terminal)
+        yield from _arguments(progress, installation, job_id)
+        yield from _total(progress)
     else:
         yield from _made(progress, installation, job_id)
     yield from _unknown(progress, installation, job_id)
@@ -67,6 +73,32 @@ def _plan(progress: Progress, *, boxed: bool) -> Iterator[RenderableType]:
             )
     if table.row_count:
         yield table
+
+
+def _arguments(progress: Progress, installation: Installation, job_id: str) -> Iterator[RenderableType]:
+    """Give what each call would send, a line each."""
+    if all(call.state != "planned" for call in progress.calls.values()):
+        return
+    try:
+        told = installation.arguments(job_id)
+    except Trouble as trouble:
+        yield _text(f"What would be sent could not be read: {trouble}", UNKNOWN)
+        return
+    yield _text(f"What would be sent; in full on {installation.page(job_id)}", "bold")
+    for stage in progress.stages:
+        for call in progress.calls_of(stage.id):
+            if call.step in told:
+                values = ", ".join(f"{name}={_value(value)}" for name, value in told[call.step].items())
+                yield _text(f"  {call.step}: {values or 'no arguments'}")
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _total(progress: Progress) -> Iterator[RenderableType]:
     for stage in progress.stages:
         if stage.error:
             yield _text(f"  {stage.name} {stage.status}: {stage.error}", "red")

@@ -153,6 +153,9 @@ def test_a_dry_run_prints_its_plan_and_sends_nothing(line, world):
     assert re.search(
         r"^project +\S.* +asana-v2 asana_create_task +5 at a time.* +[\d.]+ s$", out, re.MULTILINE
     )
+    assert re.search(
+        r"^  project.task.launch: project_id=dry-run:project.project, name=Launch, due_on=", out, re.MULTILINE
+    )
     assert re.search(r"^\d+ calls would be made: .*asana-v2 1[45]", out, re.MULTILINE)
     assert re.search(
         r"^About [\d mins]+ in all; no order of the calls could beat [\d mins]+$", out, re.MULTILINE

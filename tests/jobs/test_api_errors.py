@@ -104,3 +104,14 @@ def test_a_name_with_a_nul_is_no_fault_of_ours():
     problem(
         post(bearer("launch"), path=f"/api/jobs/{job.pk}/steps/%00/resolve", body={"outcome": "skip"}), 404
     )
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/nothing", "/healthz", "/readyz"])
+def test_a_program_that_asks_under_another_host_s_name_is_told_so_as_a_problem(path):
+    answer = Client().get(path, headers={"Host": "elsewhere.example"})
+    assert "ALLOWED_HOSTS" in problem(answer, 400)["detail"]
+
+
+def test_a_browser_that_asks_under_another_host_s_name_gets_a_page():
+    answer = Client().get("/", headers={"Host": "elsewhere.example"})
+    assert (answer.status_code, answer.headers["Content-Type"][:9]) == (400, "text/html")

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from jobs.models import ApiToken
@@ -57,3 +58,10 @@ def test_a_fault_names_its_argument_and_makes_nothing(words, names):
     with pytest.raises(CommandError, match=names):
         run(*words)
     assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("words", [["apitoken", "mara", "--scope", "read"], ["web"]])
+def test_on_a_database_without_tables_the_way_out_is_told(words, monkeypatch):
+    monkeypatch.setattr(connection.introspection, "table_names", list)
+    with pytest.raises(CommandError, match="no tables yet; manage"):
+        call_command(*words)

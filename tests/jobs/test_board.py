@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from jobs.board import Board, elapsed, left
+from jobs.installation import Trouble
 from jobs.summary import summary
 from jobs.workflow import events as ev
 from jobs.workflow.log import span
@@ -176,6 +177,11 @@ class Place:
     def link(self, job_id, artifact):
         return artifact.url
 
+    def arguments(self, job_id):
+        return {
+            "project.task.kickoff": {"name": "Kick-off", "notes": "a\n" * 80, "budget": 1500, "tags": ["x"]}
+        }
+
 
 def ending(*events: ev.Event, terminal: bool = False) -> list[str]:
     """Give the lines of the summary after these events."""
@@ -234,6 +240,26 @@ def test_a_dry_run_ends_with_what_would_be_made_where_and_how_long_it_takes(term
         "About 31 s in all; no order of the calls could beat 12 s",
         "Dry run completed in 0:03: nothing was sent",
     ]
+
+
+def test_a_dry_run_lists_what_each_call_would_send_a_line_each():
+    lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
+    at = lines.index("What would be sent; in full on https://far/jobs/j1/")
+    notes = "a " * 30
+    assert lines[at + 1] == (
+        f'  project.task.kickoff: name=Kick-off, notes={notes}..., budget=1500, tags=["x"]'
+    )
+    assert lines[at + 2].startswith("2 calls would be made")
+
+
+def test_a_dry_run_far_away_ends_as_it_ended_though_its_arguments_cannot_be_read(monkeypatch):
+    def gone(self, job_id):
+        raise Trouble("https://far refuses")
+
+    monkeypatch.setattr(Place, "arguments", gone)
+    lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
+    assert "What would be sent could not be read: https://far refuses" in lines
+    assert lines[-1] == "Dry run completed in 0:03: nothing was sent"
 
 
 def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():

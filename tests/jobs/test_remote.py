@@ -301,3 +301,15 @@ def test_a_certificate_that_is_not_trusted_names_the_way_out(own_authority):
 def test_https_to_a_server_that_speaks_http_is_told_as_such():
     with stranger((200, {}, b"")) as (url, _):
         assert "does not speak TLS" in trouble(launch, remote(url.replace("http:", "https:")))
+
+
+def test_the_arguments_of_a_dry_run_are_read_by_step_and_other_calls_have_none():
+    calls = [
+        {"step": "a", "arguments": {"name": "Kick-off"}},
+        {"step": "b", "arguments": None},
+        {"step": "c"},
+    ]
+    body = json.dumps({"jobId": "j1", "calls": calls}).encode()
+    with stranger((200, {"Content-Type": "application/json"}, body)) as (url, asked):
+        assert remote(url, "fp_x").arguments("j1") == {"a": {"name": "Kick-off"}}
+    assert asked == ["GET /api/jobs/j1"]

@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs import actions
+from jobs.accounts import must_have_tables
 from jobs.models import ApiToken
 
 LONGEST = 3650
@@ -26,6 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the token. Raises CommandError that names the argument at fault; then nothing was made."""
+        must_have_tables()
         user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"USER: there is no user {options['user']}")

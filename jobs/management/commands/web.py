@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.accounts import ADMIN, ensure_admin
+from jobs.accounts import ADMIN, ensure_admin, must_have_tables
 from jobs.serving import serve
 from jobs.supervisor import end_with_parent
 
@@ -21,7 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="a listening socket that was handed down instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve until SIGTERM or Ctrl-C."""
+        """Serve until SIGTERM or Ctrl-C. Raises CommandError on a database that has no tables."""
+        must_have_tables()
         end_with_parent()
         if options["fd"] is not None:  # whoever bound it has seen to the account
             where = ["--fd", str(options["fd"])]
