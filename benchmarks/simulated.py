@@ -64,9 +64,9 @@ class Pace:
 
     def seconds(self, tool: str, args: dict, key: str) -> float:
         """Give the seconds of a call."""
-        if self.each is not None:
-            return self.each
         chance = random.Random(f"{self.seed} {tool} {key}")
+        if self.each is not None:
+            return self.each * (1 + chance.uniform(-self.jitter, self.jitter))
         if tool == "generate_image" and self.jitter:
             return chance.uniform(*IMAGE_SECONDS) * self.scale
         size = (args.get("width"), args.get("height"))
@@ -84,6 +84,7 @@ class Simulated(fakes.Server):
         self.log = open(log_file(folder, role), "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for good
         self.due: list[tuple[float, int, dict, float]] = []
         self.pictures: dict[tuple[int, int], bytes] = {}
+        self.seconds = 0.0  # of the call that is being answered
 
     def stdio(self) -> None:
         """Serve until standard input ends."""
@@ -116,8 +117,8 @@ class Simulated(fakes.Server):
         """Make the effect of a call, answer, and write it down."""
         params = request["params"]
         tool, args, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
-        done = self.effect(tool, args, meta)
-        self.send({"id": request["id"], **done})
+        self.seconds = time.monotonic() - began
+        self.send({"id": request["id"], **self.effect(tool, args, meta)})
         line = {"tool": tool, "key": meta.get(META, ""), "began": began, "ended": time.monotonic()}
         self.log.write(json.dumps(line) + "\n")
 
@@ -125,7 +126,7 @@ class Simulated(fakes.Server):
         """Keep nothing: these servers are not asked what they have made."""
 
     def thing(self, tool: str, args: dict) -> dict:
-        made = super().thing(tool, args)
+        made = super().thing(tool, args) | {"seconds": self.seconds}
         if tool == "generate_image":
             Path(made["path"]).write_bytes(self.picture(args["width"], args["height"]))
         return made

@@ -19,17 +19,20 @@ def stored(source_of: SourceOf, servers: list[str]) -> dict[Kind, list[float]]:
 
 def add(fresh: Mapping[Kind, list[float]], source_of: SourceOf) -> dict[Kind, list[float]]:
     """Add new calls to those that are stored, other workers' among them, and give what is stored then."""
-    known = {}
+    servers, tools = ({kind[place] for kind in fresh} for place in (0, 1))
+    places = [dict(zip(("server", "tool", "size"), kind, strict=True)) for kind in fresh]
     with transaction.atomic():
-        for kind, seconds in sorted(fresh.items()):  # in one order, so that two workers never wait in a ring
-            server, tool, size = kind
-            place = {"server": server, "tool": tool, "size": size, "source": source_of(server)}
-            CallDuration.objects.get_or_create(**place)
-            row = CallDuration.objects.select_for_update().get(**place)
-            row.recent = [*row.recent, *(round(one, 3) for one in seconds)][-RECENT:]
-            row.save(update_fields=["recent"])
-            known[kind] = row.recent
-    return known
+        empty = [CallDuration(**place, source=source_of(place["server"])) for place in places]
+        CallDuration.objects.bulk_create(empty, ignore_conflicts=True)
+        # locked in the order of their names, so that two workers never wait for one another
+        rows = CallDuration.objects.filter(server__in=servers, tool__in=tools).select_for_update()
+        mine = {
+            _kind(row): row for row in rows if row.source == source_of(row.server) and _kind(row) in fresh
+        }
+        for kind, row in mine.items():
+            row.recent = [*row.recent, *(round(one, 3) for one in fresh[kind])][-RECENT:]
+        CallDuration.objects.bulk_update(mine.values(), ["recent"])
+    return {kind: row.recent for kind, row in mine.items()}
 
 
 def _kind(row: CallDuration) -> Kind:

@@ -22,7 +22,7 @@ from jobs.writer import Writer
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 2.0
-REMEMBER_SECONDS = 5.0
+REMEMBER_SECONDS = 10.0
 HEED_SECONDS = 0.5
 FORGOTTEN_SECONDS = 3600.0
 

@@ -64,7 +64,7 @@ class JobJournal:
 
     async def done(self, step: str) -> Done | None:
         """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
-        return await self.writer.run(lambda: self._done(step))
+        return None if self._is_new(step) else await self.writer.run(lambda: self._done(step))
 
     async def begin(self) -> None:
         """Learn which steps earlier runs have left rows of. Nobody else adds one while the lease is ours, so
@@ -78,7 +78,7 @@ class JobJournal:
         Raises ToolFailed where it failed for good or a person skipped it, and Unknown where nobody knows what
         became of it, or where it was sent with other arguments than now.
         """
-        if self._is_new(call):
+        if self._is_new(call.step):
             return Earlier()
         found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
@@ -121,8 +121,8 @@ class JobJournal:
         """Do work that gives the call's row, and know that row once it is committed, never before."""
         self._rows[call.step] = await self.writer.run(work)
 
-    def _is_new(self, call: Call) -> bool:
-        return self._before is not None and call.step not in self._before and call.step not in self._rows
+    def _is_new(self, step: str) -> bool:
+        return self._before is not None and step not in self._before and step not in self._rows
 
     # -- in the writer's thread, inside a transaction
 
@@ -157,7 +157,7 @@ class JobJournal:
 
     def _row(self, call: Call) -> int | None:
         """The call's row, None where there is none yet."""
-        if self._is_new(call):
+        if self._is_new(call.step):
             return None
         if (known := self._rows.get(call.step)) is not None:
             return known

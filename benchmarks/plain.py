@@ -1,0 +1,61 @@
+"""A workflow for measuring the engine alone: calls of a campaign's shape, without documents and pictures.
+
+Settings of its installation: `DJANGO_SETTINGS_MODULE=benchmarks.plain_settings`.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.workflow.context import StageContext
+from jobs.workflow.graph import Fault, Hop, InvalidInput, Request, Stage, Workflow
+from jobs.workflow.results import StageResult, judge
+
+#: What a chain's calls are: one line after another.
+LINE = "create_campaign"
+
+
+async def calls(ctx: StageContext) -> StageResult:
+    """Make the chains of calls that the job asks for, all chains side by side, the calls of each in order.
+
+    Gives what each call cost beside its server's own time, in seconds, as a file.
+    """
+    costs: list[float] = []
+
+    async def chain(place: int) -> None:
+        server = ctx.brief["chains"][place]
+        for number in range(ctx.brief["calls"]):
+            args = {"name": f"Line {place}.{number}", "budget": 10}
+            began = time.monotonic()
+            reply = await ctx.call(server, LINE, args, step="line", item=f"{place}-{number}")
+            costs.append(time.monotonic() - began - reply.data["seconds"])
+
+    places = range(len(ctx.brief["chains"]))
+    outcomes = await ctx.items(places, chain, name=str)
+    made = sum(outcome.made for outcome in outcomes)
+    ctx.files.write("costs.txt", "\n".join(f"{cost:.6f}" for cost in costs))
+    return StageResult(status=judge(made, len(outcomes)), made=made, total=len(outcomes))
+
+
+def parse(raw: Mapping[str, Any]) -> Request:
+    """Take the servers of the chains and the number of calls in each."""
+    chains, count = raw.get("chains"), raw.get("calls")
+    if not isinstance(chains, list) or not isinstance(count, int):
+        raise InvalidInput([Fault("chains", "a list of servers, with the number of calls in each")])
+    return Request("Plain", {"chains": chains, "calls": count})
+
+
+PLAIN = Workflow(
+    "plain",
+    "Plain calls",
+    (
+        Stage(
+            "calls",
+            "Calls",
+            calls,
+            path=tuple(Hop(server, LINE, 1) for server in ("ttd", "dv360", "amazon-dsp")),
+        ),
+    ),
+    parse=parse,
+    load=lambda params: params,
+)
