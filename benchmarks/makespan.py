@@ -5,8 +5,6 @@ campaign takes some twelve seconds. The bound is reckoned from what each call re
 whoever ordered them had known. The makespan is from the launch's row to the end of the log.
 """
 
-import contextlib
-import sqlite3
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -181,7 +179,7 @@ def bound(planned: Sequence[baseline.Wanted], seconds: Mapping[str, float]) -> f
 
 def steps_by_key(house: Installation, job: str) -> dict[str, str]:
     """Give the step of each effect's key."""
-    with contextlib.closing(sqlite3.connect(house.data / "flightplan.sqlite3", timeout=20)) as database:
+    with house.database() as database:
         rows = database.execute(
             "SELECT key, step FROM jobs_toolcall WHERE job_id = ?", (job.replace("-", ""),)
         )
@@ -190,17 +188,8 @@ def steps_by_key(house: Installation, job: str) -> dict[str, str]:
 
 def peaks(run: Run) -> dict[str, int]:
     """Give the most calls that each server had in hand at once."""
-    found = {}
-    for server in sorted({call.role for call in run.served}):
-        mine = [call for call in run.served if call.role == server]
-        # an end at the same moment as a beginning comes first
-        steps = sorted([(call.began, 1) for call in mine] + [(call.ended, -1) for call in mine])
-        now = most = 0
-        for _, step in steps:
-            now += step
-            most = max(most, now)
-        found[server] = most
-    return found
+    servers = sorted({call.role for call in run.served})
+    return {name: simulated.peak(call for call in run.served if call.role == name) for name in servers}
 
 
 def use(run: Run, limits: Mapping[str, int]) -> list[tuple[str, ...]]:

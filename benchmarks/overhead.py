@@ -7,12 +7,10 @@ costs what passes in its stage from asking to the reply, less what its server to
 import asyncio
 import json
 import shutil
-import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from benchmarks import simulated
@@ -101,7 +99,7 @@ def durable(house: Installation) -> None:
 
     command = settings.DATABASES["default"]["OPTIONS"]["init_command"].lower()
     demand("synchronous=full" in command.replace(" ", ""), "the database is not asked for full durability")
-    with closing(sqlite3.connect(house.data / "flightplan.sqlite3")) as database:
+    with house.database() as database:
         [mode] = database.execute("PRAGMA journal_mode").fetchone()
     demand(mode == "wal", f"the database is in {mode} mode")
 
@@ -123,7 +121,7 @@ def a_process_a_call() -> list[float]:
 
 
 def with_mcporter() -> list[float]:
-    """Give what a call by mcporter costs, as the first system made them; nothing where it is not installed."""
+    """Give what a call by mcporter costs, as the first system made them; nothing where there is none."""
     program = shutil.which("mcporter")
     if program is None:
         return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import itertools
 import json
 import os
 import random
@@ -168,6 +169,13 @@ def served(folder: Path, since: float = 0.0) -> list[Served]:
         lines = log_file(folder, role).read_text().splitlines() if log_file(folder, role).exists() else []
         found += [Served(role, **json.loads(line)) for line in lines]
     return [one for one in found if one.began >= since]
+
+
+def peak(calls: Iterable[Served]) -> int:
+    """Give the most of these calls that were in hand at once."""
+    # an end at the same moment as a beginning comes first
+    steps = sorted([step for one in calls for step in ((one.began, 1), (one.ended, -1))])
+    return max(itertools.accumulate(step for _, step in steps), default=0)
 
 
 def servers_file(

@@ -83,14 +83,18 @@ class Installation:
             return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
         return False
 
+    @contextlib.contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """Give its database; what is changed is committed at the block's end."""
+        path = self.data / "flightplan.sqlite3"
+        with contextlib.closing(sqlite3.connect(path, timeout=20)) as database, database:
+            yield database
+
     def token(self, *scopes: str) -> str:
         """Give a token of admin's, stored as `manage.py apitoken` does, without the cost of its process."""
         plain, now = secrets.token_urlsafe(), datetime.now(UTC).replace(tzinfo=None)
         row = (hashlib.sha256(plain.encode()).hexdigest(), json.dumps(scopes), str(now), str(now + DAY))
-        with (
-            contextlib.closing(sqlite3.connect(self.data / "flightplan.sqlite3", timeout=20)) as database,
-            database,
-        ):
+        with self.database() as database:
             database.execute(
                 "INSERT INTO jobs_apitoken (digest, scopes, created_at, expires_at, user_id) "
                 "SELECT ?, ?, ?, ?, id FROM auth_user WHERE username = 'admin'",
