@@ -13,7 +13,7 @@ from benchmarks.house import demand
 from benchmarks.story import endless, places_of
 
 SMALL = 10  # events of the measured job
-EACH = 20  # of each of the other jobs
+EACH = 10  # of each of the other jobs
 GIGABYTES = 3.0  # free, for a million events with their indexes, and the log of writing them
 MEMORY = ("tmpfs", "ramfs")
 

@@ -18,6 +18,7 @@ from jobs.workflow.results import JobStatus, Stopped
 
 PAGE = 1000
 MOVE_ON = "UPDATE jobs_job SET last_seq = last_seq + %s WHERE id = %s"
+UNLESS_CANCELLED = " AND cancel_asked_at IS NULL"
 # what a round changes in the job's row, whatever the round is for
 AFRESH: dict[str, Any] = {
     "status": JobStatus.QUEUED,
@@ -49,16 +50,23 @@ class LeaseLost(Stopped):
     """Another worker owns the job now; nothing was written."""
 
 
-def append(job_id: object, events: Sequence[ev.Event], *, epoch: int | None = None) -> list[ev.Recorded]:
+class Cancelled(Stopped):
+    """Somebody asked to cancel the job, and nothing may begin any more; nothing was written."""
+
+
+def append(
+    job_id: object, events: Sequence[ev.Event], *, epoch: int | None = None, begins: bool = False
+) -> list[ev.Recorded]:
     """Add events to a job's log, with what they change in the job's row and artifacts and what webhooks are
     told of them, in one transaction.
 
     Numbers them on from the job's last seq, under the row's lock, and rings the doorbell after the commit.
-    With `epoch` given the row must still carry it: otherwise raises LeaseLost and writes nothing.
+    With `epoch` given the row must still carry it: otherwise raises LeaseLost and writes nothing. What
+    `begins` something raises Cancelled once somebody has asked to cancel.
     """
     id = Job._meta.pk.to_python(job_id)
     with transaction.atomic():
-        first, now = _numbered(id, len(events), epoch), timezone.now()
+        first, now = _numbered(id, len(events), epoch, begins), timezone.now()
         recorded = [ev.Recorded(first + i, now, event) for i, event in enumerate(events)]
         WorkflowEvent.objects.bulk_create(
             WorkflowEvent(job_id=id, seq=one.seq, type=one.event.type, payload=one.event.payload(), at=now)
@@ -73,18 +81,21 @@ def append(job_id: object, events: Sequence[ev.Event], *, epoch: int | None = No
     return recorded
 
 
-def _numbered(id: Any, count: int, epoch: int | None) -> int:
+def _numbered(id: Any, count: int, epoch: int | None, begins: bool) -> int:
     """Move a job's last seq on, under its row's lock, and give the first of the new numbers.
 
-    In SQL: most of what an event costs would be Django's work on these two statements.
+    In SQL: most of what an event costs would be Django's work on this statement.
     """
     own, values = Job._meta.pk.get_db_prep_value(id, connection), [] if epoch is None else [epoch]
+    move = MOVE_ON if epoch is None else MOVE_ON + " AND epoch = %s"
+    move += UNLESS_CANCELLED if begins else ""
     with connection.cursor() as cursor:
-        cursor.execute(MOVE_ON if epoch is None else MOVE_ON + " AND epoch = %s", [count, own, *values])
-        if not cursor.rowcount:
-            raise LeaseLost(f"job {id} is not owned at epoch {epoch}")
-        cursor.execute("SELECT last_seq FROM jobs_job WHERE id = %s", [own])
-        return int(cursor.fetchone()[0]) - count + 1
+        cursor.execute(move + " RETURNING last_seq", [count, own, *values])
+        if moved := cursor.fetchone():
+            return int(moved[0]) - count + 1
+    if begins and Job.objects.filter(pk=id, cancel_asked_at__isnull=False).exists():
+        raise Cancelled("the job was cancelled")
+    raise LeaseLost(f"job {id} is not owned at epoch {epoch}")
 
 
 def _project(job: Job, event: ev.Event, now: datetime) -> None:

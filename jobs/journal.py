@@ -181,12 +181,10 @@ class JobJournal:
 
     def _intend(self, call: Call, attempt: int, process: ServerProcess | None, spends: bool) -> int:
         start = ev.CallStart(**_where(call), attempt=attempt)
-        feed.append(self.job.pk, [start], epoch=self.job.epoch)  # first: it takes the job row's lock
-        mine = Job.objects.filter(pk=self.job.pk)
-        if mine.values_list("cancel_asked_at", flat=True).get() is not None:
-            raise Stopped("the job was cancelled")
+        # first: it takes the job row's lock, and finds out whether the job was cancelled
+        feed.append(self.job.pk, [start], epoch=self.job.epoch, begins=True)
         if spends:
-            _check_spend(mine.only("spend_by", "confirmed").get(), call)
+            _check_spend(Job.objects.only("spend_by", "confirmed").get(pk=self.job.pk), call)
         # what was never done may change its mind
         asked = {"args": dict(call.args), "args_hash": call_hash(call)}
         row = self._keep(call, asked | {"state": State.SENT, "attempts": attempt})

@@ -22,7 +22,7 @@ filled = Filled.begin()
 for size in (10, 1000, 5000):
     filled.fill(size)
     lengths = [len(list(feed.whole(job.pk))) for job in Job.objects.order_by("created_at")]
-    assert lengths == [10] + [20] * ((size - 10) // 20), lengths
+    assert lengths == [10] * (size // 10), lengths
 lengthen(filled.job, 2345)
 assert feed.progress(filled.job.pk).last_seq == 2345
 settings = durable()
@@ -42,7 +42,7 @@ def test_a_database_is_filled_with_whole_jobs_in_order(tmp_path: Path):
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    assert told.stdout.split() == [str(249 * 20 + 2345), "250", "20"]
+    assert told.stdout.split() == [str(499 * 10 + 2345), "500", "10"]
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
