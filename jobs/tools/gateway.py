@@ -237,10 +237,7 @@ class Gateway:
         attempts.number += 1
         attempts.connection = None
         try:
-            reply = await self._send(call, policy, journal, attempts)
-            # the permit is free: whoever waits for it writes an intent first, for which its server idles
-            await asyncio.sleep(0)
-            return reply
+            return await self._send(call, policy, journal, attempts)
         except Ambiguous as error:
             if attempts.repeatable:
                 if policy.writes:

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 import signal
-import sys
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,6 @@ from jobs.supervisor import end_with_parent
 from jobs.tasks import open_house
 
 log = logging.getLogger(__name__)
-SWITCH_SECONDS = 0.0005
 CONSUMER_SECONDS = GRACE_SECONDS + 8  # its threads come back when their jobs were given back
 
 
@@ -45,9 +43,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGTERM or Ctrl-C; calls in flight finish and jobs are given back."""
-        # a call waits for the writer's thread and that for the loop's; by itself each handing over of the
-        # interpreter may take 5 ms, longer than either of them needs
-        sys.setswitchinterval(SWITCH_SECONDS)
         lock = self._only_one() if settings.SQLITE else None
         end_with_parent()
         # without its loop this process would keep its lock and answer nothing: it ends, and is started again
