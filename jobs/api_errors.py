@@ -8,8 +8,9 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.views.defaults import bad_request as bad_request_page
 from ninja import NinjaAPI
@@ -96,7 +97,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(error.status_code, error.message)
         case DisallowedHost():
             return Problem(400, "this site is not asked for under that name: ALLOWED_HOSTS says under which")
-        case SuspiciousOperation():
+        case SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return Problem(400, "the request cannot be read")
         case Http404():
             return Problem(404, str(error) or "there is no such thing")

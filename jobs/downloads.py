@@ -43,6 +43,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".pdf": "application/pdf",
 }
+NUL = "\x00"  # PostgreSQL refuses to look for it
 SHOWN = {".html", ".htm", ".md", ".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
 
 
@@ -97,6 +98,8 @@ def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
     The first part of the path is the id under which the role knows what it made.
     """
     remote_id = path.split("/", 1)[0]
+    if NUL in role + path:
+        raise Http404("nothing of yours is there")
     mine = Job.objects.visible_to(request.user)
     if not ToolCall.objects.filter(server=role, remote_id=remote_id, job__in=mine).exists():
         raise Http404("nothing of yours is there")
@@ -120,7 +123,8 @@ def _artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> Artifact:
     job = Job.objects.visible_to(request.user).filter(pk=job_id).first()
     if job is None:
         raise Http404(f"there is no job {job_id}")
-    row = Artifact.objects.select_related("job").filter(job=job, name=name).exclude(file="").first()
+    rows = Artifact.objects.select_related("job").filter(job=job, name=name).exclude(file="")
+    row = None if NUL in name else rows.first()
     if row is None:
         raise Http404(f"this job has no artifact {name}")
     return row

@@ -4,11 +4,10 @@ Under ASGI each request has a thread of its own, and what Django keeps open for 
 never used again: it lies there until Python collects it, and under a stream for as long as somebody follows.
 """
 
-from asyncio import iscoroutinefunction
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase

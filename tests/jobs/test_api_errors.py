@@ -97,10 +97,13 @@ def test_a_file_that_cannot_be_read_is_a_problem_for_a_program_and_tells_nothing
     assert client.get(path, headers={"Accept": "text/html"}).headers["Content-Type"].startswith("text/html")
 
 
+@pytest.mark.storage  # PostgreSQL takes no NUL
 def test_a_name_with_a_nul_is_no_fault_of_ours():
     assert problem(bearer("read").get("/api/jobs?q=%00"), 422)["errors"][0]["field"] == "q"
     job = story.ended_job()
     problem(bearer("read").get(f"/api/jobs/{job.pk}/artifacts/%00"), 404)
+    problem(bearer("read").get("/local/canva/%00/index.html"), 404)
+    problem(bearer("read").get("/local/%00/design-1/index.html"), 404)
     problem(
         post(bearer("launch"), path=f"/api/jobs/{job.pk}/steps/%00/resolve", body={"outcome": "skip"}), 404
     )
