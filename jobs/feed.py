@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import doorbell, outbox
+from jobs import doorbell, outbox, rows
 from jobs.models import Artifact, Job, WorkflowEvent
 from jobs.moments import iso as iso
 from jobs.workflow import events as ev
@@ -68,10 +68,11 @@ def append(
     with transaction.atomic():
         first, now = _numbered(id, len(events), epoch, begins), timezone.now()
         recorded = [ev.Recorded(first + i, now, event) for i, event in enumerate(events)]
-        WorkflowEvent.objects.bulk_create(
-            WorkflowEvent(job_id=id, seq=one.seq, type=one.event.type, payload=one.event.payload(), at=now)
-            for one in recorded
-        )
+        for one in recorded:
+            event = one.event
+            rows.insert(
+                WorkflowEvent, job_id=id, seq=one.seq, type=event.type, payload=event.payload(), at=now
+            )
         if any(isinstance(event, MORE_THAN_LOG) for event in events):
             job = Job.objects.get(pk=id)
             for one in recorded:
@@ -100,21 +101,21 @@ def _numbered(id: Any, count: int, epoch: int | None, begins: bool) -> int:
 
 def _project(job: Job, event: ev.Event, now: datetime) -> None:
     """Keep the job's row and its artifacts in step with an event, in the event's own transaction."""
-    rows = Job.objects.filter(pk=job.pk)
+    mine = Job.objects.filter(pk=job.pk)
     if isinstance(event, ev.StageStart):
         job.started_at = job.started_at or now
-        rows.update(status=JobStatus.RUNNING, started_at=job.started_at)
+        mine.update(status=JobStatus.RUNNING, started_at=job.started_at)
     elif isinstance(event, ev.JobResumed):
-        rows.update(status=JobStatus.RUNNING)
+        mine.update(status=JobStatus.RUNNING)
     elif isinstance(event, ev.StageEnd):
-        rows.update(stages_ended=len(ends(job.pk)))
+        mine.update(stages_ended=len(ends(job.pk)))
         _keep(job, event)
     elif isinstance(event, ev.JobCancelling):
-        rows.update(cancel_asked_at=now)
+        mine.update(cancel_asked_at=now)
     elif isinstance(event, ev.JobRetrying | ev.JobActivating):
-        rows.update(stages_ended=len(ends(job.pk)), round=event.round, **AFRESH)
+        mine.update(stages_ended=len(ends(job.pk)), round=event.round, **AFRESH)
     elif isinstance(event, ev.WorkflowComplete):
-        rows.update(
+        mine.update(
             status=event.status, ended_at=now, error=event.error[:500], lease_until=None, leased_by=""
         )
 
@@ -127,9 +128,9 @@ def _keep(job: Job, end: ev.StageEnd) -> None:
     made = [artifact.name for artifact in end.artifacts]
     stages = [id for id, *_ in job.plan]
     behind = stages[stages.index(end.stage) + 1 :] if end.stage in stages else []
-    rows = Artifact.objects.filter(job=job)
-    rows.filter(stage=end.stage).exclude(name__in=made).delete()
-    theirs = set(rows.filter(stage__in=behind, name__in=made).values_list("name", flat=True))
+    mine = Artifact.objects.filter(job=job)
+    mine.filter(stage=end.stage).exclude(name__in=made).delete()
+    theirs = set(mine.filter(stage__in=behind, name__in=made).values_list("name", flat=True))
     for artifact in (one for one in end.artifacts if one.name not in theirs):
         values = {name: getattr(artifact, name) for name in artifact.__dataclass_fields__ if name != "name"}
         values |= {"note": artifact.note[:500], "stage": end.stage}

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
-from jobs import feed, rounds, spending
+from jobs import feed, rounds, rows, spending
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
@@ -49,9 +49,11 @@ class JobJournal:
         self.job, self.writer, self.stop = job, writer, stop
         self.may_send = may_send
         self._sent: dict[str, float] = {}
-        # the rows that are committed: of earlier runs (None while nobody has looked), and of this one
+        # the rows that are committed, never those that may be rolled back: steps that earlier runs left (None
+        # while nobody has looked), the calls of this run and its attempts
         self._before: frozenset[str] | None = None
         self._rows: dict[str, int] = {}
+        self._tries: dict[tuple[str, int], int] = {}
         self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
@@ -69,8 +71,8 @@ class JobJournal:
     async def begin(self) -> None:
         """Learn which steps earlier runs have left rows of. Nobody else adds one while the lease is ours, so
         that a step without a row need not be looked for."""
-        rows = ToolCall.objects.filter(job=self.job).values_list("step", flat=True)
-        self._before = await self.writer.run(lambda: frozenset(rows.all()))
+        steps = ToolCall.objects.filter(job=self.job).values_list("step", flat=True)
+        self._before = await self.writer.run(lambda: frozenset(steps.all()))
 
     async def recorded(self, call: Call) -> Reply | Earlier:
         """Give the reply that an earlier run got for this step, or what that run left of it.
@@ -90,7 +92,7 @@ class JobJournal:
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """Tell that the call waits for a permit."""
         event = ev.CallWaiting(**_where(call), in_use=in_use, limit=limit)
-        await self._write(call, lambda: self._wait(call, event))
+        self._rows[call.step] = await self.writer.run(lambda: self._wait(call, event))
 
     async def intent(
         self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
@@ -105,7 +107,8 @@ class JobJournal:
             raise Stopped("the job was stopped before this attempt was sent")
         self._sent[call.step] = time.monotonic()
         try:
-            await self._write(call, lambda: self._intend(call, attempt, process, spends))
+            intend = self.writer.run(lambda: self._intend(call, attempt, process, spends))
+            self._rows[call.step], self._tries[call.step, attempt] = await intend
         except BaseException:
             self._sent.pop(call.step, None)
             raise
@@ -113,13 +116,10 @@ class JobJournal:
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
         """Commit how an attempt ended, with its event."""
         try:
-            await self._write(call, lambda: self._conclude(call, attempt, outcome))
+            concluding = self.writer.run(lambda: self._conclude(call, attempt, outcome))
+            self._rows[call.step] = await concluding
         finally:
             self._sent.pop(call.step, None)
-
-    async def _write(self, call: Call, work: Callable[[], int]) -> None:
-        """Do work that gives the call's row, and know that row once it is committed, never before."""
-        self._rows[call.step] = await self.writer.run(work)
 
     def _is_new(self, step: str) -> bool:
         return self._before is not None and step not in self._before and step not in self._rows
@@ -161,25 +161,27 @@ class JobJournal:
             return None
         if (known := self._rows.get(call.step)) is not None:
             return known
-        rows = ToolCall.objects.filter(job=self.job, step=call.step)
-        return rows.values_list("pk", flat=True).first()
+        found = ToolCall.objects.filter(job=self.job, step=call.step)
+        return found.values_list("pk", flat=True).first()
 
-    def _keep(self, call: Call, values: dict[str, Any]) -> int:
-        """Give the call's row these values, and make it first where there is none."""
+    def _keep(self, call: Call, waited: float = 0.0, **values: Any) -> int:
+        """Give a call's row these values and so many seconds more of waiting; make it where there is none."""
         row = self._row(call)
         if row is None:
             where = _where(call) | {"item": call.item[:200], "key": call.key}
             asked = {"args": dict(call.args), "args_hash": call_hash(call)}
-            return ToolCall.objects.create(job=self.job, **(where | asked | values)).pk
+            return rows.insert(ToolCall, job_id=self.job.pk, waited=waited, **(where | asked | values))
         if values:
-            ToolCall.objects.filter(pk=row).update(**values)
+            rows.update(ToolCall, row, {"waited": waited}, **values)
         return row
 
     def _wait(self, call: Call, event: ev.CallWaiting) -> int:
         feed.append(self.job.pk, [event], epoch=self.job.epoch)
-        return self._keep(call, {})
+        return self._keep(call)
 
-    def _intend(self, call: Call, attempt: int, process: ServerProcess | None, spends: bool) -> int:
+    def _intend(
+        self, call: Call, attempt: int, process: ServerProcess | None, spends: bool
+    ) -> tuple[int, int]:
         start = ev.CallStart(**_where(call), attempt=attempt)
         # first: it takes the job row's lock, and finds out whether the job was cancelled
         feed.append(self.job.pk, [start], epoch=self.job.epoch, begins=True)
@@ -187,14 +189,9 @@ class JobJournal:
             _check_spend(Job.objects.only("spend_by", "confirmed").get(pk=self.job.pk), call)
         # what was never done may change its mind
         asked = {"args": dict(call.args), "args_hash": call_hash(call)}
-        row = self._keep(call, asked | {"state": State.SENT, "attempts": attempt})
-        CallAttempt.objects.create(
-            call_id=row,
-            number=attempt,
-            epoch=self.job.epoch,
-            process=asdict(process) if process else None,
-        )
-        return row
+        row = self._keep(call, state=State.SENT, attempts=attempt, **asked)
+        told = asdict(process) if process else None
+        return row, rows.insert(CallAttempt, call_id=row, number=attempt, epoch=self.job.epoch, process=told)
 
     def _conclude(self, call: Call, attempt: int, outcome: Outcome) -> int:
         told = [*self._news(call, outcome), _event(call, attempt, outcome)]
@@ -214,16 +211,18 @@ class JobJournal:
                 "remote_url": reply.remote_url[:2000],
                 "source": reply.source,
             }
-        row = self._keep(call, values)
-        if outcome.waited:
-            ToolCall.objects.filter(pk=row).update(waited=F("waited") + outcome.waited)
-        # a lost one has an end already, that of its job; what became of it is known only now
-        tries = CallAttempt.objects.filter(call_id=row, number=attempt)
-        tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST)).update(
-            ended_at=now,
-            outcome=State.UNKNOWN if outcome.doubt else outcome.state,
-            detail=outcome.reason[:500],
-        )
+        row = self._keep(call, outcome.waited, **values)
+        end = {
+            "ended_at": now,
+            "outcome": State.UNKNOWN if outcome.doubt else outcome.state,
+            "detail": outcome.reason[:500],
+        }
+        if (mine := self._tries.get((call.step, attempt))) is not None:
+            rows.update(CallAttempt, mine, **end)
+        else:
+            # a lost one has an end already, that of its job; what became of it is known only now
+            tries = CallAttempt.objects.filter(call_id=row, number=attempt)
+            tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST)).update(**end)
         return row
 
     def _news(self, call: Call, outcome: Outcome) -> list[ev.Event]:
@@ -252,8 +251,8 @@ def leave_unknown(job: Job, reason: str) -> int:
     how many there were. One that was to be made anew in spite of a doubt is in doubt again. `reason` is for
     people, who are also told where a later round finds out by itself."""
     open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
-    rows = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
-    for row in rows:
+    left = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
+    for row in left:
         lost = row.state == State.SENT and not rounds.spends(row)
         why = f"{reason}; trying again looks it up" if lost else reason
         where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
@@ -263,7 +262,7 @@ def leave_unknown(job: Job, reason: str) -> int:
         row.tries.filter(ended_at=None).update(
             ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=why[:500]
         )
-    return len(rows)
+    return len(left)
 
 
 def reply_of(row: ToolCall) -> Reply:

@@ -44,7 +44,8 @@ class Writer:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
+        self._asked: list[_Write] = []
         self._gate, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._thread.start()
@@ -58,7 +59,10 @@ class Writer:
         with self._gate:
             if self._closed:
                 raise WriterClosed("the writer is closed")
-            self._queue.put(write)
+            if not self._asked:
+                # not at once: what ends lets another begin in the loop's next turn, and both commit together
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._asked.append(write)
         # a caller that has gone leaves nobody to hear of an error
         write.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
@@ -66,10 +70,18 @@ class Writer:
 
     def close(self, seconds: float = 10.0) -> None:
         """Commit what is waiting and end the thread."""
+        self._hand_over()
         with self._gate:
             self._closed = True
             self._queue.put(None)
         self._thread.join(seconds)
+
+    def _hand_over(self) -> None:
+        """Give the thread what was asked for since the last time."""
+        with self._gate:
+            asked, self._asked = self._asked, []
+            if asked:
+                self._queue.put(asked)
 
     def _loop(self) -> None:
         open_ = True
@@ -83,7 +95,7 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], False
-        batch = [first]
+        batch = first
         while len(batch) < LARGEST_BATCH:
             try:
                 more = self._queue.get_nowait()
@@ -91,7 +103,7 @@ class Writer:
                 break
             if more is None:
                 return batch, False
-            batch.append(more)
+            batch = batch + more
         return batch, True
 
     def _commit(self, batch: list[_Write]) -> None:

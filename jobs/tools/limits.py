@@ -61,12 +61,30 @@ class Permits:
     ) -> None:
         self.limit = concurrency
         self.in_use = 0
+        self._held, self._began = 0.0, clock()
+        self._until = self._began
         self._clock, self._window = clock, window
         rates = per_minute if isinstance(per_minute, Mapping) else {}
         self._lanes = {tool: _Lane(rate) for tool, rate in rates.items()}
         self._lanes[ALL] = _Lane(per_minute if isinstance(per_minute, int) else None)
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def held(self) -> float:
+        """How many seconds permits have been held since the beginning, those of all of them together."""
+        now = self._clock()
+        self._held += self.in_use * (now - self._until)
+        self._until = now
+        return self._held
+
+    @property
+    def counted(self) -> float:
+        """How many seconds there have been since the beginning, until `held` was last asked for."""
+        return self._until - self._began
+
+    def _take(self, count: int) -> None:
+        self._held, self.in_use = self.held, self.in_use + count
 
     @property
     def waiting(self) -> int:
@@ -105,7 +123,7 @@ class Permits:
         now = self._clock()
         while self.in_use < self.limit and (lane := self._next_lane(now)) is not None:
             waiter = heapq.heappop(lane.queue)
-            self.in_use += 1
+            self._take(1)
             lane.running += 1
             waiter.granted.set_result(None)
         self._set_timer(now)
@@ -123,7 +141,7 @@ class Permits:
     def _leave(self, lane: _Lane, waiter: _Waiter) -> None:
         """Give back what the waiter holds: its permit, or its place in the queue."""
         if waiter.granted.done() and not waiter.granted.cancelled():
-            self.in_use -= 1
+            self._take(-1)
             lane.running -= 1
             if lane.rate is not None:
                 lane.ended.append(self._clock())

@@ -38,7 +38,8 @@ OnWait = Callable[[int, int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """A tool server as a page shows it. `held_back`: why no call is sent to it for now, or ""."""
+    """A tool server as a page shows it. `held_back`: why no call is sent to it for now, or "". `held`: the
+    seconds that its permits were held, those of all together; `counted`: for how long that was counted."""
 
     name: str
     transport: str
@@ -52,6 +53,8 @@ class ServerStatus:
     last_error: str
     held_back: str = ""
     process: ServerProcess | None = None
+    held: float = 0.0
+    counted: float = 0.0
 
 
 class Server:
@@ -179,4 +182,6 @@ class Server:
             last_error="" if session.connected else session.last_error,
             held_back=self.circuit.reason if self.circuit.open else "",
             process=session.identity,
+            held=round(permits.held, 3),
+            counted=round(permits.counted, 3),
         )
