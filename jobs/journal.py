@@ -1,17 +1,15 @@
 """The gateway's journal over the ORM: each intent before its call is sent, each result after it."""
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
 from jobs import feed, rounds, rows, spending
+from jobs.call_rows import CallRows, Place, arguments, call_hash
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
@@ -49,11 +47,8 @@ class JobJournal:
         self.job, self.writer, self.stop = job, writer, stop
         self.may_send = may_send
         self._sent: dict[str, float] = {}
-        # the rows that are committed, never those that may be rolled back: steps that earlier runs left (None
-        # while nobody has looked), the calls of this run and its attempts
-        self._before: frozenset[str] | None = None
-        self._rows: dict[str, int] = {}
-        self._tries: dict[tuple[str, int], int] = {}
+        self._rows = CallRows(job)
+        self._tries: dict[tuple[str, int], int] = {}  # rows of attempts whose intent is committed
         self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
@@ -66,13 +61,12 @@ class JobJournal:
 
     async def done(self, step: str) -> Done | None:
         """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
-        return None if self._is_new(step) else await self.writer.run(lambda: self._done(step))
+        return None if self._rows.is_new(step) else await self.writer.run(lambda: self._done(step))
 
     async def begin(self) -> None:
-        """Learn which steps earlier runs have left rows of. Nobody else adds one while the lease is ours, so
-        that a step without a row need not be looked for."""
+        """Learn which steps earlier runs have left rows of, so that others need not be looked for."""
         steps = ToolCall.objects.filter(job=self.job).values_list("step", flat=True)
-        self._before = await self.writer.run(lambda: frozenset(steps.all()))
+        self._rows.begin(await self.writer.run(lambda: list(steps.all())))
 
     async def recorded(self, call: Call) -> Reply | Earlier:
         """Give the reply that an earlier run got for this step, or what that run left of it.
@@ -80,7 +74,7 @@ class JobJournal:
         Raises ToolFailed where it failed for good or a person skipped it, and Unknown where nobody knows what
         became of it, or where it was sent with other arguments than now.
         """
-        if self._is_new(call.step):
+        if self._rows.is_new(call.step):
             return Earlier()
         found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
@@ -92,7 +86,9 @@ class JobJournal:
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """Tell that the call waits for a permit."""
         event = ev.CallWaiting(**_where(call), in_use=in_use, limit=limit)
-        self._rows[call.step] = await self.writer.run(lambda: self._wait(call, event))
+        place = self._rows.place(call.step)
+        row = await self.writer.run(lambda: self._wait(call, event, place))
+        self._rows.committed(call.step, row)
 
     async def intent(
         self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
@@ -107,8 +103,10 @@ class JobJournal:
             raise Stopped("the job was stopped before this attempt was sent")
         self._sent[call.step] = time.monotonic()
         try:
-            intend = self.writer.run(lambda: self._intend(call, attempt, process, spends))
-            self._rows[call.step], self._tries[call.step, attempt] = await intend
+            place = self._rows.place(call.step)
+            intend = self.writer.run(lambda: self._intend(call, place, attempt, process, spends))
+            row, self._tries[call.step, attempt] = await intend
+            self._rows.committed(call.step, row)
         except BaseException:
             self._sent.pop(call.step, None)
             raise
@@ -116,13 +114,11 @@ class JobJournal:
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
         """Commit how an attempt ended, with its event."""
         try:
-            concluding = self.writer.run(lambda: self._conclude(call, attempt, outcome))
-            self._rows[call.step] = await concluding
+            place, tried = self._rows.place(call.step), self._tries.get((call.step, attempt))
+            row = await self.writer.run(lambda: self._conclude(call, place, tried, attempt, outcome))
+            self._rows.committed(call.step, row)
         finally:
             self._sent.pop(call.step, None)
-
-    def _is_new(self, step: str) -> bool:
-        return self._before is not None and step not in self._before and step not in self._rows
 
     # -- in the writer's thread, inside a transaction
 
@@ -148,39 +144,20 @@ class JobJournal:
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
         """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
         reason = f"{OTHER_ARGUMENTS}; check whether what exists is what is wanted"
-        self._conclude(call, row.attempts, Outcome("unknown", reason))
+        place = Place(row.pk, new=False)
+        self._conclude(call, place, None, row.attempts, Outcome("unknown", reason))
         return Unknown(reason)
 
     def _done(self, step: str) -> Done | None:
         row = ToolCall.objects.filter(job=self.job, step=step, state=State.DONE).first()
         return Done(row.args, reply_of(row)) if row else None
 
-    def _row(self, call: Call) -> int | None:
-        """The call's row, None where there is none yet."""
-        if self._is_new(call.step):
-            return None
-        if (known := self._rows.get(call.step)) is not None:
-            return known
-        found = ToolCall.objects.filter(job=self.job, step=call.step)
-        return found.values_list("pk", flat=True).first()
-
-    def _keep(self, call: Call, waited: float = 0.0, **values: Any) -> int:
-        """Give a call's row these values and so many seconds more of waiting; make it where there is none."""
-        row = self._row(call)
-        if row is None:
-            where = _where(call) | {"item": call.item[:200], "key": call.key}
-            asked = {"args": dict(call.args), "args_hash": call_hash(call)}
-            return rows.insert(ToolCall, job_id=self.job.pk, waited=waited, **(where | asked | values))
-        if values:
-            rows.update(ToolCall, row, {"waited": waited}, **values)
-        return row
-
-    def _wait(self, call: Call, event: ev.CallWaiting) -> int:
+    def _wait(self, call: Call, event: ev.CallWaiting, place: Place) -> int:
         feed.append(self.job.pk, [event], epoch=self.job.epoch)
-        return self._keep(call)
+        return self._rows.keep(call, place)
 
     def _intend(
-        self, call: Call, attempt: int, process: ServerProcess | None, spends: bool
+        self, call: Call, place: Place, attempt: int, process: ServerProcess | None, spends: bool
     ) -> tuple[int, int]:
         start = ev.CallStart(**_where(call), attempt=attempt)
         # first: it takes the job row's lock, and finds out whether the job was cancelled
@@ -188,12 +165,11 @@ class JobJournal:
         if spends:
             _check_spend(Job.objects.only("spend_by", "confirmed").get(pk=self.job.pk), call)
         # what was never done may change its mind
-        asked = {"args": dict(call.args), "args_hash": call_hash(call)}
-        row = self._keep(call, state=State.SENT, attempts=attempt, **asked)
+        row = self._rows.keep(call, place, state=State.SENT, attempts=attempt, **arguments(call))
         told = asdict(process) if process else None
         return row, rows.insert(CallAttempt, call_id=row, number=attempt, epoch=self.job.epoch, process=told)
 
-    def _conclude(self, call: Call, attempt: int, outcome: Outcome) -> int:
+    def _conclude(self, call: Call, place: Place, tried: int | None, attempt: int, outcome: Outcome) -> int:
         told = [*self._news(call, outcome), _event(call, attempt, outcome)]
         feed.append(self.job.pk, told, epoch=self.job.epoch)
         now, reply = timezone.now(), outcome.reply
@@ -211,14 +187,14 @@ class JobJournal:
                 "remote_url": reply.remote_url[:2000],
                 "source": reply.source,
             }
-        row = self._keep(call, outcome.waited, **values)
+        row = self._rows.keep(call, place, outcome.waited, **values)
         end = {
             "ended_at": now,
             "outcome": State.UNKNOWN if outcome.doubt else outcome.state,
             "detail": outcome.reason[:500],
         }
-        if (mine := self._tries.get((call.step, attempt))) is not None:
-            rows.update(CallAttempt, mine, **end)
+        if tried is not None:
+            rows.update(CallAttempt, tried, **end)
         else:
             # a lost one has an end already, that of its job; what became of it is known only now
             tries = CallAttempt.objects.filter(call_id=row, number=attempt)
@@ -275,13 +251,6 @@ def reply_of(row: ToolCall) -> Reply:
         remote_url=row.remote_url,
         source=Source(row.source or Source.LIVE),
     )
-
-
-def call_hash(call: Call) -> str:
-    """Give the SHA-256 of what a call asks for, the same for every order and place of its arguments."""
-    what = {name: value for name, value in call.args.items() if name not in call.placing}
-    text = json.dumps(what, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sent(row: ToolCall) -> Sent:

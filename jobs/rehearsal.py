@@ -7,8 +7,8 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import feed
+from jobs.call_rows import call_hash
 from jobs.job_tools import wanted
-from jobs.journal import call_hash
 from jobs.models import Job, ToolCall
 from jobs.tools.calls import Call
 from jobs.tools.errors import ToolError, ToolFailed

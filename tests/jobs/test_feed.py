@@ -1,6 +1,7 @@
 """The event log: numbering, guarding, and what clients read."""
 
 import socket
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -201,3 +202,16 @@ def test_an_event_for_which_the_row_is_not_read_changes_nothing_but_the_log(even
         outbox.tell(job, one)
     assert not asked.captured_queries
     assert Job.objects.filter(pk=job.pk).values().get() == before | {"last_seq": one.seq}
+
+
+def test_what_begins_something_is_refused_once_somebody_has_asked_to_cancel():
+    job = story.job()
+    feed.append(job.pk, [story.begin()], begins=True)
+    feed.append(job.pk, [ev.JobCancelling(by="mara")])
+    before = Job.objects.get(pk=job.pk).last_seq
+    with pytest.raises(feed.Cancelled):
+        feed.append(job.pk, [story.begin()], begins=True)
+    with pytest.raises(feed.LeaseLost):
+        feed.append(uuid.uuid4(), [story.begin()], begins=True)
+    feed.append(job.pk, [story.begin()])
+    assert Job.objects.get(pk=job.pk).last_seq == before + 1

@@ -1,13 +1,15 @@
 """The journal: an intent before each sending, a result after it, each with its event and its epoch."""
 
 import asyncio
+import time
 from dataclasses import asdict, replace
 
 import pytest
 from django.utils import timezone
 
-from jobs import answers, feed, leases
-from jobs.journal import ANSWERED, JobJournal, call_hash, leave_unknown
+from jobs import answers, feed, leases, rows
+from jobs.call_rows import call_hash
+from jobs.journal import ANSWERED, JobJournal, leave_unknown
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolFailed, Unknown
@@ -33,9 +35,12 @@ def job():
     return leases.claim(story.job().pk, "worker-a")
 
 
-@pytest.fixture
-def journal(job, writer):
-    return JobJournal(job, writer)
+@pytest.fixture(params=[True, False], ids=["knows the rows", "looks for each row"])
+def journal(job, writer, request):
+    journal = JobJournal(job, writer)
+    if request.param:
+        asyncio.run(journal.begin())
+    return journal
 
 
 def call(step="creative.image.a", **values):
@@ -57,6 +62,8 @@ def test_an_intent_stands_in_the_database_before_the_call_may_be_sent(journal, j
     assert (attempt.number, attempt.epoch, attempt.outcome, attempt.ended_at) == (1, job.epoch, "", None)
     assert types(job)[-1] == "call:start"
     assert journal.in_flight("creative.image.a")
+    assert 0 <= time.monotonic() - journal.sent_at("creative.image.a") < 20
+    assert journal.sent_at("creative.image.b") is None
 
 
 def test_only_a_step_that_succeeded_is_given_as_done_and_nothing_is_written_for_the_question(journal, job):
@@ -374,3 +381,50 @@ def test_an_attempt_whose_row_is_gone_is_dated_by_its_call(journal, job, writer)
     CallAttempt.objects.all().delete()
     earlier = asyncio.run(taken_over(job, writer).recorded(call()))
     assert (earlier.sent.process, earlier.sent.at) == (None, ToolCall.objects.get().created_at)
+
+
+def test_what_an_earlier_run_left_is_found_by_a_journal_that_knows_the_rows(journal, job, writer):
+    asyncio.run(journal.intent(call(), 1))
+    asyncio.run(journal.result(call(), 1, DONE))
+    later = JobJournal(leases.claim(job.pk, "worker-b") or job, writer)
+    asyncio.run(later.begin())
+    assert asyncio.run(later.recorded(call())).remote_id == "c-1"
+    assert asyncio.run(later.done("creative.image.a")).reply.remote_id == "c-1"
+    assert asyncio.run(later.recorded(call("creative.image.b"))) == Earlier()
+    assert asyncio.run(later.done("creative.image.b")) is None
+
+
+def test_an_intent_that_was_rolled_back_leaves_nothing_that_a_later_one_would_rely_on(
+    journal, job, monkeypatch
+):
+    whole = rows.insert
+
+    def broken(model, **values):
+        if model is CallAttempt:
+            raise ValueError("no room")
+        return whole(model, **values)
+
+    monkeypatch.setattr(rows, "insert", broken)
+    with pytest.raises(ValueError, match="no room"):
+        asyncio.run(journal.intent(call(), 1))
+    assert not ToolCall.objects.exists() and not journal.in_flight("creative.image.a")
+    monkeypatch.undo()
+    asyncio.run(journal.intent(call(), 1))
+    asyncio.run(journal.result(call(), 1, DONE))
+    [row] = ToolCall.objects.all()
+    assert (row.state, row.tries.get().outcome) == ("done", "done")
+
+
+def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal, job):
+    async def gone() -> None:
+        asking = asyncio.create_task(journal.intent(call(), 1))
+        await asyncio.sleep(0)  # it is asked for
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await journal.writer.run(lambda: None)  # and committed all the same
+        await journal.intent(call(), 2)
+
+    asyncio.run(gone())
+    [row] = ToolCall.objects.all()
+    assert (row.attempts, row.tries.count()) == (2, 2)

@@ -240,3 +240,44 @@ def test_nobody_waits_for_a_closed_writer():
     writer.close()
     with pytest.raises(WriterClosed):
         asyncio.run(writer.run(lambda: None))
+
+
+def test_what_one_turn_of_the_loop_asks_for_and_what_that_wakes_commit_together(writer):
+    seen: list[bool] = []
+
+    def note():
+        transaction.on_commit(lambda: seen.append(True))
+
+    async def ends(free: asyncio.Event):
+        free.set()
+        await writer.run(note)
+
+    async def begins(free: asyncio.Event):
+        await free.wait()
+        await writer.run(lambda: note() or len(seen))
+
+    async def both():
+        free = asyncio.Event()
+        waiting = asyncio.create_task(begins(free))
+        await asyncio.sleep(0)
+        await ends(free)
+        await waiting
+
+    batches = []
+    commit = writer._commit
+    writer._commit = lambda batch: (batches.append(len(batch)), commit(batch))
+    asyncio.run(both())
+    assert (batches, len(seen)) == ([2], 2)
+
+
+def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writer_is_closed():
+    writer, job = Writer(), story.job()
+
+    async def ask():
+        asking = asyncio.create_task(writer.run(rename(job, "last")))
+        await asyncio.sleep(0)  # asked for, and not handed over yet
+        writer.close()
+        return await asking
+
+    assert asyncio.run(ask()) == 1
+    assert Job.objects.get(pk=job.pk).title == "last"

@@ -197,3 +197,14 @@ async def storm(limit: int, dice: random.Random) -> None:
     assert (permits.in_use, permits.waiting) == (0, 0)
     async with asyncio.timeout(1), permits.hold():
         assert permits.in_use == 1
+
+
+async def test_it_counts_for_how_long_permits_are_held_those_of_all_together():
+    clock = Clock()
+    permits = Permits(2, clock=clock)
+    async with permits.hold():
+        clock.now += 3
+        async with permits.hold():
+            clock.now += 2
+    clock.now += 5
+    assert (permits.held, permits.counted) == (3 + 2 * 2, 10)

@@ -1,0 +1,82 @@
+"""The rows of one job's calls: which of them are there by what is committed, and how they are written."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs import rows
+from jobs.models import Job, ToolCall
+from jobs.tools.calls import Call
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was known of a call's row when its write was asked for: its id, or that it is `new`, as there is
+    none yet. Where neither is known the write looks for itself."""
+
+    row: int | None
+    new: bool
+
+
+class CallRows:
+    """Knows a job's rows from what was committed, never from what may be rolled back.
+
+    Nobody else adds one while the job's lease is ours, so that a step without a row need not be looked for.
+    Asked in the loop, written in the writer's thread.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._there: set[str] | None = None  # steps that may have a row; None while nobody has looked
+        self._known: dict[str, int] = {}
+
+    def begin(self, steps: Iterable[str]) -> None:
+        """Know the steps of which earlier runs have left rows, all of them."""
+        self._there = set(steps)
+
+    def is_new(self, step: str) -> bool:
+        """Tell whether a step surely has no row yet."""
+        return self._there is not None and step not in self._there
+
+    def place(self, step: str) -> Place:
+        """Give what is known of a step's row, for a write that makes it where there is none."""
+        new = self.is_new(step)
+        if new and self._there is not None:
+            self._there.add(step)  # it may be there from now on, whether or not anybody hears of its commit
+        return Place(self._known.get(step), new)
+
+    def committed(self, step: str, row: int) -> None:
+        """Know a step's row: the transaction that wrote it is committed."""
+        self._known[step] = row
+
+    def keep(self, call: Call, place: Place, waited: float = 0.0, **values: Any) -> int:
+        """Give a call's row these values and so many seconds more of waiting; it is made where there is none.
+        Gives its id. In the writer's thread."""
+        row = self._find(call.step) if place.row is None and not place.new else place.row
+        if row is None:
+            return rows.insert(ToolCall, job_id=self._job.pk, waited=waited, **(_asked(call) | values))
+        if values:
+            rows.update(ToolCall, row, {"waited": waited}, **values)
+        return row
+
+    def _find(self, step: str) -> int | None:
+        return ToolCall.objects.filter(job=self._job, step=step).values_list("pk", flat=True).first()
+
+
+def call_hash(call: Call) -> str:
+    """Give the SHA-256 of what a call asks for, the same for every order and place of its arguments."""
+    what = {name: value for name, value in call.args.items() if name not in call.placing}
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Give what a row holds of a call's arguments."""
+    return {"args": dict(call.args), "args_hash": call_hash(call)}
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    names = {name: getattr(call, name) for name in ("stage", "step", "server", "tool", "key")}
+    return names | {"item": call.item[:200]} | arguments(call)

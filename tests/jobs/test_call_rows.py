@@ -1,0 +1,58 @@
+"""What is known of a job's rows: by what was committed, never by what may be rolled back."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs.call_rows import CallRows, Place
+from jobs.models import ToolCall
+from jobs.tools.calls import Call
+from tests.jobs import story
+
+pytestmark = [pytest.mark.django_db, pytest.mark.storage]
+NEW, UNKNOWN = Place(None, new=True), Place(None, new=False)
+
+
+def call(step: str = "s.1") -> Call:
+    return Call("j", 1.0, "s", step, "ttd", "create_campaign", {"name": "A"}, "k" * 32)
+
+
+@pytest.fixture
+def known() -> CallRows:
+    return CallRows(story.job())
+
+
+def test_nothing_is_new_before_somebody_has_looked(known):
+    assert not known.is_new("s.1")
+    assert known.place("s.1") == UNKNOWN
+
+
+def test_a_step_is_new_until_its_write_was_asked_for(known):
+    known.begin(["s.old"])
+    assert (known.is_new("s.1"), known.is_new("s.old")) == (True, False)
+    assert known.place("s.1") == NEW
+    # whether that write was committed nobody can say yet: the next one looks for itself
+    assert not known.is_new("s.1")
+    assert known.place("s.1") == UNKNOWN
+
+
+def test_a_row_is_known_once_it_is_committed(known):
+    known.begin([])
+    place = known.place("s.1")
+    row = known.keep(call(), place)
+    assert known.place("s.1") == UNKNOWN
+    known.committed("s.1", row)
+    assert known.place("s.1") == Place(row, new=False)
+
+
+def test_a_write_that_knows_nothing_finds_the_row_or_makes_it(known):
+    row = known.keep(call(), UNKNOWN, state="sent")
+    assert known.keep(call(), UNKNOWN, 2.5, state="done", ended_at=datetime.now(UTC)) == row
+    kept = ToolCall.objects.get()
+    assert (kept.state, kept.waited, kept.args, kept.stage) == ("done", 2.5, {"name": "A"}, "s")
+
+
+def test_a_row_that_is_only_asked_for_is_left_as_it_is(known):
+    row = known.keep(call(), UNKNOWN, 1.0, state="retry")
+    assert known.keep(call(), Place(row, new=False)) == row
+    assert ToolCall.objects.get().state == "retry"
