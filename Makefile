@@ -53,7 +53,7 @@ trust: $(VENV)/.develop
 SURE := jobs/journal.py,jobs/call_rows.py,jobs/leases.py,jobs/tools/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
 cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
-	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py tests/jobs/test_call_rows.py \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py tests/jobs/test_journal_rows.py tests/jobs/test_call_rows.py \
 	  tests/jobs/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
 	  tests/tools/test_own_faults.py && \
 	$(PY) -m coverage report --include=$(SURE) --show-missing --fail-under=100

@@ -5,7 +5,6 @@ two milliseconds each thread is looked at: a sample counts where it is at work o
 where it waits for other threads.
 """
 
-import asyncio  # noqa: F401  -- imported before the samples begin
 import os
 import sys
 import tempfile
@@ -49,6 +48,8 @@ ROOMS = {
     "jobs/workflow/outlook.py": "expected time left",
     "jobs/workflow": "engine",
     "jobs/doorbell.py": "doorbell",
+    "jobs/files.py": "files, safe on the disk",
+    "jobs/perform.py": "reading the job and telling its end",
     "jobs/outbox.py": "webhooks",
     "jobs/writer.py": "writer: transactions and commits",
     "jobs/tools": "gateway and sessions",

@@ -8,6 +8,7 @@ from django.db import connection, connections
 from jobs import deliver, workflows
 from jobs.hub import Hub
 from jobs.runtime import Runtime
+from jobs.writer import Writer
 from tests import fakes, receiver
 from tests.jobs import live, story
 
@@ -24,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "site" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    """Give a worker's writer; it is closed at the test's end."""
+    made = Writer()
+    yield made
+    made.close()
 
 
 @pytest.fixture

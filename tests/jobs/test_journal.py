@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 from django.utils import timezone
 
-from jobs import answers, feed, leases, rows
+from jobs import answers, feed, leases
 from jobs.call_rows import call_hash
 from jobs.journal import ANSWERED, JobJournal, leave_unknown
 from jobs.models import CallAttempt, Job, ToolCall
@@ -16,18 +16,10 @@ from jobs.tools.errors import HeldBack, SpendRefused, ToolFailed, Unknown
 from jobs.tools.reply import Reply
 from jobs.workflow.graph import SpendLine
 from jobs.workflow.results import Source, Stopped
-from jobs.writer import Writer
 from tests.jobs import spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 DONE = Outcome("done", took=1.25, waited=0.5, reply=Reply({"id": "c-1"}, "", (), "c-1", "/c-1", Source.LIVE))
-
-
-@pytest.fixture
-def writer():
-    made = Writer()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -381,50 +373,3 @@ def test_an_attempt_whose_row_is_gone_is_dated_by_its_call(journal, job, writer)
     CallAttempt.objects.all().delete()
     earlier = asyncio.run(taken_over(job, writer).recorded(call()))
     assert (earlier.sent.process, earlier.sent.at) == (None, ToolCall.objects.get().created_at)
-
-
-def test_what_an_earlier_run_left_is_found_by_a_journal_that_knows_the_rows(journal, job, writer):
-    asyncio.run(journal.intent(call(), 1))
-    asyncio.run(journal.result(call(), 1, DONE))
-    later = JobJournal(leases.claim(job.pk, "worker-b") or job, writer)
-    asyncio.run(later.begin())
-    assert asyncio.run(later.recorded(call())).remote_id == "c-1"
-    assert asyncio.run(later.done("creative.image.a")).reply.remote_id == "c-1"
-    assert asyncio.run(later.recorded(call("creative.image.b"))) == Earlier()
-    assert asyncio.run(later.done("creative.image.b")) is None
-
-
-def test_an_intent_that_was_rolled_back_leaves_nothing_that_a_later_one_would_rely_on(
-    journal, job, monkeypatch
-):
-    whole = rows.insert
-
-    def broken(model, **values):
-        if model is CallAttempt:
-            raise ValueError("no room")
-        return whole(model, **values)
-
-    monkeypatch.setattr(rows, "insert", broken)
-    with pytest.raises(ValueError, match="no room"):
-        asyncio.run(journal.intent(call(), 1))
-    assert not ToolCall.objects.exists() and not journal.in_flight("creative.image.a")
-    monkeypatch.undo()
-    asyncio.run(journal.intent(call(), 1))
-    asyncio.run(journal.result(call(), 1, DONE))
-    [row] = ToolCall.objects.all()
-    assert (row.state, row.tries.get().outcome) == ("done", "done")
-
-
-def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal, job):
-    async def gone() -> None:
-        asking = asyncio.create_task(journal.intent(call(), 1))
-        await asyncio.sleep(0)  # it is asked for
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        await journal.writer.run(lambda: None)  # and committed all the same
-        await journal.intent(call(), 2)
-
-    asyncio.run(gone())
-    [row] = ToolCall.objects.all()
-    assert (row.attempts, row.tries.count()) == (2, 2)

@@ -9,7 +9,6 @@ from jobs.models import Job
 from jobs.outlooks import Outlooks
 from jobs.workflow import events as ev
 from jobs.workflow.outlook import Outlook
-from jobs.writer import Writer
 from tests.jobs.small import SMALL
 from tests.jobs.working import launch, run
 
@@ -55,11 +54,9 @@ class Gateway:
 
 
 @pytest.fixture
-def alone(world, monkeypatch):
+def alone(world, writer, monkeypatch) -> Alone:
     world()
-    writer = Writer()
-    yield Alone(writer, monkeypatch)
-    writer.close()
+    return Alone(writer, monkeypatch)
 
 
 def test_it_is_told_once_as_long_as_the_end_stays_where_it_was(alone):

@@ -15,13 +15,6 @@ from tests.jobs import story
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
-@pytest.fixture
-def writer():
-    made = Writer()
-    yield made
-    made.close()
-
-
 def rename(job, title):
     return lambda: Job.objects.filter(pk=job.pk).update(title=title)
 

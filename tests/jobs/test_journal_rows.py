@@ -1,0 +1,74 @@
+"""What the journal knows of its rows: by what was committed, whatever was rolled back or nobody heard of."""
+
+import asyncio
+
+import pytest
+
+from jobs import leases, rows
+from jobs.journal import JobJournal
+from jobs.models import CallAttempt, ToolCall
+from jobs.tools.calls import Earlier
+from tests.jobs import story
+from tests.jobs.test_journal import DONE, call
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+
+
+@pytest.fixture
+def job():
+    return leases.claim(story.job().pk, "worker-a")
+
+
+@pytest.fixture(params=[True, False], ids=["knows the rows", "looks for each row"])
+def journal(job, writer, request):
+    journal = JobJournal(job, writer)
+    if request.param:
+        asyncio.run(journal.begin())
+    return journal
+
+
+def test_what_an_earlier_run_left_is_found_by_a_journal_that_knows_the_rows(journal, job, writer):
+    asyncio.run(journal.intent(call(), 1))
+    asyncio.run(journal.result(call(), 1, DONE))
+    later = JobJournal(leases.claim(job.pk, "worker-b") or job, writer)
+    asyncio.run(later.begin())
+    assert asyncio.run(later.recorded(call())).remote_id == "c-1"
+    assert asyncio.run(later.done("creative.image.a")).reply.remote_id == "c-1"
+    assert asyncio.run(later.recorded(call("creative.image.b"))) == Earlier()
+    assert asyncio.run(later.done("creative.image.b")) is None
+
+
+def test_an_intent_that_was_rolled_back_leaves_nothing_that_a_later_one_would_rely_on(
+    journal, job, monkeypatch
+):
+    whole = rows.insert
+
+    def broken(model, **values):
+        if model is CallAttempt:
+            raise ValueError("no room")
+        return whole(model, **values)
+
+    monkeypatch.setattr(rows, "insert", broken)
+    with pytest.raises(ValueError, match="no room"):
+        asyncio.run(journal.intent(call(), 1))
+    assert not ToolCall.objects.exists() and not journal.in_flight("creative.image.a")
+    monkeypatch.undo()
+    asyncio.run(journal.intent(call(), 1))
+    asyncio.run(journal.result(call(), 1, DONE))
+    [row] = ToolCall.objects.all()
+    assert (row.state, row.tries.get().outcome) == ("done", "done")
+
+
+def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal, job):
+    async def gone() -> None:
+        asking = asyncio.create_task(journal.intent(call(), 1))
+        await asyncio.sleep(0)  # it is asked for
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await journal.writer.run(lambda: None)  # and committed all the same
+        await journal.intent(call(), 2)
+
+    asyncio.run(gone())
+    [row] = ToolCall.objects.all()
+    assert (row.attempts, row.tries.count()) == (2, 2)
