@@ -23,6 +23,7 @@ STATUSES = {
     Status.RUNNING: "cyan",
 }
 UNKNOWN = "yellow"
+LATE_SECONDS = 5.0  # past its expected end a job takes longer than expected
 WIDE, MIDDLING = 100, 60  # columns of a terminal: below, the bars are shorter, then left out with the times
 
 
@@ -216,7 +217,8 @@ def left(end: datetime | None, now: datetime | None) -> str:
     """Give the time that is expected to be left, as "about 1:05 left"; nothing where it is not known."""
     if end is None or now is None:
         return ""
-    return f"about {elapsed(now, max(end, now), None)} left"
+    late = (now - end).total_seconds() > LATE_SECONDS
+    return "takes longer than expected" if late else f"about {elapsed(now, max(end, now), None)} left"
 
 
 def clean(text: str) -> str:

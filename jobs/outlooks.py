@@ -21,11 +21,16 @@ LEAST_MOVE, LEAST_SHARE = 2.0, 0.1
 
 @dataclass
 class _Told:
-    """A job's outlook, and the end that its log was last told, by the monotonic clock."""
+    """A job's outlook, and the end that its log was last told, by the monotonic clock.
+
+    `news`: as much had happened then. While nothing does, nothing is told: a log that only its own guesses
+    make grow would never be stuck.
+    """
 
     job: Job
     outlook: Outlook
     end: float | None = None
+    news: int = -1
 
 
 class Outlooks:
@@ -52,8 +57,10 @@ class Outlooks:
         now = time.monotonic()
         left = seconds_left([one.outlook for one in jobs], gateway.limits(), now, gateway.durations)
         for one, seconds in zip(jobs, left, strict=True):
+            if one.news == one.outlook.news:
+                continue
             if one.end is None or abs(now + seconds - one.end) > max(LEAST_MOVE, LEAST_SHARE * seconds):
-                one.end = now + seconds
+                one.end, one.news = now + seconds, one.outlook.news
                 event = ev.JobExpected(seconds=round(seconds, 1))
                 await self._writer.run(lambda job=one.job, event=event: _tell(job, event))
 

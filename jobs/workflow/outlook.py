@@ -30,7 +30,7 @@ class Outlook:
 
     What is to come follows from the paths of the stages that have not ended, and from how often the brief
     wants each of their calls. `sent_at` gives when the running attempt of a step was sent, by the clock that
-    `ahead` is asked with, None while it waits.
+    `ahead` is asked with, None while it waits. `news` tells whether anything has happened since.
     """
 
     def __init__(
@@ -40,18 +40,22 @@ class Outlook:
         self._times = {stage.id: [hop.times(brief) for hop in stage.path] for stage in flow.stages}
         self._asked: dict[str, _Asked] = {}
         self._ended: set[str] = set()
+        self.news = 0  # grows with all that happens
 
     def asked(self, step: str, stage: str, server: str, tool: str, size: str = "") -> None:
         """Know that a stage has asked for a call."""
         self._asked[step] = _Asked(stage, server, tool, size)
+        self.news += 1
 
     def call_ended(self, step: str) -> None:
         """Know that a call has come to its end, whatever that was."""
         self._asked[step].ended = True
+        self.news += 1
 
     def stage_ended(self, stage: str) -> None:
         """Know that a stage makes no more calls."""
         self._ended.add(stage)
+        self.news += 1
 
     def ahead(self, now: float, learned: Durations | None = None) -> list[Played]:
         """Give the calls that are still to come or under way; `needs` are places in this list."""

@@ -275,4 +275,5 @@ def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():
 def test_the_time_left_is_shown_until_it_is_over():
     assert left(START + timedelta(seconds=65), START) == "about 1:05 left"
     assert left(START, START + timedelta(seconds=5)) == "about 0:00 left"
+    assert left(START, START + timedelta(seconds=6)) == "takes longer than expected"
     assert left(None, START) == left(START, None) == ""

@@ -31,13 +31,15 @@ class Alone:
         monkeypatch.setattr(outlooks, "seconds_left", lambda jobs, *more: [self.left for _ in jobs])
         self.outlooks = Outlooks(writer, Gateway)
 
-    def tell(self, *lefts: float) -> list[float]:
+    def tell(self, *lefts: float, happens: bool = True) -> list[float]:
         """Reckon once for each of these, with that many seconds left, and give what the log holds then."""
 
         async def all_of_them() -> None:
             outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
             with self.outlooks.watching(self.job, outlook):
-                for self.left in lefts:
+                for number, self.left in enumerate(lefts):
+                    if happens:
+                        outlook.asked(str(number), "lines", "ttd", "create_campaign")
                     await self.outlooks.tell()
 
         asyncio.run(all_of_them())
@@ -65,6 +67,10 @@ def test_it_is_told_once_as_long_as_the_end_stays_where_it_was(alone):
 
 def test_it_is_told_anew_when_the_end_has_moved(alone):
     assert alone.tell(100, 100, 60, 60, 95) == [100, 60, 95]
+
+
+def test_a_call_that_takes_ever_longer_is_no_news_so_that_a_stuck_job_is_seen_to_be(alone):
+    assert alone.tell(100, 100, 200, 400, happens=False) == [100]
 
 
 def test_a_small_move_is_not_told(alone):

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from huey.consumer import Consumer
 from huey.contrib.djhuey import HUEY
 
+from jobs.accounts import must_have_tables
 from jobs.runtime import GRACE_SECONDS, Runtime
 from jobs.supervisor import end_with_parent
 from jobs.tasks import open_house
@@ -42,7 +43,11 @@ class Command(BaseCommand):
     help = "Run queued jobs. With SQLite there is one worker process; a second one refuses to start."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until SIGTERM or Ctrl-C; calls in flight finish and jobs are given back."""
+        """Run until SIGTERM or Ctrl-C; calls in flight finish and jobs are given back.
+
+        Raises CommandError on a database that has no tables, and where SQLite has its worker already.
+        """
+        must_have_tables()
         lock = self._only_one() if settings.SQLITE else None
         end_with_parent()
         # without its loop this process would keep its lock and answer nothing: it ends, and is started again
