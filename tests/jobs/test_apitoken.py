@@ -60,7 +60,7 @@ def test_a_fault_names_its_argument_and_makes_nothing(words, names):
     assert not ApiToken.objects.exists()
 
 
-@pytest.mark.parametrize("words", [["apitoken", "mara", "--scope", "read"], ["web"]])
+@pytest.mark.parametrize("words", [["apitoken", "mara", "--scope", "read"], ["web"], ["worker"]])
 def test_on_a_database_without_tables_the_way_out_is_told(words, monkeypatch):
     monkeypatch.setattr(connection.introspection, "table_names", list)
     with pytest.raises(CommandError, match="no tables yet; manage"):
