@@ -1,6 +1,8 @@
 """The expected time left of every job that runs here, told in its log when it changes much."""
 
+import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from jobs.workflow import events as ev
 from jobs.workflow.outlook import Outlook, seconds_left
 from jobs.writer import Writer
 
+log = logging.getLogger(__name__)
 TELL_SECONDS = 2.0
 #: What was told is told anew when it has moved by more than so many seconds, and by more than this share of
 #: what is left: a page counts down by itself.
@@ -31,6 +34,7 @@ class _Told:
     outlook: Outlook
     end: float | None = None
     news: int = -1
+    countable: bool | None = None
 
 
 class Outlooks:
@@ -49,9 +53,21 @@ class Outlooks:
         finally:
             del self._jobs[job.pk]
 
+    async def _count(self, one: _Told) -> bool:
+        """Count a job's calls, once and in a thread, and tell whether that can be done: an older version's job,
+        say, still runs where it cannot."""
+        if one.countable is None:
+            try:
+                await asyncio.to_thread(lambda: one.outlook.times)
+                one.countable = True
+            except Exception:
+                log.exception("how long job %s takes cannot be told", one.job.pk)
+                one.countable = False
+        return one.countable
+
     async def tell(self) -> None:
         """Reckon what is left of all jobs, and tell the logs of those whose end has moved."""
-        gateway, jobs = self._gateway(), list(self._jobs.values())
+        gateway, jobs = self._gateway(), [one for one in list(self._jobs.values()) if await self._count(one)]
         if gateway is None or not jobs:
             return
         now = time.monotonic()

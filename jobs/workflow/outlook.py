@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jobs.workflow.durations import Durations
@@ -36,11 +37,15 @@ class Outlook:
     def __init__(
         self, flow: Workflow, brief: Any, *, order: float, sent_at: Callable[[str], float | None]
     ) -> None:
-        self.flow, self.order, self._sent_at = flow, order, sent_at
-        self._times = {stage.id: [hop.times(brief) for hop in stage.path] for stage in flow.stages}
+        self.flow, self.brief, self.order, self._sent_at = flow, brief, order, sent_at
         self._asked: dict[str, _Asked] = {}
         self._ended: set[str] = set()
         self.news = 0  # grows with all that happens
+
+    @cached_property
+    def times(self) -> dict[str, list[int]]:
+        """Give for each stage how often the brief wants each of its hops. Raises what a count raises."""
+        return {stage.id: [hop.times(self.brief) for hop in stage.path] for stage in self.flow.stages}
 
     def asked(self, step: str, stage: str, server: str, tool: str, size: str = "") -> None:
         """Know that a stage has asked for a call."""
@@ -79,7 +84,7 @@ class Outlook:
         mine: list[int] = []
         before: list[int] = []
         shared = False
-        for hop, times in zip(stage.path, self._times[stage.id], strict=True):
+        for hop, times in zip(stage.path, self.times[stage.id], strict=True):
             open_, left = self._left(stage, hop, times)
             remaining = self.flow.remaining(stage.id, hop.server, hop.tool, learned)
             here: list[int] = []

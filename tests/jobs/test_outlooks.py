@@ -1,6 +1,7 @@
 """The expected time left: told in the log while a job runs, and told anew when it has moved."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from jobs import feed, outlooks, runtime
 from jobs.models import Job
 from jobs.outlooks import Outlooks
 from jobs.workflow import events as ev
+from jobs.workflow.graph import Hop
 from jobs.workflow.outlook import Outlook
 from tests.jobs.small import SMALL
 from tests.jobs.working import launch, run
@@ -111,3 +113,25 @@ def test_who_reads_the_log_knows_the_expected_end(alone):
     last = list(feed.whole(alone.job.pk))[-1]
     left = (feed.progress(alone.job.pk).expected_end - last.at).total_seconds()
     assert left == 100
+
+
+def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_other(alone, caplog):
+    other = launch("Other")
+
+    def broken(brief: object) -> int:
+        raise KeyError("an older brief")
+
+    async def both() -> None:
+        hop = Hop("ttd", "create_campaign", 1, broken)
+        flow = replace(SMALL, stages=(replace(SMALL.stages[0], path=(hop,)),))
+        with (
+            alone.outlooks.watching(other, Outlook(flow, None, order=0.0, sent_at=lambda step: None)),
+            alone.outlooks.watching(alone.job, Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)),
+        ):
+            await alone.outlooks.tell()
+            await alone.outlooks.tell()
+
+    asyncio.run(both())
+    assert told(other) == []
+    assert told(alone.job) == [100]
+    assert len([one for one in caplog.records if "cannot be told" in one.message]) == 1
