@@ -341,7 +341,7 @@ class WorkerBeatAdmin(ReadOnly, admin.ModelAdmin):
 class CallDurationAdmin(ReadOnly, admin.ModelAdmin):
     """What the worker has learned of how long calls take; it orders those that wait by it."""
 
-    list_display = ("server", "tool", "size", "source", "middle", "calls")
+    list_display = ("server", "tool", "size", "middle", "calls", "source")
     list_filter = (among("source", Source),)
     ordering = ("server", "tool", "size")
 

@@ -54,8 +54,8 @@ class Outlooks:
             del self._jobs[job.pk]
 
     async def _count(self, one: _Told) -> bool:
-        """Count a job's calls, once and in a thread, and tell whether that can be done: one of an older version,
-        say, still runs where it cannot."""
+        """Count a job's calls, once and in a thread, and tell whether that can be done. The job of an older
+        version, say, still runs where it cannot."""
         if one.countable is None:
             try:
                 await asyncio.to_thread(lambda: one.outlook.times)
