@@ -1,7 +1,9 @@
 """What all benchmarks share: an installation of their own, a job that keeps writing, tables and a verdict."""
 
+import atexit
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import Any
 from tests.e2e.installation import ROOT, Installation, until
 
 SOON = 20.0
+CALM, CALM_SECONDS = 0.25, 20.0  # the share that others may use, and how long that is waited for
 
 
 class Unmet(AssertionError):
@@ -59,6 +62,27 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([line(first), "  ".join("-" * width for width in widths), *map(line, rest)])
 
 
+def calm() -> None:
+    """Wait until other programs leave the processor alone: the promise is for two free cores."""
+    deadline = time.monotonic() + CALM_SECONDS
+    while (used := busy()) > CALM:
+        demand(time.monotonic() < deadline, f"other programs use {100 * used:.0f} % of the processor")
+
+
+def busy() -> float:
+    """Give the share of the processor that is in use, over half a second."""
+    (spent, idle), wait = processor(), 0.5
+    time.sleep(wait)
+    after, still = processor()
+    return (after - spent) / max(1, after - spent + still - idle)
+
+
+def processor() -> tuple[int, int]:
+    """Give the ticks that the processors spent and those that they idled, since the machine started."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return user + nice + system + sum(rest), idle + waiting
+
+
 def verdict(main: Callable[[], None]) -> None:
     """Run a benchmark as a program: the machine first, then what it prints; exit code 1 where it fails."""
     print(machine(), flush=True)
@@ -76,7 +100,9 @@ def django() -> None:
     import django as framework
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="flightplan-bench-"))
+    if "DATA_DIR" not in os.environ:
+        os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="flightplan-bench-")
+        atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
     framework.setup()
 
 

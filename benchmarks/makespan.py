@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import baseline, simulated
-from benchmarks.house import cores, demand, django, installation, table, verdict
+from benchmarks.house import calm, cores, demand, django, installation, table, verdict
 from tests.e2e.installation import Installation
 
 SCALE = 12 / 285  # by the estimates a campaign's bound is 285 s
@@ -57,6 +57,7 @@ HEAD = ("campaign", "makespan", "bound", "ratio", "at full pace", "one after the
 def main() -> None:
     """Run campaigns with and without jitter, each beside the baseline, print all, and judge the ratios."""
     demand(cores() >= 2, "one core is not enough: the promise is for two")
+    calm()
     steady = campaigns(simulated.Pace(SCALE), 2, "no jitter")
     shaky = campaigns(simulated.Pace(SCALE, JITTER, SEED), RUNS, "jitter")
     limits = {name: role.concurrency for name, role in roles().items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import django
 
-from benchmarks.house import SOON, cores, demand, quantile, table, verdict
+from benchmarks.house import SOON, calm, cores, demand, quantile, table, verdict
 from tests.e2e.installation import Installation
 
 READY, START = 5.0, 0.5
@@ -25,7 +25,6 @@ LAUNCHES = 8
 CONNECTS = 3
 SIDE_BY_SIDE = 0.75  # of the sum, at most: two cores share the processor time that eight processes need
 SERVERS = 8
-CALM, CALM_SECONDS = 0.25, 20.0  # the share that others may use, and how long that is waited for
 HEAD = ("what", "times", "p50", "max", "promised", "of the promise")
 
 
@@ -58,27 +57,6 @@ def row(what: str, times: list[float], most: float) -> tuple[str, ...]:
     p50, worst = quantile(times, 0.5), max(times)
     spread = (f"{p50:.2f} s", f"{worst:.2f} s", f"{most:g} s", f"{p50 / most:.2f} to {worst / most:.2f}")
     return (what, str(len(times)), *spread)
-
-
-def calm() -> None:
-    """Wait until other programs leave the processor alone: the promise is for two free cores."""
-    deadline = time.monotonic() + CALM_SECONDS
-    while (used := busy()) > CALM:
-        demand(time.monotonic() < deadline, f"other programs use {100 * used:.0f} % of the processor")
-
-
-def busy() -> float:
-    """Give the share of the processor that is in use, over half a second."""
-    (spent, idle), wait = processor(), 0.5
-    time.sleep(wait)
-    after, still = processor()
-    return (after - spent) / max(1, after - spent + still - idle)
-
-
-def processor() -> tuple[int, int]:
-    """Give the ticks that the processors spent and those that they idled, since the machine started."""
-    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return user + nice + system + sum(rest), idle + waiting
 
 
 def imported(folder: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import simulated
-from benchmarks.house import cores, demand, installation, table, verdict
+from benchmarks.house import calm, cores, demand, installation, table, verdict
 from benchmarks.overhead import launch
 from benchmarks.viewers import Web
 from tests.e2e.installation import Installation, until
@@ -36,6 +36,7 @@ HEAD = ("server", "calls", "at most at once", "limit", "permits held", "by its o
 def main() -> None:
     """Run both loads, print what came of them, and judge it."""
     demand(cores() >= 2, "one core is not enough: the promise is for two")
+    calm()
     busy()
     print()
     many()
