@@ -17,15 +17,28 @@ TELL_SECONDS = 2.0
 #: What was told is told anew when it has moved by more than so many seconds, and by more than this share of
 #: what is left: a page counts down by itself.
 LEAST_MOVE, LEAST_SHARE = 2.0, 0.1
+#: An end that slips on and on, as under a call that hangs, is told after twice as long each time, up to this.
+MOST_SLIP = 16.0
 
 
 @dataclass
 class _Told:
-    """A job's outlook, and the end that its log was last told, by the monotonic clock."""
+    """A job's outlook, and the end that its log was last told, by the monotonic clock. `slip`: by how many
+    seconds more it must move on to be told anew."""
 
     job: Job
     outlook: Outlook
     end: float | None = None
+    slip: float = LEAST_MOVE
+
+    def news(self, end: float, left: float) -> bool:
+        """Tell whether this end, so many seconds ahead, is worth telling; take it as told where it is."""
+        later = self.end is not None and end > self.end
+        least = max(self.slip if later else LEAST_MOVE, LEAST_SHARE * left)
+        if self.end is not None and abs(end - self.end) <= least:
+            return False
+        self.end, self.slip = end, min(2 * self.slip, MOST_SLIP) if later else LEAST_MOVE
+        return True
 
 
 class Outlooks:
@@ -52,8 +65,7 @@ class Outlooks:
         now = time.monotonic()
         left = seconds_left([one.outlook for one in jobs], gateway.limits(), now, gateway.durations)
         for one, seconds in zip(jobs, left, strict=True):
-            if one.end is None or abs(now + seconds - one.end) > max(LEAST_MOVE, LEAST_SHARE * seconds):
-                one.end = now + seconds
+            if one.news(now + seconds, seconds):
                 event = ev.JobExpected(seconds=round(seconds, 1))
                 await self._writer.run(lambda job=one.job, event=event: _tell(job, event))
 

@@ -1,6 +1,7 @@
 """The expected time left: told in the log while a job runs, and told anew when it has moved."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_it_is_told_anew_when_the_end_has_moved(alone):
 
 def test_a_small_move_is_not_told(alone):
     assert alone.tell(100, 105, 3, 4.5) == [100, 3]
+
+
+def test_an_end_that_slips_on_and_on_is_told_ever_more_rarely(alone):
+    # as under a call that hangs: the end moves on by the time that passes
+    told_ = alone.tell(*range(5, 105, 3))
+    assert told_[:5] == [5, 8, 14, 23, 41]
+    assert all(later - earlier == 18 for earlier, later in pairwise(told_[4:]))
+
+
+def test_after_an_end_that_came_nearer_a_small_slip_is_told_again(alone):
+    assert alone.tell(5, 8, 14, 23, 10, 13) == [5, 8, 14, 23, 10, 13]
 
 
 @pytest.mark.parametrize("change", [{"epoch": 4}, {"status": "cancelled"}, {"leased_by": "another"}])
