@@ -44,7 +44,8 @@
     for (const one of document.querySelectorAll("[data-left]")) {
       const left = Date.parse(one.dataset.left) - now();
       // the start of a minute is near enough for minutes, and a late end is no time below nothing
-      const text = left < 1000 ? "about to end" : `about ${left < 90000 ? words(left) : `${Math.round(left / 60000)} min`} left`;
+      const about = `about ${left < 90000 ? words(left) : `${Math.round(left / 60000)} min`} left`;
+      const text = left < -3000 ? "taking longer than expected" : left < 1000 ? "about to end" : about;
       if (one.textContent !== text) one.textContent = text;
     }
   }
