@@ -86,8 +86,8 @@ class Writer:
 
     def _put_asked(self) -> None:
         asked, self._asked, self._due = self._asked, [], None
-        if asked:
-            self._queue.put(asked)
+        for start in range(0, len(asked), LARGEST_BATCH):  # what one turn asks for may be much at once
+            self._queue.put(asked[start : start + LARGEST_BATCH])
 
     def _loop(self) -> None:
         open_ = True

@@ -9,7 +9,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs.models import Job, WorkflowEvent
-from jobs.writer import Writer, WriterClosed
+from jobs.writer import LARGEST_BATCH, Writer, WriterClosed
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -261,6 +261,18 @@ def test_what_one_turn_of_the_loop_asks_for_and_what_that_wakes_commit_together(
     writer._commit = lambda batch: (batches.append(len(batch)), commit(batch))
     asyncio.run(both())
     assert (batches, len(seen)) == ([2], 2)
+
+
+def test_what_one_turn_of_the_loop_asks_for_holds_the_database_no_longer_than_a_batch(writer):
+    seen, batches, commit = [], [], writer._commit
+    writer._commit = lambda batch: (batches.append(len(batch)), commit(batch))
+
+    async def ask():
+        asked = (writer.run(lambda number=number: seen.append(number)) for number in range(450))
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask())
+    assert (batches, seen) == ([LARGEST_BATCH, LARGEST_BATCH, 50], list(range(450)))
 
 
 def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writer_is_closed():
