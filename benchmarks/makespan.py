@@ -150,7 +150,7 @@ def campaign(house: Installation, folder: Path, planned: Sequence[baseline.Wante
     demand(job["status"] == "completed", f"the campaign ended {job['status']}")
     begin, end = (datetime.fromisoformat(job["timings"][name]) for name in ("queuedAt", "endedAt"))
     seconds = (end - begin).total_seconds()
-    served = simulated.served(folder, since)
+    served = made_once(simulated.served(folder, since))
     steps = steps_by_key(house, job["jobId"])
     return Run(name, seconds, bound(planned, {steps[one.key]: one.seconds for one in served}), served)
 
@@ -160,8 +160,14 @@ def first_system(servers: Path, folder: Path, planned: Sequence[baseline.Wanted]
     since = time.monotonic()
     limits = {server: role.concurrency for server, role in roles().items()}
     seconds = baseline.run(planned, servers, roles(), limits)
-    served = simulated.served(folder, since)
+    served = made_once(simulated.served(folder, since))
     return Run(name, seconds, bound(planned, {one.key.split()[1]: one.seconds for one in served}), served)
+
+
+def made_once(served: list[simulated.Served]) -> list[simulated.Served]:
+    """Hold that no call was made twice: the bound would count it once."""
+    demand(len({one.key for one in served}) == len(served), "a call was made twice")
+    return served
 
 
 def bound(planned: Sequence[baseline.Wanted], seconds: Mapping[str, float]) -> float:

@@ -276,7 +276,7 @@ class StageOut(Out):
 
 class Timings(Out):
     """When the job was queued, started and ended; `seconds` from start to end. `expectedEndAt`: when it will
-    end by what past calls took, while it runs and that is known."""
+    end by what past calls took, while it runs and that is known; in the past where it takes longer."""
 
     queued_at: Moment | None
     started_at: Moment | None

@@ -23,7 +23,7 @@ STATUSES = {
     Status.RUNNING: "cyan",
 }
 UNKNOWN = "yellow"
-LATE_SECONDS = 5.0  # past its expected end a job takes longer than expected
+LATE_SECONDS = 3.0  # after the expected end a job takes longer than expected; the page has the same
 WIDE, MIDDLING = 100, 60  # columns of a terminal: below, the bars are shorter, then left out with the times
 
 
@@ -214,11 +214,14 @@ def elapsed(start: datetime | None, end: datetime | None, now: datetime | None) 
 
 
 def left(end: datetime | None, now: datetime | None) -> str:
-    """Give the time that is expected to be left, as "about 1:05 left"; nothing where it is not known."""
+    """Give the time that is expected to be left, as "about 1:05 left", in the page's words where there is
+    none; nothing where it is not known."""
     if end is None or now is None:
         return ""
-    late = (now - end).total_seconds() > LATE_SECONDS
-    return "takes longer than expected" if late else f"about {elapsed(now, max(end, now), None)} left"
+    seconds = (end - now).total_seconds()
+    if seconds < 1:
+        return "about to end" if seconds >= -LATE_SECONDS else "taking longer than expected"
+    return f"about {elapsed(now, end, None)} left"
 
 
 def clean(text: str) -> str:

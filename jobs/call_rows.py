@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobs import rows
@@ -11,13 +11,15 @@ from jobs.models import Job, ToolCall
 from jobs.tools.calls import Call
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """What was known of a call's row when its write was asked for: its id, or that it is `new`, as there is
-    none yet. Where neither is known the write looks for itself."""
+    none yet. Where neither is known the write looks for itself; so does one that is done `again`, because
+    the database may have committed it and only the answer was lost."""
 
     row: int | None
     new: bool
+    again: bool = field(default=False, compare=False)
 
 
 class CallRows:
@@ -54,7 +56,8 @@ class CallRows:
     def keep(self, call: Call, place: Place, waited: float = 0.0, **values: Any) -> int:
         """Give a call's row these values and so many seconds more of waiting; it is made where there is none.
         Gives its id. In the writer's thread."""
-        row = self._find(call.step) if place.row is None and not place.new else place.row
+        surely_new, place.again = place.new and not place.again, True
+        row = self._find(call.step) if place.row is None and not surely_new else place.row
         if row is None:
             return rows.insert(ToolCall, job_id=self._job.pk, waited=waited, **(_asked(call) | values))
         if values:

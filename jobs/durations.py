@@ -20,11 +20,11 @@ def stored(source_of: SourceOf, servers: list[str]) -> dict[Kind, list[float]]:
 def add(fresh: Mapping[Kind, list[float]], source_of: SourceOf) -> dict[Kind, list[float]]:
     """Add new calls to those that are stored, other workers' among them, and give what is stored then."""
     servers, tools = ({kind[place] for kind in fresh} for place in (0, 1))
-    places = [dict(zip(("server", "tool", "size"), kind, strict=True)) for kind in fresh]
+    # added, and locked, in the order of their names, so that two workers never wait for one another
+    places = [dict(zip(("server", "tool", "size"), kind, strict=True)) for kind in sorted(fresh)]
     with transaction.atomic():
         empty = [CallDuration(**place, source=source_of(place["server"])) for place in places]
         CallDuration.objects.bulk_create(empty, ignore_conflicts=True)
-        # locked in the order of their names, so that two workers never wait for one another
         rows = CallDuration.objects.filter(server__in=servers, tool__in=tools).select_for_update()
         mine = {
             _kind(row): row for row in rows if row.source == source_of(row.server) and _kind(row) in fresh

@@ -164,8 +164,11 @@ class JobJournal:
         feed.append(self.job.pk, [start], epoch=self.job.epoch, begins=True)
         if spends:
             _check_spend(Job.objects.only("spend_by", "confirmed").get(pk=self.job.pk), call)
+        again = place.again
         # what was never done may change its mind
         row = self._rows.keep(call, place, state=State.SENT, attempts=attempt, **arguments(call))
+        if again:  # a commit whose answer was lost: one intent stands for the attempt
+            CallAttempt.objects.filter(call_id=row, number=attempt, epoch=self.job.epoch).delete()
         told = asdict(process) if process else None
         return row, rows.insert(CallAttempt, call_id=row, number=attempt, epoch=self.job.epoch, process=told)
 

@@ -33,15 +33,16 @@ def tell(job: Job, one: ev.Recorded) -> None:
 
 
 def tell_of_the_stuck(now: datetime) -> int:
-    """Write what webhooks are told of jobs whose log has not grown for STUCK_SECONDS, and give how many
-    rows that were: one for each address, job and last event.
+    """Write what webhooks are told of jobs that have had no news for STUCK_SECONDS, and give how many rows
+    that were: one for each address, job and last event. The time that is left is no news: it is reckoned.
     """
     if not _hooks(Kind.STUCK):
         return 0
-    last = WorkflowEvent.objects.filter(job=OuterRef("pk"), seq=OuterRef("last_seq")).values("at")[:1]
+    news = WorkflowEvent.objects.filter(job=OuterRef("pk")).exclude(type=ev.JobExpected.type).order_by("-seq")
+    last = {"heard": Subquery(news.values("at")[:1]), "heard_seq": Subquery(news.values("seq")[:1])}
     since = now - timedelta(seconds=settings.STUCK_SECONDS)
-    silent = Job.objects.open().annotate(heard=Subquery(last)).filter(heard__lt=since)
-    return sum(_write(job, (Kind.STUCK,), f"stuck:{job.last_seq}", now, _stuck(job)) for job in silent)
+    silent = Job.objects.open().annotate(**last).filter(heard__lt=since)
+    return sum(_write(job, (Kind.STUCK,), f"stuck:{job.heard_seq}", now, _stuck(job)) for job in silent)
 
 
 def write_test(webhook: Webhook) -> Delivery:
@@ -109,4 +110,4 @@ def _unknown(call: ev.CallUnknown) -> dict[str, Any]:
 
 
 def _stuck(job: Any) -> Any:
-    return lambda: {"lastEventId": job.last_seq, "lastEventAt": iso(job.heard)}
+    return lambda: {"lastEventId": job.heard_seq, "lastEventAt": iso(job.heard)}

@@ -46,6 +46,7 @@ class Writer:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._asked: list[_Write] = []
+        self._due: asyncio.AbstractEventLoop | None = None  # the loop that is to hand over what is asked for
         self._gate, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._thread.start()
@@ -55,14 +56,16 @@ class Writer:
 
         Raises WriterClosed after `close`: nobody may wait for a thread that has gone.
         """
-        write = _Write(work, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        write = _Write(work, loop.create_future())
         with self._gate:
             if self._closed:
                 raise WriterClosed("the writer is closed")
-            if not self._asked:
-                # not at once: what ends lets another begin in the loop's next turn, and both commit together
-                asyncio.get_running_loop().call_soon(self._hand_over)
             self._asked.append(write)
+            if self._due is not loop:  # another one may have ended before its next turn
+                # not at once: what ends lets another begin in the loop's next turn, and both commit together
+                loop.call_soon(self._hand_over)
+                self._due = loop
         # a caller that has gone leaves nobody to hear of an error
         write.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
@@ -70,18 +73,21 @@ class Writer:
 
     def close(self, seconds: float = 10.0) -> None:
         """Commit what is waiting and end the thread."""
-        self._hand_over()
-        with self._gate:
+        with self._gate:  # in one: what is asked for in between would never be done
             self._closed = True
+            self._put_asked()
             self._queue.put(None)
         self._thread.join(seconds)
 
     def _hand_over(self) -> None:
         """Give the thread what was asked for since the last time."""
         with self._gate:
-            asked, self._asked = self._asked, []
-            if asked:
-                self._queue.put(asked)
+            self._put_asked()
+
+    def _put_asked(self) -> None:
+        asked, self._asked, self._due = self._asked, [], None
+        for start in range(0, len(asked), LARGEST_BATCH):  # what one turn asks for may be much at once
+            self._queue.put(asked[start : start + LARGEST_BATCH])
 
     def _loop(self) -> None:
         open_ = True

@@ -7,7 +7,6 @@
   const SLOWEST_POLL_MS = 15000;
   const SILENT_MS = 40000; // the server sends a heartbeat each 15 s
   const REOPEN_MS = 10000;
-  const LATE_MS = 5000; // past its expected end a job takes longer than expected
   const ENDED_MS = 15000; // a job that has ended may be tried again by somebody else
 
   htmx.config.history = false;
@@ -44,9 +43,9 @@
     }
     for (const one of document.querySelectorAll("[data-left]")) {
       const left = Date.parse(one.dataset.left) - now();
-      const span = left < 90000 ? words(left) : `${Math.round(left / 60000)} min`;
-      const late = left > -LATE_MS ? "about to end" : "takes longer than expected";
-      const text = left < 1000 ? late : `about ${span} left`;
+      // the start of a minute is near enough for minutes, and a late end is no time below nothing
+      const about = `about ${left < 90000 ? words(left) : `${Math.round(left / 60000)} min`} left`;
+      const text = left < -3000 ? "taking longer than expected" : left < 1000 ? "about to end" : about;
       if (one.textContent !== text) one.textContent = text;
     }
   }

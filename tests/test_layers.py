@@ -252,3 +252,8 @@ def test_a_broken_rule_is_seen(tmp_path: Path, rule: Rule, file: str, text: str,
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     assert any(fault in found for found in rule(modules(tmp_path)))
+
+
+def test_every_file_of_tests_holds_tests() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert [file.name for file in files if "def test_" not in file.read_text(encoding="utf-8")] == []

@@ -1,1 +1,164 @@
 """The HTTP API: a job told in full, and the pages of the list."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from jobs import feed
+from jobs.models import WorkflowEvent
+from jobs.workflow import events as ev
+from tests.jobs import calling, story
+from tests.jobs.calling import FLOW, START, bearer, fields
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def one_workflow(monkeypatch):
+    calling.use_flow(monkeypatch)
+
+
+def test_a_job_is_told_in_full():
+    job = story.job()
+    feed.append(
+        job.pk,
+        [
+            story.begin(),
+            ev.CallWaiting(**story.CALL, in_use=5, limit=5),
+            ev.CallStart(**story.CALL, attempt=1),
+            ev.CallRetry(**story.CALL, attempt=1, delay=1.0, reason="429"),
+            ev.CallStart(**story.CALL, attempt=2),
+            ev.CallComplete(
+                **story.CALL, state="done", attempt=2, waited=1.5, took=2.25, remote_id="7", source="local"
+            ),
+            story.step(1, 4),
+        ],
+    )
+    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert [stage["calls"] for stage in told["stages"]] == [[], told["calls"]]
+    [sent] = WorkflowEvent.objects.filter(job=job, type="call:start", payload__attempt=2)
+    assert told["calls"] == [
+        {
+            "step": "creative/image/a",
+            "stage": "creative",
+            "item": "",
+            "server": "image-gen",
+            "tool": "generate_image",
+            "state": "done",
+            "attempts": 2,
+            "sentAt": feed.iso(sent.at),
+            "waited": 1.5,
+            "took": 2.25,
+            "source": "local",
+            "remoteId": "7",
+            "remoteUrl": "",
+            "error": "",
+            "standIn": False,
+            "howToCheck": [],
+            "resolveUrl": "",
+            "expected": 0.0,
+            "limit": 5,
+            "perMinute": 0,
+            "arguments": None,
+        }
+    ]
+    brief, creative = told["stages"]
+    assert (brief["status"], brief["startedAt"]) == ("pending", None)
+    assert (creative["status"], creative["current"], creative["total"], creative["percent"]) == (
+        "running",
+        1,
+        4,
+        25,
+    )
+    assert creative["startedAt"].endswith("Z")
+    assert (told["status"], told["lastEventId"], told["timings"]["endedAt"]) == ("running", 8, None)
+    feed.append(job.pk, story.end("partial"))
+    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert told["status"] == "partial"
+    assert told["stages"][1]["artifacts"] == ["creative-1x1.png"]
+    assert told["artifacts"][0]["fileUrl"] == f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
+    assert told["timings"]["seconds"] >= 0
+
+
+def test_a_job_that_runs_tells_when_it_is_expected_to_end_and_one_that_has_ended_does_not():
+    job = story.job()
+    feed.append(job.pk, [story.begin(), ev.JobExpected(seconds=90.0)])
+    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    at = WorkflowEvent.objects.get(job=job, type="job:expected").at
+    assert told["timings"]["expectedEndAt"] == feed.iso(at + timedelta(seconds=90))
+    feed.append(job.pk, story.end("completed"))
+    assert bearer("read").get(f"/api/jobs/{job.pk}").json()["timings"]["expectedEndAt"] is None
+
+
+@pytest.mark.storage
+def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_launched_meanwhile():
+    now = timezone.now()
+    jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some at one moment
+    story.job(story.user("noor"))
+    client, got, after = bearer("read"), [], ""
+    while after is not None:
+        page = client.get("/api/jobs", {"limit": 4, "after": after}).json()
+        got += [one["jobId"] for one in page["items"]]
+        after = page["after"]
+        story.job(created_at=timezone.now() + timedelta(days=1))
+    assert got == [str(job.pk) for job in sorted(jobs, key=lambda job: (job.created_at, job.pk))[::-1]]
+
+
+@pytest.mark.storage
+def test_the_list_is_filtered_by_status_title_and_id():
+    done, other = story.ended_job(title="Casa Olmeda"), story.job(title="Aurora One")
+    client = bearer("read")
+
+    def ids(**query: str) -> list[str]:
+        return [one["jobId"] for one in client.get("/api/jobs", query).json()["items"]]
+
+    assert ids(status="completed") == ids(q="olmeda") == [str(done.pk)]
+    assert ids(status="queued") == ids(q=str(other.pk)) == ids(q=other.pk.hex[:8]) == [str(other.pk)]
+    assert ids(q="olmeda", status="failed") == []
+    assert ids(status="", q="", after="") == ids()
+    assert fields(client.get("/api/jobs?status=finished")) == ["status"]
+
+
+def test_a_row_of_the_list_says_how_the_job_stands():
+    job = story.ended_job()
+    row = bearer("read").get("/api/jobs").json()["items"][0]
+    assert (row["title"], row["owner"], row["status"]) == ("Aurora One", "mara", "completed")
+    assert (row["stagesEnded"], row["totalStages"]) == (1, 2)
+    assert (row["jobUrl"], row["pageUrl"]) == (f"/api/jobs/{job.pk}", f"/jobs/{job.pk}/")
+
+
+@pytest.mark.parametrize("after", ["x", "1-2", "-", "9" * 60 + "-" + "0" * 32, "1" * 101])
+def test_a_cursor_that_no_page_gave_is_named(after):
+    assert fields(bearer("read").get("/api/jobs", {"after": after})) == ["after"]
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "many"])
+def test_a_page_has_at_most_a_hundred_jobs(limit):
+    assert fields(bearer("read").get("/api/jobs", {"limit": limit})) == ["limit"]
+
+
+def test_the_list_asks_the_database_the_same_whatever_its_length(django_assert_num_queries):
+    client = bearer("read")
+    for _ in range(20):
+        story.job()
+    with django_assert_num_queries(2):  # the token, the jobs with their owners
+        client.get("/api/jobs")
+
+
+def test_the_workflows_say_how_to_launch_them():
+    told = bearer("read").get("/api/workflows").json()["items"]
+    assert told == [
+        {
+            "id": "campaign-lifecycle",
+            "name": "Campaign lifecycle",
+            "version": 1,
+            "aliases": ["campaign-lifecycle-demo"],
+            "startUrl": START,
+            "stages": [
+                {"id": "brief", "name": "Generate Campaign Brief", "needs": [], "optional": False},
+                {"id": "search", "name": "Search Campaign", "needs": ["brief"], "optional": True},
+            ],
+            "inputSchema": FLOW.schema(),
+        }
+    ]

@@ -272,8 +272,8 @@ def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():
     assert lines[-1].startswith("Dry run partial")
 
 
-def test_the_time_left_is_shown_until_it_is_over():
+def test_the_time_left_is_shown_and_once_it_is_over_that_it_is():
     assert left(START + timedelta(seconds=65), START) == "about 1:05 left"
-    assert left(START, START + timedelta(seconds=5)) == "about 0:00 left"
-    assert left(START, START + timedelta(seconds=6)) == "takes longer than expected"
+    assert left(START, START + timedelta(seconds=3)) == "about to end"
+    assert left(START, START + timedelta(seconds=5)) == "taking longer than expected"
     assert left(None, START) == left(START, None) == ""

@@ -33,6 +33,11 @@ def test_two_workers_add_to_one_another():
     assert durations.add({IMAGE: [100.0]}, live) == {IMAGE: [90, 100]}
 
 
+def test_kinds_are_added_in_one_order_so_that_two_workers_never_wait_for_one_another():
+    durations.add({IMAGE: [90.0], TASK: [20.0]}, live)
+    assert [row.server for row in CallDuration.objects.order_by("pk")] == ["asana-v2", "image-gen"]
+
+
 def test_only_the_last_calls_are_kept():
     durations.add({TASK: [float(one) for one in range(RECENT)]}, live)
     known = durations.add({TASK: [99.0]}, live)

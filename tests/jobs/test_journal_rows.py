@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from django.db import OperationalError
 
 from jobs import leases, rows
+from jobs import writer as writer_room
 from jobs.journal import JobJournal
 from jobs.models import CallAttempt, ToolCall
 from jobs.tools.calls import Earlier
@@ -72,3 +74,16 @@ def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal,
     asyncio.run(gone())
     [row] = ToolCall.objects.all()
     assert (row.attempts, row.tries.count()) == (2, 2)
+
+
+def test_an_intent_whose_commit_stood_though_the_answer_was_lost_is_found_when_it_is_done_again(
+    journal, job, monkeypatch
+):
+    answers = iter([OperationalError("the connection is gone")])
+    transact = writer_room._transact
+    monkeypatch.setattr(writer_room, "_transact", lambda batch: transact(batch) or next(answers, None))
+    asyncio.run(journal.intent(call(), 1))
+    asyncio.run(journal.result(call(), 1, DONE))
+    [row] = ToolCall.objects.all()
+    assert (row.state, row.attempts, row.remote_id) == ("done", 1, "c-1")
+    assert [one.outcome for one in row.tries.all()] == ["done"]

@@ -185,6 +185,16 @@ def test_a_silent_job_is_told_as_stuck_once_for_its_last_event(settings, status)
     assert told(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
 
 
+def test_a_job_whose_log_only_tells_how_long_it_will_take_is_stuck_all_the_same():
+    desk, job = hook("stuck"), story.job()
+    silent_since(job, 9999, status="running")
+    for _ in range(2):  # its worker lives, and its calls hang
+        feed.append(job.pk, [ev.JobExpected(seconds=5.0)])
+        outbox.tell_of_the_stuck(timezone.now())
+    assert told(desk) == [("stuck", "stuck:1")]
+    assert Delivery.objects.get().payload["lastEventId"] == 1
+
+
 def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypatch):
     desk, job = hook("stuck"), story.job()
     silent_since(job, 9999)

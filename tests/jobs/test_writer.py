@@ -9,7 +9,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs.models import Job, WorkflowEvent
-from jobs.writer import Writer, WriterClosed
+from jobs.writer import LARGEST_BATCH, Writer, WriterClosed
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -263,6 +263,18 @@ def test_what_one_turn_of_the_loop_asks_for_and_what_that_wakes_commit_together(
     assert (batches, len(seen)) == ([2], 2)
 
 
+def test_what_one_turn_of_the_loop_asks_for_holds_the_database_no_longer_than_a_batch(writer):
+    seen, batches, commit = [], [], writer._commit
+    writer._commit = lambda batch: (batches.append(len(batch)), commit(batch))
+
+    async def ask():
+        asked = (writer.run(lambda number=number: seen.append(number)) for number in range(450))
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask())
+    assert (batches, seen) == ([LARGEST_BATCH, LARGEST_BATCH, 50], list(range(450)))
+
+
 def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writer_is_closed():
     writer, job = Writer(), story.job()
 
@@ -274,3 +286,42 @@ def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writ
 
     assert asyncio.run(ask()) == 1
     assert Job.objects.get(pk=job.pk).title == "last"
+
+
+def test_a_loop_that_ended_before_its_next_turn_holds_up_neither_its_write_nor_another_loop(writer):
+    job, other, first = story.job(), story.job(), asyncio.new_event_loop()
+    left = first.create_task(writer.run(rename(job, "first")))
+    first.call_soon(first.stop)  # asked for, and not handed over yet
+    first.run_forever()
+    first.close()
+    assert asyncio.run(asyncio.wait_for(writer.run(rename(other, "second")), 10)) == 1
+    assert not left.done()
+    assert [Job.objects.get(pk=one.pk).title for one in (job, other)] == ["first", "second"]
+
+
+def test_what_is_asked_for_while_the_writer_closes_is_refused_and_never_left_waiting():
+    writer, job = Writer(), story.job()
+
+    class Gate:
+        """The writer's own, behind which somebody asks as soon as it opens while the writer closes."""
+
+        def __init__(self, gate) -> None:
+            self.gate, self.asking = gate, None
+
+        def __enter__(self) -> None:
+            self.gate.acquire()
+
+        def __exit__(self, *about: object) -> None:
+            self.gate.release()
+            if self.asking is None:
+                self.asking = asyncio.ensure_future(writer.run(rename(job, "late")), loop=loop)
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+
+    loop = asyncio.new_event_loop()
+    writer._gate = gate = Gate(writer._gate)
+    writer.close()
+    with pytest.raises(WriterClosed):
+        loop.run_until_complete(asyncio.wait_for(gate.asking, 2))
+    loop.close()
+    assert Job.objects.get(pk=job.pk).title == "Aurora One"
