@@ -19,7 +19,7 @@ from benchmarks.house import calm, cores, demand, django, installation, table, v
 from tests.e2e.installation import Installation
 
 SCALE = 12 / 285  # by the estimates a campaign's bound is 285 s
-JITTER, SEED, RUNS = 0.2, 2, 3
+JITTER, SEED, RUNS = 0.1, 2, 3
 MOST, MOST_WITH_JITTER = 1.03, 1.05
 FULL = 1.0 / SCALE
 

@@ -64,7 +64,8 @@ def row(name: str, costs: list[float], rate: float = 0.0) -> tuple[str, ...]:
 
 
 def ours(pace: float) -> tuple[list[float], float]:
-    """Let sixteen jobs make their calls at once; give what each cost, and the seconds from first to last."""
+    """Let sixteen jobs make their calls at once; give what each call cost while all of them were at work, and
+    for how many seconds they were."""
     with tempfile.TemporaryDirectory(prefix="flightplan-overhead-") as place:
         folder = Path(place)
         servers = simulated.servers_file(folder, simulated.Pace(each=pace, jitter=JITTER), {SERVER: JOBS})
@@ -79,9 +80,19 @@ def ours(pace: float) -> tuple[list[float], float]:
             served = simulated.served(folder)
             demand(len(served) == JOBS * CALLS, f"{len(served)} calls came to the server")
             files = [house.data / "jobs" / id / "costs.txt" for id in ids]
-            costs = [float(line) for file in files for line in file.read_text().splitlines()]
-            seconds = max(one.ended for one in served) - min(one.began for one in served)
-            return costs, seconds
+            jobs = [
+                [tuple(map(float, line.split())) for line in file.read_text().splitlines()] for file in files
+            ]
+    return together(jobs)
+
+
+def together(jobs: list[list[tuple[float, ...]]]) -> tuple[list[float], float]:
+    """Give what calls cost that were asked for while all jobs were at work, and for how long they were; each
+    job's calls are given as moment and cost. While jobs are still being launched there are fewer at once."""
+    since, until = max(min(job)[0] for job in jobs), min(max(job)[0] for job in jobs)
+    costs = [cost for job in jobs for began, cost in job if since <= began <= until]
+    demand(len(costs) > JOBS * CALLS / 2, "the jobs were hardly at work at the same time")
+    return costs, until - since
 
 
 def launch(house: Installation, chains: list[str], calls: int) -> str:

@@ -18,9 +18,10 @@ LINE = "create_campaign"
 async def calls(ctx: StageContext) -> StageResult:
     """Make the chains of calls that the job asks for, all chains side by side, the calls of each in order.
 
-    Gives what each call cost beside its server's own time, in seconds, as a file.
+    Writes a file: when each call was asked for, by the machine's monotonic clock, and what it cost beside its
+    server's own time, in seconds.
     """
-    costs: list[float] = []
+    costs: list[str] = []
 
     async def chain(place: int) -> None:
         server = ctx.brief["chains"][place]
@@ -28,12 +29,12 @@ async def calls(ctx: StageContext) -> StageResult:
             args = {"name": f"Line {place}.{number}", "budget": 10}
             began = time.monotonic()
             reply = await ctx.call(server, LINE, args, step="line", item=f"{place}-{number}")
-            costs.append(time.monotonic() - began - reply.data["seconds"])
+            costs.append(f"{began:.6f} {time.monotonic() - began - reply.data['seconds']:.6f}")
 
     places = range(len(ctx.brief["chains"]))
     outcomes = await ctx.items(places, chain, name=str)
     made = sum(outcome.made for outcome in outcomes)
-    ctx.files.write("costs.txt", "\n".join(f"{cost:.6f}" for cost in costs))
+    ctx.files.write("costs.txt", "\n".join(costs))
     return StageResult(status=judge(made, len(outcomes)), made=made, total=len(outcomes))
 
 

@@ -49,14 +49,13 @@ SECONDS = {
 }
 #: An image takes 90 to 120 seconds, the larger the longer; these are the reference campaign's sizes.
 IMAGE = {(300, 250): 95.0, (160, 600): 100.0, (728, 90): 105.0, (1920, 1080): 120.0}
-IMAGE_SECONDS = (90.0, 120.0)
 OTHER = 1.0
 
 
 @dataclass(frozen=True)
 class Pace:
     """How long calls take: the estimates times `scale`; with `jitter` (0 to 1) up to that share more or less,
-    by the effect's key; an image any time of its range. `each`: the same seconds for all of them instead."""
+    by the effect's key. `each`: the same seconds for all of them instead."""
 
     scale: float = 1.0
     jitter: float = 0.0
@@ -68,8 +67,6 @@ class Pace:
         chance = random.Random(f"{self.seed} {tool} {key}")
         if self.each is not None:
             return self.each * (1 + chance.uniform(-self.jitter, self.jitter))
-        if tool == "generate_image" and self.jitter:
-            return chance.uniform(*IMAGE_SECONDS) * self.scale
         size = (args.get("width"), args.get("height"))
         plain = IMAGE.get(size, 105.0) if tool == "generate_image" else SECONDS.get(tool, OTHER)
         return plain * (1 + chance.uniform(-self.jitter, self.jitter)) * self.scale
