@@ -353,7 +353,9 @@ def ledger(path: object, event: str = "", tool: str = "") -> list[dict]:
     """The ledger's entries, all or those of an event and a tool."""
     with contextlib.suppress(FileNotFoundError):
         with open(str(path), encoding="utf-8") as file:
-            entries = [json.loads(line) for line in file if line.endswith("\n")]
+            # in one: a line that is being written would come in two, and the second ends like a whole one
+            *lines, _ = file.read().split("\n")
+        entries = [json.loads(line) for line in lines]
         return [e for e in entries if event in ("", e["event"]) and tool in ("", e.get("tool"))]
     return []
 
