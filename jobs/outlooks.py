@@ -76,13 +76,15 @@ class Outlooks:
             if one.news == one.outlook.news:
                 continue
             if one.end is None or abs(now + seconds - one.end) > max(LEAST_MOVE, LEAST_SHARE * seconds):
-                one.end, one.news = now + seconds, one.outlook.news
-                event = ev.JobExpected(seconds=round(seconds, 1))
-                await self._writer.run(lambda job=one.job, event=event: _tell(job, event))
+                news, event = one.outlook.news, ev.JobExpected(seconds=round(seconds, 1))
+                if await self._writer.run(lambda job=one.job, event=event: _tell(job, event)):
+                    one.end, one.news = now + seconds, news
 
 
-def _tell(job: Job, event: ev.JobExpected) -> None:
-    """Add to the log of a job that is still ours, still runs, and was not cancelled meanwhile."""
+def _tell(job: Job, event: ev.JobExpected) -> bool:
+    """Add to the log of a job that is ours, runs, and was not cancelled; tell whether it was such a one."""
     held = Job.objects.filter(pk=job.pk, epoch=job.epoch, cancel_asked_at=None)
-    if held.filter(status=Job.Status.RUNNING, leased_by=job.leased_by).exists():
-        feed.append(job.pk, [event], epoch=job.epoch)
+    if not held.filter(status=Job.Status.RUNNING, leased_by=job.leased_by).exists():
+        return False
+    feed.append(job.pk, [event], epoch=job.epoch)
+    return True

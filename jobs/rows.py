@@ -1,6 +1,6 @@
 """Rows that are written with every call: plain SQL out of the models' own fields.
 
-The ORM builds each statement anew, which costs ten times as much as running it; a server idles meanwhile.
+The ORM builds each statement anew, which costs more than running it; a server idles meanwhile.
 """
 
 from collections.abc import Mapping

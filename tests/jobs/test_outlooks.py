@@ -75,6 +75,22 @@ def test_a_call_that_takes_ever_longer_is_no_news_so_that_a_stuck_job_is_seen_to
     assert alone.tell(100, 100, 200, 400, happens=False) == [100]
 
 
+def test_what_could_not_be_told_yet_is_told_once_the_job_runs(alone):
+    Job.objects.filter(pk=alone.job.pk).update(status="queued")
+    outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
+
+    async def twice() -> None:
+        with alone.outlooks.watching(alone.job, outlook):
+            await alone.outlooks.tell()
+            await alone.outlooks._writer.run(
+                lambda: Job.objects.filter(pk=alone.job.pk).update(status="running")
+            )
+            await alone.outlooks.tell()
+
+    asyncio.run(twice())
+    assert told(alone.job) == [100]
+
+
 def test_a_small_move_is_not_told(alone):
     assert alone.tell(100, 105, 3, 4.5) == [100, 3]
 
