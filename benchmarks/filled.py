@@ -124,8 +124,8 @@ def campaign(title: str, length: int, days: int) -> Any:
 
     from jobs import feed
     from jobs.models import Job
+    from jobs.registry import workflows
     from jobs.workflow import events as ev
-    from jobs.workflows import workflows
 
     flow = next(iter(workflows().values()))
     owner, _ = get_user_model().objects.get_or_create(

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Fault, Hop, InvalidInput, Request, Stage, Workflow
+from jobs.workflow.graph import Hop, Stage, Workflow
+from jobs.workflow.inputs import Fault, InvalidInput, Request
 from jobs.workflow.results import StageResult, judge
 
 #: What a chain's calls are: one line after another.

@@ -118,7 +118,7 @@ async def connected() -> tuple[list[float], list[float]]:
     with tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder:
         os.environ |= {"DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "config.settings", "TOOL_SERVERS": ""}
         django.setup()
-        from jobs.servers import tool_servers
+        from jobs.registry import tool_servers
 
         specs = tool_servers()
         demand(len(specs) == SERVERS, f"there are {len(specs)} bundled servers, not {SERVERS}")

@@ -41,9 +41,9 @@ def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
 
     from jobs import feed
     from jobs.models import Job
+    from jobs.registry import workflows
     from jobs.workflow import events as ev
     from jobs.workflow.results import JobStatus
-    from jobs.workflows import workflows
 
     flow = next(iter(workflows().values()))
     job = Job.objects.create(

@@ -19,7 +19,7 @@ from campaigns.rules import DSP_CHANNELS, parse_brief
 from campaigns.schema import Brief
 from campaigns.workflow import LIFECYCLE, now, today_of
 from jobs import actions
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from campaigns.presets import UnknownPreset, load_preset, preset_names
 from campaigns.rules import parse_brief
 from campaigns.schema import Brief
 from campaigns.stages import activate, brief, creative, landing, live, plan, project, report, search
-from jobs.workflow.graph import Activation, Fault, Hop, InvalidInput, Request, Stage, Workflow
+from jobs.workflow.graph import Activation, Hop, Stage, Workflow
+from jobs.workflow.inputs import Fault, InvalidInput, Request
 
 #: Characters of JSON that a launch may have; the reference campaign has some 9,000.
 LARGEST = 500_000

@@ -18,12 +18,12 @@ from django.views.decorators.http import require_http_methods
 
 from jobs import actions, asks, feed, rounds
 from jobs.asks import Outside
+from jobs.call_rows import would_send
 from jobs.checking import how_to_check
 from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
-from jobs.rehearsal import would_send
 from jobs.tools.policy import marker
 from jobs.workflow import events as ev
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 from jobs.workflow.results import JobStatus
 
 LONG = 160

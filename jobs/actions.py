@@ -11,16 +11,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from jobs import answers, feed, servers, spending
-from jobs.journal import leave_unknown
+from jobs import answers, feed, registry, spending
+from jobs.answers import leave_unknown
 from jobs.models import AuditEntry, Job, ToolCall
+from jobs.registry import workflow
 from jobs.rounds import ActionRefused, Standing, anew, reopen
 from jobs.spending import Changed, MayNotSpend, Offer, may_spend, must_spend
 from jobs.tasks import run_job
 from jobs.workflow import events as ev
-from jobs.workflow.graph import Fault, InvalidInput, Workflow
+from jobs.workflow.graph import Workflow
+from jobs.workflow.inputs import Fault, InvalidInput
 from jobs.workflow.results import JobStatus
-from jobs.workflows import workflow
 
 __all__ = ["ActionRefused", "KeyReused", "Launched", "StepNotFound", "cancel", "finish", "launch"]
 __all__ += ["Changed", "MayNotSpend", "Offer", "activate", "activation", "may_spend", "must_spend"]
@@ -55,7 +56,7 @@ def launch(
     The same key with the same body gives the first job again.
     """
     flow = workflow(workflow_id)
-    broken = servers.faults()
+    broken = registry.faults()
     if broken:
         raise InvalidInput(broken)
     digest = _hash([flow.id, raw])

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.pieces import web_address
+from jobs.asks import web_address
 
 
 class ReadOnly:

@@ -2,12 +2,13 @@
 
 from django.utils import timezone
 
-from jobs.journal import ANSWERED
-from jobs.models import CallAttempt, ToolCall
+from jobs import feed
+from jobs.call_rows import ANSWERED, unsettled
+from jobs.models import CallAttempt, Job, ToolCall
+from jobs.registry import source_of
 from jobs.rounds import spends
-from jobs.servers import source_of
 from jobs.workflow import events as ev
-from jobs.workflow.graph import Fault
+from jobs.workflow.inputs import Fault
 
 State = ToolCall.State
 ABSENT = CallAttempt.ABSENT
@@ -66,3 +67,22 @@ def settle(row: ToolCall, outcome: str, remote_id: str, by: str) -> list[ev.Even
     where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
     told = {"state": row.state, "attempt": row.attempts, "error": row.error}
     return [ev.CallComplete(**where, **told, waited=row.waited, took=row.took)]
+
+
+def leave_unknown(job: Job, reason: str) -> int:
+    """Tell of every call that was under way when its job ended that nobody knows what became of it, and give
+    how many there were. One that was to be made anew in spite of a doubt is in doubt again. `reason` is for
+    people, who are also told where a later round finds out by itself."""
+    open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
+    left = [row for row in open_ if row.state == State.SENT or unsettled(row)]
+    for row in left:
+        lost = row.state == State.SENT and not spends(row)
+        why = f"{reason}; trying again looks it up" if lost else reason
+        where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
+        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=why)], epoch=job.epoch)
+        row.state, row.error, row.ended_at = State.UNKNOWN, why[:500], timezone.now()
+        row.save(update_fields=["state", "error", "ended_at"])
+        row.tries.filter(ended_at=None).update(
+            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=why[:500]
+        )
+    return len(left)

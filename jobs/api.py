@@ -19,9 +19,10 @@ from jobs.api_docs import DocumentedAPI
 from jobs.api_errors import Problem, install, json_body
 from jobs.api_jobs import CURSOR, caller_of, job_of, job_out, job_page, where
 from jobs.models import Job
-from jobs.workflow.graph import Fault, Workflow
+from jobs.registry import ALIASES, workflows
+from jobs.workflow.graph import Workflow
+from jobs.workflow.inputs import Fault
 from jobs.workflow.results import JobStatus
-from jobs.workflows import ALIASES, workflows
 
 KEY_LENGTH = 200
 KEY_PATTERN = "[!-~]([ -~]*[!-~])?"

@@ -13,7 +13,7 @@ from jobs.api_auth import doors
 from jobs.api_errors import Problem, json_body
 from jobs.api_jobs import caller_of, job_of, where
 from jobs.models import Job
-from jobs.workflow.graph import Fault, InvalidInput
+from jobs.workflow.inputs import Fault, InvalidInput
 
 In = TypeVar("In", bound=api_schemas.In)
 

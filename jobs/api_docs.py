@@ -9,9 +9,9 @@ from ninja.operation import Operation
 
 from jobs import api_events, api_files
 from jobs.api_errors import MEDIA_TYPE
+from jobs.registry import ALIASES, workflows
 from jobs.workflow.events import camel
 from jobs.workflow.graph import Workflow
-from jobs.workflows import ALIASES, workflows
 
 PROBLEM = {"$ref": "#/components/schemas/ProblemOut"}
 EVENT = {"$ref": "#/components/schemas/Event"}

@@ -17,8 +17,8 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from jobs.actions import ActionRefused, Changed, KeyReused, MayNotSpend, StepNotFound
-from jobs.workflow.graph import Fault, InvalidInput
-from jobs.workflows import UnknownWorkflow
+from jobs.registry import UnknownWorkflow
+from jobs.workflow.inputs import Fault, InvalidInput
 
 BODY_LIMIT = 1024 * 1024
 MEDIA_TYPE = "application/problem+json"

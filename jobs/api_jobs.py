@@ -11,9 +11,10 @@ from jobs import feed, keyset, plans
 from jobs.api_auth import Caller
 from jobs.api_errors import Problem
 from jobs.api_schemas import CallOut
+from jobs.call_rows import planned_arguments
 from jobs.checking import how_to_check
 from jobs.models import Job, ToolCall
-from jobs.workflow.graph import Fault
+from jobs.workflow.inputs import Fault
 from jobs.workflow.progress import CallView, Progress, StageView
 
 #: A cursor: microseconds, up to some thousand years from now, and a job's id.
@@ -117,7 +118,7 @@ def _calls(job: Job, progress: Progress) -> dict[str, dict[str, Any]]:
     """Give the job's calls by step; an unknown one says how to find out, and where to answer for it, and a
     planned one what it would send."""
     told = {step: _call(call) for step, call in progress.calls.items()}
-    for step, arguments in plans.arguments(job).items():
+    for step, arguments in planned_arguments(job).items():
         if step in told:  # the rows were read after the log, and may know more
             told[step] |= {"arguments": arguments}
     unknown = [step for step, call in progress.calls.items() if call.state == ToolCall.State.UNKNOWN]

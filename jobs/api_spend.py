@@ -11,7 +11,7 @@ from jobs import actions, api_schemas
 from jobs.api_acts import acted, answers, errors, faulty, read, takes
 from jobs.api_auth import doors
 from jobs.api_jobs import caller_of, job_of
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 
 router = Router()
 

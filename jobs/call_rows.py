@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs import rows
-from jobs.models import Job, ToolCall
-from jobs.tools.calls import Call
+from jobs.models import CallAttempt, Job, ToolCall
+from jobs.tools.calls import Call, Sent
+from jobs.tools.fence import from_json
+from jobs.tools.rehearse import Rehearsed
+from jobs.tools.reply import Reply
+from jobs.workflow.results import Source
+
+State = ToolCall.State
+ANSWERED = ""  # the args_hash of a call for which a person has answered: it fits whatever is wanted
 
 
 @dataclass
@@ -83,3 +90,69 @@ def arguments(call: Call) -> dict[str, Any]:
 def _asked(call: Call) -> dict[str, Any]:
     names = {name: getattr(call, name) for name in ("stage", "step", "server", "tool", "key")}
     return names | {"item": call.item[:200]} | arguments(call)
+
+
+def reply_of(row: ToolCall) -> Reply:
+    """Build the reply of a finished call back from its row."""
+    kept = row.reply or {}
+    return Reply(
+        data=kept.get("data", {}),
+        text=kept.get("text", ""),
+        remote_id=row.remote_id,
+        remote_url=row.remote_url,
+        source=Source(row.source or Source.LIVE),
+    )
+
+
+def sent(row: ToolCall) -> Sent:
+    attempt = row.tries.filter(ended_at=None).order_by("id").last()
+    at = attempt.sent_at if attempt else row.created_at
+    return Sent(at, from_json(attempt.process) if attempt else None, row.args)
+
+
+def unsettled(row: ToolCall) -> Sent | None:
+    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: its job
+    ended under it, or a person skipped it and has it tried again, which is not the word that it is absent."""
+    if row.state not in (State.WAITING, State.RETRY):
+        return None
+    last = row.tries.order_by("id").last()
+    if last is None or last.outcome not in CallAttempt.IN_DOUBT:
+        return None
+    return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
+
+
+def refused(row: ToolCall) -> bool:
+    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
+    last = row.tries.order_by("id").last()
+    return last is not None and last.outcome == State.FAILED
+
+
+def denied(row: ToolCall) -> Sent | None:
+    """Give the last attempt of a call that is to be made anew because a person has called it absent."""
+    last = row.tries.order_by("id").last()
+    if last is None or last.outcome != CallAttempt.ABSENT:
+        return None
+    return Sent(last.sent_at, from_json(last.process), row.args, "a person called it absent")
+
+
+def added(call: Call, rehearsed: Rehearsed) -> dict[str, Any]:
+    """Give the arguments that would be sent otherwise than the stage asked: with key or marker in them."""
+    return {
+        name: value
+        for name, value in rehearsed.arguments.items()
+        if name not in call.args or call.args[name] != value
+    }
+
+
+def would_send(row: ToolCall) -> dict[str, Any]:
+    """Give the arguments of a planned call exactly as they would be sent; of any other as they were asked."""
+    planned = row.state == State.PLANNED and row.reply
+    return {**row.args, **(row.reply["added"] if planned else {})}
+
+
+def planned_arguments(job: Job) -> dict[str, dict[str, Any]]:
+    """Give what each planned call of a job would send, by step; nothing for a job that is no dry run."""
+    if not job.dry_run:
+        return {}
+    rows = ToolCall.objects.filter(job=job, state=ToolCall.State.PLANNED)
+    return {row.step: would_send(row) for row in rows.only("step", "args", "reply")}

@@ -13,10 +13,11 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
 
-from jobs import markdown
 from jobs.api_auth import signed_in_or_token
 from jobs.models import Artifact, Job, ToolCall
 from jobs.pieces import READABLE, Thing, thing
@@ -45,6 +46,7 @@ TYPES = {
 }
 NUL = "\x00"  # PostgreSQL refuses to look for it
 SHOWN = {".html", ".htm", ".md", ".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
+_READER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 @signed_in_or_token("read")
@@ -86,7 +88,7 @@ def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
     with _open(row) as file:
         text = file.read().decode("utf-8", errors="replace")
     shown: Thing = thing(row.job, row)
-    context = {"job": row.job, "thing": shown, "html": markdown.to_html(text)}
+    context = {"job": row.job, "thing": shown, "html": to_html(text)}
     return render(request, "jobs/document.html", context)
 
 
@@ -147,3 +149,10 @@ def _send(file: File, name: str) -> FileResponse:
     response["X-Content-Type-Options"] = "nosniff"
     patch_cache_control(response, private=True, no_cache=True)
     return response
+
+
+def to_html(text: str) -> SafeString:
+    """Give the HTML of a Markdown text; wide tables scroll inside their own box."""
+    html = _READER.render(text)
+    html = html.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    return mark_safe(html)  # noqa: S308 the reader escapes every character that it does not write itself

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from jobs import doorbell, outbox, rows
 from jobs.models import Artifact, Job, WorkflowEvent
-from jobs.moments import iso as iso
 from jobs.workflow import events as ev
+from jobs.workflow.events import iso as iso
 from jobs.workflow.progress import Progress
 from jobs.workflow.results import JobStatus, Stopped
 

@@ -1,7 +1,5 @@
 """Liveness and readiness, for whoever watches the process from outside."""
 
-from datetime import timedelta
-
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -9,9 +7,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from jobs.api_errors import Problem
-from jobs.models import WorkerBeat
-
-FRESH = timedelta(seconds=15)
+from jobs.models import FRESH, WorkerBeat
 
 
 @login_not_required

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobs.workflow.events import Recorded
-from jobs.workflow.graph import Fault
+from jobs.workflow.inputs import Fault
 from jobs.workflow.results import Artifact, JobStatus
 
 WORKFLOW = "campaign-lifecycle"

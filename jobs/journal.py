@@ -8,21 +8,30 @@ from dataclasses import asdict
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import feed, rounds, rows, spending
-from jobs.call_rows import CallRows, Place, arguments, call_hash
+from jobs import feed, rows, spending
+from jobs.call_rows import (
+    ANSWERED,
+    CallRows,
+    Place,
+    arguments,
+    call_hash,
+    denied,
+    refused,
+    reply_of,
+    sent,
+    unsettled,
+)
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.tools.calls import Call, Earlier, Outcome, Sent, ServerProcess
+from jobs.tools.calls import Call, Earlier, Outcome, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
-from jobs.tools.fence import from_json
 from jobs.tools.reply import Reply
 from jobs.workflow import events as ev
 from jobs.workflow.context import Done
-from jobs.workflow.results import Source, Stopped
+from jobs.workflow.results import Stopped
 from jobs.writer import Writer
 
 LONGEST_TEXT = 20_000
 OTHER_ARGUMENTS = "sent before with other arguments"
-ANSWERED = ""  # the args_hash of a call for which a person has answered: it fits whatever is wanted
 State = ToolCall.State
 
 
@@ -126,8 +135,8 @@ class JobJournal:
         row = ToolCall.objects.filter(job=self.job, step=call.step).first()
         if row is None:
             return Earlier()
-        unsettled = _unsettled(row)
-        made = unsettled or row.state in (State.DONE, State.SENT)
+        open_ = unsettled(row)
+        made = open_ or row.state in (State.DONE, State.SENT)
         if made and row.args_hash not in (ANSWERED, call_hash(call)):
             return self._conflict(call, row)
         match row.state:
@@ -138,8 +147,8 @@ class JobJournal:
             case State.UNKNOWN:
                 return Unknown(row.error)
             case State.SENT:
-                return Earlier(row.attempts, _sent(row))
-        return Earlier(row.attempts, unsettled, _refused(row), _denied(row))
+                return Earlier(row.attempts, sent(row))
+        return Earlier(row.attempts, open_, refused(row), denied(row))
 
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
         """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
@@ -223,68 +232,6 @@ def _check_spend(job: Job, call: Call) -> None:
     if not spending.may_spend(job.spend_by):
         name = job.spend_by.get_username()
         raise SpendRefused(f"{name}, who allowed it, has no right to spend any more")
-
-
-def leave_unknown(job: Job, reason: str) -> int:
-    """Tell of every call that was under way when its job ended that nobody knows what became of it, and give
-    how many there were. One that was to be made anew in spite of a doubt is in doubt again. `reason` is for
-    people, who are also told where a later round finds out by itself."""
-    open_ = ToolCall.objects.filter(job=job, state__in=(State.SENT, State.RETRY, State.WAITING))
-    left = [row for row in open_ if row.state == State.SENT or _unsettled(row)]
-    for row in left:
-        lost = row.state == State.SENT and not rounds.spends(row)
-        why = f"{reason}; trying again looks it up" if lost else reason
-        where = {name: getattr(row, name) for name in ("stage", "step", "server", "tool", "item")}
-        feed.append(job.pk, [ev.CallUnknown(**where, attempt=row.attempts, reason=why)], epoch=job.epoch)
-        row.state, row.error, row.ended_at = State.UNKNOWN, why[:500], timezone.now()
-        row.save(update_fields=["state", "error", "ended_at"])
-        row.tries.filter(ended_at=None).update(
-            ended_at=row.ended_at, outcome=CallAttempt.LOST, detail=why[:500]
-        )
-    return len(left)
-
-
-def reply_of(row: ToolCall) -> Reply:
-    """Build the reply of a finished call back from its row."""
-    kept = row.reply or {}
-    return Reply(
-        data=kept.get("data", {}),
-        text=kept.get("text", ""),
-        remote_id=row.remote_id,
-        remote_url=row.remote_url,
-        source=Source(row.source or Source.LIVE),
-    )
-
-
-def _sent(row: ToolCall) -> Sent:
-    attempt = row.tries.filter(ended_at=None).order_by("id").last()
-    at = attempt.sent_at if attempt else row.created_at
-    return Sent(at, from_json(attempt.process) if attempt else None, row.args)
-
-
-def _unsettled(row: ToolCall) -> Sent | None:
-    """Give the last attempt of a call that is to be made anew though nobody knows what became of it: its job
-    ended under it, or a person skipped it and has it tried again, which is not the word that it is absent."""
-    if row.state not in (State.WAITING, State.RETRY):
-        return None
-    last = row.tries.order_by("id").last()
-    if last is None or last.outcome not in CallAttempt.IN_DOUBT:
-        return None
-    return Sent(last.sent_at, from_json(last.process), row.args, "what became of this call was never settled")
-
-
-def _refused(row: ToolCall) -> bool:
-    """Tell whether the last attempt of a call that is to be made anew failed by its tool's own word."""
-    last = row.tries.order_by("id").last()
-    return last is not None and last.outcome == State.FAILED
-
-
-def _denied(row: ToolCall) -> Sent | None:
-    """Give the last attempt of a call that is to be made anew because a person has called it absent."""
-    last = row.tries.order_by("id").last()
-    if last is None or last.outcome != CallAttempt.ABSENT:
-        return None
-    return Sent(last.sent_at, from_json(last.process), row.args, "a person called it absent")
 
 
 def _where(call: Call) -> dict[str, str]:

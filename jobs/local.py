@@ -11,15 +11,15 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import actions, feed, plans, servers
+from jobs import actions, feed, registry
 from jobs.accounts import ADMIN, ensure_admin
+from jobs.call_rows import planned_arguments
 from jobs.follow import JobGone, follow
-from jobs.health import FRESH
 from jobs.installation import WORKFLOW, Launched, Tell, Told, Trouble
-from jobs.models import Job, WorkerBeat
-from jobs.workflow.graph import InvalidInput
+from jobs.models import FRESH, Job, WorkerBeat
+from jobs.registry import workflow
+from jobs.workflow.inputs import InvalidInput
 from jobs.workflow.results import Artifact
-from jobs.workflows import workflow
 
 NO_WORKER = "No worker is running; the campaign starts when one is (manage.py up)."
 
@@ -36,7 +36,7 @@ class Local:
     def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
         """Check everything before the database is touched, then launch as admin. Raises InvalidInput."""
         raw = {"campaign": campaign, "includeSearch": include_search, "dryRun": dry_run}
-        faults = servers.faults()
+        faults = registry.faults()
         try:
             workflow(WORKFLOW).parse(raw)
         except InvalidInput as error:
@@ -86,4 +86,4 @@ class Local:
 
     def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
         """Give what each planned call of a dry run would send, by step."""
-        return plans.arguments(Job.objects.get(pk=job_id))
+        return planned_arguments(Job.objects.get(pk=job_id))

@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Delivery, Job, ToolCall, Webhook, WorkflowEvent
-from jobs.moments import iso
 from jobs.workflow import events as ev
+from jobs.workflow.events import iso
 from jobs.workflow.results import JobStatus, Source
 
 Kind = Webhook.Kind

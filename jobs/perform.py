@@ -10,12 +10,14 @@ from datetime import datetime
 from django.utils import timezone
 
 from jobs import actions, feed, leases, spending
+from jobs.answers import leave_unknown
 from jobs.files import JobFiles
 from jobs.job_tools import JobTools
-from jobs.journal import JobJournal, leave_unknown
+from jobs.journal import JobJournal
 from jobs.leases import Lease
 from jobs.models import ENDED, Job
 from jobs.outlooks import Outlooks
+from jobs.registry import workflow
 from jobs.rehearsal import Rehearsal, plan
 from jobs.tools.gateway import Gateway
 from jobs.workflow import events as ev
@@ -24,7 +26,6 @@ from jobs.workflow.outlook import Outlook
 from jobs.workflow.progress import Progress
 from jobs.workflow.results import JobStatus, StageResult, Status, Stopped, Timing, judge_job
 from jobs.workflow.runner import Before, Runner
-from jobs.workflows import workflow
 from jobs.writer import PASSING, Writer
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs import asks
-from jobs.models import Job, ToolCall
-from jobs.rehearsal import would_send
 from jobs.workflow.progress import Progress
 
 
@@ -49,11 +47,3 @@ def plan_out(progress: Progress) -> dict[str, Any] | None:
     """Give the plan as the API tells it, None where there is none."""
     told = progress.planned
     return told.payload() if told is not None else None
-
-
-def arguments(job: Job) -> dict[str, dict[str, Any]]:
-    """Give what each planned call of a job would send, by step; nothing for a job that is no dry run."""
-    if not job.dry_run:
-        return {}
-    rows = ToolCall.objects.filter(job=job, state=ToolCall.State.PLANNED)
-    return {row.step: would_send(row) for row in rows.only("step", "args", "reply")}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 
 from jobs import actions, feed
-from jobs.journal import leave_unknown
+from jobs.answers import leave_unknown
 from jobs.models import CallAttempt, Job
 from jobs.workflow import events as ev
 from jobs.workflow.progress import Progress

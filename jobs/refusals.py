@@ -8,7 +8,7 @@ import httpx2
 
 from jobs.installation import Trouble
 from jobs.tools.later import retry_after as seconds_of
-from jobs.workflow.graph import Fault, InvalidInput
+from jobs.workflow.inputs import Fault, InvalidInput
 
 INPUT = (400, 413, 422)
 HOW = "manage.py apitoken USER --scope read --scope launch"

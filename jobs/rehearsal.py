@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import feed
-from jobs.call_rows import call_hash
+from jobs.call_rows import added, call_hash
 from jobs.job_tools import wanted
 from jobs.models import Job, ToolCall
 from jobs.tools.calls import Call
@@ -131,21 +131,6 @@ class Rehearsal:
             "ended_at": timezone.now(),
         }
         ToolCall.objects.update_or_create(job=self.job, step=call.step, defaults=values)
-
-
-def added(call: Call, rehearsed: Rehearsed) -> dict[str, Any]:
-    """Give the arguments that would be sent otherwise than the stage asked: with key or marker in them."""
-    return {
-        name: value
-        for name, value in rehearsed.arguments.items()
-        if name not in call.args or call.args[name] != value
-    }
-
-
-def would_send(row: ToolCall) -> dict[str, Any]:
-    """Give the arguments of a planned call exactly as they would be sent; of any other as they were asked."""
-    planned = row.state == State.PLANNED and row.reply
-    return {**row.args, **(row.reply["added"] if planned else {})}
 
 
 def plan(job: Job, flow: Workflow, gateway: Gateway) -> ev.JobPlanned:

@@ -14,7 +14,7 @@ from jobs.installation import WORKFLOW, Launched, Tell, Told, Trouble
 from jobs.patience import OUTAGE, Patience
 from jobs.reading import Reading
 from jobs.refusals import Refusals, retry_after
-from jobs.workflow.graph import Fault
+from jobs.workflow.inputs import Fault
 from jobs.workflow.results import ENDED_JOB, Artifact
 
 CONNECT = 10.0

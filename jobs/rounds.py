@@ -9,11 +9,12 @@ from django.utils.module_loading import import_string
 
 from jobs import feed
 from jobs.models import CallAttempt, Job, ToolCall
+from jobs.registry import UnknownWorkflow, workflow
 from jobs.tools.policy import Role, ToolPolicy
 from jobs.workflow import events as ev
-from jobs.workflow.graph import Activation, Fault, InvalidInput
+from jobs.workflow.graph import Activation
+from jobs.workflow.inputs import Fault, InvalidInput
 from jobs.workflow.results import Status
-from jobs.workflows import UnknownWorkflow, workflow
 
 State = ToolCall.State
 AGAIN = "a retry sets no lines live: set them live again, which shows them first"

@@ -20,7 +20,7 @@ from jobs.leases import Lease
 from jobs.models import Job
 from jobs.outlooks import TELL_SECONDS, Outlooks
 from jobs.perform import perform_safely
-from jobs.servers import tool_servers
+from jobs.registry import tool_servers
 from jobs.tools.config import BrokenServersFile
 from jobs.tools.gateway import Gateway
 from jobs.workflow.results import Stopped

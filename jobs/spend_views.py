@@ -12,7 +12,8 @@ from jobs import actions
 from jobs.act_views import page
 from jobs.models import Job
 from jobs.spending import Offer, counted, totals
-from jobs.workflow.graph import InvalidInput, SpendLine
+from jobs.workflow.inputs import InvalidInput
+from jobs.workflow.spend import SpendLine
 
 UNCHECKED = "Tick the box when you have checked the lines and the sum; nothing was set live."
 

@@ -17,8 +17,10 @@ from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
 from jobs.rounds import ActionRefused, activation_of, forget
 from jobs.workflow import events as ev
 from jobs.workflow.context import JobInfo
-from jobs.workflow.graph import Activation, Fault, InvalidInput, SpendLine, Stage
+from jobs.workflow.graph import Activation, Stage
+from jobs.workflow.inputs import Fault, InvalidInput
 from jobs.workflow.progress import Progress
+from jobs.workflow.spend import SpendLine
 
 RIGHT = "jobs.spend"
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from jobs.board import Board, clean
 from jobs.installation import BAD_INPUT, EXITS, FAILED, INTERRUPTED, Installation, Tell, Trouble
 from jobs.summary import summary
-from jobs.workflow.graph import Fault
+from jobs.workflow.inputs import Fault
 
 TOKEN = "FLIGHTPLAN_TOKEN"  # noqa: S105  # the variable's name
 PLAIN_WIDTH = 200  # of a table that goes into a file or a pipe

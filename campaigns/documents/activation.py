@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from campaigns.documents.text import bullets, md, money, table
 from campaigns.schema import Brief
-from jobs.workflow.graph import SpendLine
+from jobs.workflow.spend import SpendLine
 
 SEARCH_STAYS = (
     "Flightplan has no tool for the status of one: it stays paused until it is set live in Google Ads itself."

@@ -8,7 +8,7 @@ from campaigns.documents.links import tracked
 from campaigns.documents.text import DRY_RUN, day, md, money, number, table, within
 from campaigns.fields import slug_of
 from campaigns.schema import Brief, CreativeSize, Line
-from jobs.workflow.graph import SpendLine
+from jobs.workflow.spend import SpendLine
 
 #: The tool server's role that plays each DSP.
 DSP_SERVERS: Mapping[str, str] = {"TTD": "ttd", "DV360": "dv360", "Amazon DSP": "amazon-dsp"}

@@ -11,8 +11,8 @@ from campaigns.stages.activate import line_page
 from campaigns.stages.outcome import Misses, address, keep
 from jobs.tools.errors import Unknown
 from jobs.workflow.context import StageContext
-from jobs.workflow.graph import SpendLine
 from jobs.workflow.results import Artifact, Source, StageResult, Status, StepError
+from jobs.workflow.spend import SpendLine
 
 TOOL = "set_campaign_status"
 FILE = "activation.md"

@@ -1,6 +1,6 @@
 """What the installation remembers: jobs, events, calls, durations, artifacts, acts, access, webhooks."""
 
-from jobs.models.access import ApiToken, WorkerBeat
+from jobs.models.access import FRESH, ApiToken, WorkerBeat
 from jobs.models.audit import AuditEntry
 from jobs.models.calls import CallAttempt, ToolCall
 from jobs.models.durations import CallDuration
@@ -9,6 +9,7 @@ from jobs.models.webhooks import Delivery, Webhook
 
 __all__ = [
     "ENDED",
+    "FRESH",
     "ApiToken",
     "Artifact",
     "AuditEntry",

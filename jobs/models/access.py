@@ -8,6 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+#: How recent the last beat of a worker is that counts as alive.
+FRESH = timedelta(seconds=15)
+
 
 class WorkerBeat(models.Model):
     """A worker process that says it is alive; readiness looks at the freshest one."""

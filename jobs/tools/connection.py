@@ -31,7 +31,7 @@ from jobs.tools.fence import fence, process_of
 from jobs.tools.http import http_transport
 from jobs.tools.lines import LARGEST_LINE
 from jobs.tools.process import Process
-from jobs.tools.reply import protocol_error
+from jobs.tools.reading import protocol_error
 from jobs.tools.spec import ServerSpec
 from jobs.tools.stdio import stdio_transport
 from jobs.tools.tool import Tool

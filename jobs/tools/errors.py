@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from jobs.tools.reply import Reply
 from jobs.workflow.results import StepError
 from jobs.workflow.results import Stopped as Stopped
-
-if TYPE_CHECKING:
-    from jobs.tools.reply import Reply
 
 # StepError (of the engine)
 #   ToolError

@@ -36,9 +36,10 @@ from jobs.tools.errors import (
 )
 from jobs.tools.fence import fence
 from jobs.tools.policy import Role, ToolPolicy
+from jobs.tools.reading import read_result
 from jobs.tools.reconcile import Doubt, Reconciler
 from jobs.tools.rehearse import Rehearsed, rehearse
-from jobs.tools.reply import Reply, read_result
+from jobs.tools.reply import Reply
 from jobs.tools.server import Server, ServerStatus
 from jobs.tools.spec import ServerSpec
 from jobs.workflow.durations import Learned

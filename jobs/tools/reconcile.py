@@ -13,7 +13,8 @@ from jobs.tools.calls import Call
 from jobs.tools.errors import Stopped, ToolError
 from jobs.tools.lookup import Undecided
 from jobs.tools.policy import Lookup, Role, ToolPolicy
-from jobs.tools.reply import Reply, adopted
+from jobs.tools.reading import adopted
+from jobs.tools.reply import Reply
 from jobs.tools.spec import ServerSpec
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,8 @@ from jobs.tools.errors import (
 )
 from jobs.tools.limits import Permits
 from jobs.tools.policy import Role
-from jobs.tools.reply import Reply, read_result
+from jobs.tools.reading import read_result
+from jobs.tools.reply import Reply
 from jobs.tools.session import Session
 from jobs.tools.spec import ServerSpec
 from jobs.workflow.results import Source

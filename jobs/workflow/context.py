@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jobs.workflow.events import CallFallback, Event, StageProgress
-from jobs.workflow.graph import SpendLine, Stage
 from jobs.workflow.results import (
     ItemOutcome,
     LogLost,
@@ -25,6 +24,7 @@ from jobs.workflow.results import (
     Timing,
     cause_of,
 )
+from jobs.workflow.spend import SpendLine
 
 log = logging.getLogger(__name__)
 Made = TypeVar("Made")
@@ -77,6 +77,18 @@ class Done:
     reply: Any
 
 
+class StageName(Protocol):
+    """The stage a context belongs to, by the two words its events name it by."""
+
+    @property
+    def id(self) -> str:
+        """The stable id, part of every step's name."""
+
+    @property
+    def name(self) -> str:
+        """The name for people."""
+
+
 class Tools(Protocol):
     """The one door to the tool servers."""
 
@@ -106,7 +118,7 @@ class StageContext:
     def __init__(
         self,
         *,
-        stage: Stage,
+        stage: StageName,
         index: int,
         total_stages: int,
         job: JobInfo,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from jobs.workflow.results import Artifact, Source
@@ -334,3 +334,8 @@ def begun_anew(event: Event) -> Sequence[str]:
     if isinstance(event, JobRetrying):
         return event.stages
     return (event.stage,) if isinstance(event, JobActivating) else ()
+
+
+def iso(moment: datetime) -> str:
+    """Give a moment as ISO 8601 in UTC, with milliseconds and a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

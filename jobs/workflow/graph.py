@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from jobs.workflow.durations import Durations
+from jobs.workflow.inputs import Request
 from jobs.workflow.results import StepError
+from jobs.workflow.spend import SpendLine
 
 if TYPE_CHECKING:
     from jobs.workflow.context import StageContext
@@ -64,26 +66,6 @@ class Stage:
     def seconds(self, learned: Durations | None = None) -> float:
         """Give the expected seconds of the whole path of one item."""
         return sum(hop.expected(learned) for hop in self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class SpendLine:
-    """One prepared line that can be set live: what is spent, where, by which call.
-
-    `item` names it in the job's steps, `remote_id` on its server; `budget` is a decimal number in `currency`
-    (ISO 4217); `start` and `end` are the first and last day of its flight, ISO 8601, in `timezone`.
-    """
-
-    item: str
-    name: str
-    server: str
-    remote_id: str
-    budget: str
-    currency: str
-    start: str
-    end: str
-    timezone: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,30 +179,3 @@ def _gone(id: str) -> StageFunction:
         raise StepError(f"this version of Flightplan has no stage {id} any more; it cannot be run")
 
     return run
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with an input, and the field it is about (dotted path, or "")."""
-
-    field: str
-    message: str
-
-
-class InvalidInput(ValueError):
-    """An input that cannot be launched, with every fault found."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
-        self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A checked input: a title for people, the JSON-able parameters to store, what to warn about, and whether
-    it is only a dry run."""
-
-    title: str
-    params: dict[str, Any]
-    warnings: list[Fault] = field(default_factory=list)
-    dry_run: bool = False

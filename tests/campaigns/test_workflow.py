@@ -15,8 +15,8 @@ from campaigns.models import Campaign
 from campaigns.presets import load_preset, preset_names
 from campaigns.workflow import LIFECYCLE, load, parse, schema
 from jobs.models import Job
-from jobs.workflow.graph import InvalidInput
-from jobs.workflows import workflow
+from jobs.registry import workflow
+from jobs.workflow.inputs import InvalidInput
 from tests.campaigns.briefs import raw_brief
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)

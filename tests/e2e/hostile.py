@@ -8,7 +8,8 @@ from typing import Any
 
 from jobs.tools.policy import Lookup, Role, ToolPolicy
 from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Request, Stage, Workflow
+from jobs.workflow.graph import Stage, Workflow
+from jobs.workflow.inputs import Request
 from jobs.workflow.results import StageResult, judge
 from tests import fakes
 

@@ -8,9 +8,10 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from jobs import workflows
+from jobs import registry
 from jobs.models import ApiToken
-from jobs.workflow.graph import Fault, InvalidInput, Request, Stage, Workflow
+from jobs.workflow.graph import Stage, Workflow
+from jobs.workflow.inputs import Fault, InvalidInput, Request
 from tests.jobs import story
 
 START = "/api/workflows/campaign-lifecycle/start"
@@ -49,7 +50,7 @@ FLOW = Workflow(
 def use_flow(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
     """Let FLOW be the only workflow, with these of its fields changed."""
     flow = replace(FLOW, **changed)
-    monkeypatch.setattr(workflows, "workflows", lambda: {flow.id: flow})
+    monkeypatch.setattr(registry, "workflows", lambda: {flow.id: flow})
     for place in ("jobs.api", "jobs.api_docs"):
         monkeypatch.setattr(f"{place}.workflows", lambda: {flow.id: flow})
 

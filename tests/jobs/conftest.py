@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, connections
 
-from jobs import deliver, workflows
+from jobs import deliver, registry
 from jobs.hub import Hub
 from jobs.runtime import Runtime
 from jobs.writer import Writer
@@ -44,7 +44,7 @@ def world(settings, tmp_path, monkeypatch):
     settings.RETRY_BACKOFF = 0.01
     settings.MEDIA_ROOT = str(tmp_path / "data")
     monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
     ledger = tmp_path / "ledger.jsonl"
 
     def configure(*faults, latency=0.0):
@@ -55,7 +55,7 @@ def world(settings, tmp_path, monkeypatch):
         return ledger
 
     yield configure
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 @pytest.fixture

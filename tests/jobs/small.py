@@ -6,7 +6,8 @@ from typing import Any
 
 from jobs.tools.policy import Role, ToolPolicy
 from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Fault, Hop, InvalidInput, Request, Stage, Workflow
+from jobs.workflow.graph import Hop, Stage, Workflow
+from jobs.workflow.inputs import Fault, InvalidInput, Request
 from jobs.workflow.results import Artifact, StageResult, judge
 
 LINES = ("north", "south", "east")

@@ -9,8 +9,9 @@ from jobs.models import Job
 from jobs.tools.policy import Role, ToolPolicy
 from jobs.workflow import events as ev
 from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Activation, Hop, SpendLine, Stage, Workflow
+from jobs.workflow.graph import Activation, Hop, Stage, Workflow
 from jobs.workflow.results import Artifact, Source, StageResult, Status
+from jobs.workflow.spend import SpendLine
 from tests.jobs import acting, small, story
 
 PLAN = [["lines", "Lines", []], ["note", "Note", ["lines"]]]

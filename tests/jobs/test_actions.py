@@ -5,8 +5,8 @@ import pytest
 from campaigns.models import Campaign
 from jobs import actions
 from jobs.models import Job
-from jobs.workflow.graph import InvalidInput
-from jobs.workflows import UnknownWorkflow
+from jobs.registry import UnknownWorkflow
+from jobs.workflow.inputs import InvalidInput
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

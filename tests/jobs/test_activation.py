@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import actions, feed, leases, workflows
+from jobs import actions, feed, leases, registry
 from jobs.job_tools import effect_key
 from jobs.journal import JobJournal
 from jobs.models import Artifact, Job, ToolCall
@@ -27,7 +27,7 @@ def spending_world(world, settings):
     """Let the installation run the workflow with a second act."""
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 def launched(worker) -> Job:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobs import actions, feed
 from jobs.api_auth import signed_in_or_token
 from jobs.models import ApiToken, Job
-from jobs.workflow.graph import Fault, InvalidInput, Request
+from jobs.workflow.inputs import Fault, InvalidInput, Request
 from tests.jobs import calling, story
 from tests.jobs.calling import BODY, START, bearer, fields, post, problem
 

@@ -6,7 +6,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from jobs import actions, feed, workflows
+from jobs import actions, feed, registry
 from jobs.models import AuditEntry, Job
 from tests.jobs import spend, story
 from tests.jobs.calling import bearer, fields, post, problem
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def one_workflow(monkeypatch, settings):
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
     monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
     yield
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 @pytest.fixture

@@ -8,14 +8,15 @@ import pytest
 from django.utils import timezone
 
 from jobs import answers, feed, leases
-from jobs.call_rows import call_hash
-from jobs.journal import ANSWERED, JobJournal, leave_unknown
+from jobs.answers import leave_unknown
+from jobs.call_rows import ANSWERED, call_hash
+from jobs.journal import JobJournal
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.tools.calls import Call, Earlier, Outcome, ServerProcess
 from jobs.tools.errors import HeldBack, SpendRefused, ToolFailed, Unknown
 from jobs.tools.reply import Reply
-from jobs.workflow.graph import SpendLine
 from jobs.workflow.results import Source, Stopped
+from jobs.workflow.spend import SpendLine
 from tests.jobs import spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

@@ -3,8 +3,8 @@
 import pytest
 
 from jobs import actions, feed, leases
+from jobs.call_rows import would_send
 from jobs.models import Job, ToolCall
-from jobs.rehearsal import would_send
 from jobs.workflow import events as ev
 from tests import fakes
 from tests.jobs import story

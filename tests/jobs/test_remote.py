@@ -13,7 +13,7 @@ from jobs.installation import Trouble
 from jobs.models import ApiToken, Job
 from jobs.remote import Remote
 from jobs.workflow import events as ev
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 from tests.jobs import story
 from tests.jobs.far import Line, stranger
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from jobs import actions, feed, leases
 from jobs.models import AuditEntry, Job, ToolCall
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 from tests.jobs import acting, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

@@ -7,7 +7,7 @@ from django.db import connection
 
 from jobs import actions, feed, leases
 from jobs.models import Artifact, AuditEntry, CallAttempt, Job, ToolCall
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 from jobs.workflow.results import Source
 from tests.jobs import acting, story
 

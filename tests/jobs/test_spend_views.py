@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from jobs import actions, feed, workflows
+from jobs import actions, feed, registry
 from jobs.models import AuditEntry, Job
 from tests.jobs import spend, story
 from tests.pages import browser, policy, text
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.django_db
 def one_workflow(monkeypatch, settings):
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
     monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
     yield
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 def at(job: Job) -> str:

@@ -8,10 +8,11 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import actions, feed, spending, workflows
+from jobs import actions, feed, registry, spending
 from jobs.models import AuditEntry, Job, ToolCall
 from jobs.workflow import events as ev
-from jobs.workflow.graph import InvalidInput, SpendLine
+from jobs.workflow.inputs import InvalidInput
+from jobs.workflow.spend import SpendLine
 from tests.jobs import acting, spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -24,11 +25,11 @@ def told(monkeypatch, settings):
     """Let messages to the worker end here, and give them; the workflow is the small one with a second act."""
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
     messages = []
     monkeypatch.setattr("jobs.actions.run_job", messages.append)
     yield messages
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 def activate(job: Job, by=None) -> Job:

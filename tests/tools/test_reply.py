@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 
 from jobs.tools import errors, wording
 from jobs.tools.policy import ToolPolicy, marker
-from jobs.tools.reply import protocol_error, read_result
+from jobs.tools.reading import protocol_error, read_result
 from jobs.tools.spec import ServerSpec
 from jobs.tools.tool import Tool
 from jobs.tools.trace import Trace

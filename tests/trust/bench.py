@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from jobs import leases, perform
 from jobs.models import Job
-from jobs.servers import tool_servers
+from jobs.registry import tool_servers
 from jobs.tools.gateway import Gateway
 from jobs.writer import Writer
 from tests import fakes

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs import actions, feed, leases, workflows
+from jobs import actions, feed, leases, registry
 from jobs.models import Job, ToolCall
 from jobs.rounds import ActionRefused
 from tests.jobs import story
@@ -255,13 +255,13 @@ def bench(settings, tmp_path, monkeypatch) -> Iterator[Bench]:
     world.mkdir()
     settings.TOOL_SERVERS = str(world / "servers.json")
     monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
     made = Bench(world)
     BENCH[:] = [made]
     yield made
     made.close()
     connection.close()
-    workflows.workflows.cache_clear()
+    registry.workflows.cache_clear()
 
 
 def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_happens_twice(bench: Bench):

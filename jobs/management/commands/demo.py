@@ -16,7 +16,7 @@ from jobs.accounts import ADMIN
 from jobs.management.commands.up import Command as Up
 from jobs.models import Job
 from jobs.signin import make_link
-from jobs.workflow.graph import InvalidInput
+from jobs.workflow.inputs import InvalidInput
 
 NEXT_PORTS = 20
 LOOK_SECONDS = 1.0

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from jobs.board import clean
 from jobs.installation import BAD_INPUT, COMPLETED, Installation, Launched, Trouble
 from jobs.terminal import Follower, add_place, place, tell, tell_fault
-from jobs.workflow.graph import Fault, InvalidInput
+from jobs.workflow.inputs import Fault, InvalidInput
 
 
 class Command(BaseCommand):

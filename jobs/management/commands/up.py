@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from jobs import servers
+from jobs import registry
 from jobs.accounts import ADMIN, ensure_admin
 from jobs.supervisor import Child, Supervisor, manage
 
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _when_ready(self, address: str, on_ready: Callable[[str], None]) -> None:
-        for fault in servers.faults():  # while web and worker start
+        for fault in registry.faults():  # while web and worker start
             self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
         deadline = time.monotonic() + READY_SECONDS
         reason = ""

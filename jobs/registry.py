@@ -1,13 +1,37 @@
-"""The tool servers of this installation: the configured file, filled up with the bundled servers."""
+"""What the settings name by dotted path: the workflows, and the tool servers that play their roles."""
 
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from jobs.tools.config import BrokenServersFile, ServerSpec, load_servers
-from jobs.workflow.graph import Fault
+from jobs.workflow.graph import Workflow
+from jobs.workflow.inputs import Fault
 from jobs.workflow.results import Source
+
+# The address under which the first system's clients launch the default workflow.
+ALIASES = {"campaign-lifecycle-demo": "campaign-lifecycle"}
+
+
+class UnknownWorkflow(LookupError):
+    """No workflow of this installation has that id."""
+
+
+@cache
+def workflows() -> dict[str, Workflow]:
+    """Give all workflows by id, in the order of the settings."""
+    found = [import_string(path) for path in settings.WORKFLOWS]
+    return {workflow.id: workflow for workflow in found}
+
+
+def workflow(id: str) -> Workflow:
+    """Give one workflow. Raises UnknownWorkflow."""
+    try:
+        return workflows()[ALIASES.get(id, id)]
+    except KeyError:
+        raise UnknownWorkflow(f"there is no workflow {id}; there are: {', '.join(workflows())}") from None
 
 
 def tool_servers() -> dict[str, ServerSpec]:
