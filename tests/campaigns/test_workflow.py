@@ -191,7 +191,7 @@ def test_the_stages_import_neither_django_nor_mcp_nor_http():
         "import sys, campaigns.stages.brief, campaigns.stages.plan, campaigns.stages.project\n"
         "import campaigns.stages.landing, campaigns.stages.creative, campaigns.stages.activate\n"
         "import campaigns.stages.search, campaigns.stages.report\n"
-        "heavy = ('django', 'mcp', 'httpx', 'httpx2', 'http.client', 'jobs.tools.reply')\n"
+        "heavy = ('django', 'mcp', 'httpx', 'httpx2', 'http.client', 'jobs.tools.reading')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
