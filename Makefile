@@ -50,7 +50,7 @@ trust: $(VENV)/.develop
 	DATA_DIR=$$data $(CLEAN) $(PY) -m tests.trust --seeds $(SEEDS)
 
 # what nothing may slip through: every branch of it is taken by its own tests
-SURE := jobs/journal.py,jobs/call_rows.py,jobs/leases.py,jobs/tools/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
+SURE := jobs/worker/journal.py,jobs/store/calls.py,jobs/worker/leases.py,jobs/tools/wire/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
 cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
 	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py tests/jobs/test_journal_rows.py tests/jobs/test_call_rows.py \

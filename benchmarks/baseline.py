@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.tools.config import load_servers
-from jobs.tools.policy import Role
-from jobs.tools.session import Session
+from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.policy import Role
+from jobs.tools.wire.session import Session
 
 TIMEOUT = 60.0
 #: One creative has its place at this server from its picture to its design.

@@ -80,7 +80,7 @@ def flushed(folder: Path) -> float:
 
 async def rounds(told: dict[Any, list[str]]) -> tuple[list[float], list[float]]:
     """Give the events a second of each round, alone and together. Raises Unmet without full durability."""
-    from jobs.writer import Writer
+    from jobs.store.writer import Writer
 
     writer = Writer()
     try:
@@ -99,8 +99,8 @@ async def rounds(told: dict[Any, list[str]]) -> tuple[list[float], list[float]]:
 
 async def rate(writer: Any, told: dict[Any, list[str]], count: int, at_once: int) -> float:
     """Commit so many events, so many of them waiting at once, and give how many that were a second."""
-    from jobs import feed
-    from jobs.workflow import events as ev
+    from jobs.engine import events as ev
+    from jobs.store import feed
 
     jobs, left = list(told), iter(range(count))
 
@@ -127,7 +127,7 @@ async def rate(writer: Any, told: dict[Any, list[str]], count: int, at_once: int
 
 def held(pk: Any, marks: list[str]) -> None:
     """Hold that a job's log is what was committed to it: every event, in order, without a gap."""
-    from jobs import feed
+    from jobs.store import feed
 
     log = list(feed.whole(pk))
     demand([one.seq for one in log] == list(range(1, len(log) + 1)), f"job {pk} has gaps")
@@ -171,8 +171,9 @@ def readings(filled: Filled) -> dict[str, tuple[Callable[[], Any], int]]:
     from django.test import Client
     from django.urls import reverse
 
-    from jobs import feed, keyset, painted
+    from jobs.live import painted
     from jobs.models import Job, WorkflowEvent
+    from jobs.store import feed, keyset
 
     client, job = Client(SERVER_NAME="localhost"), filled.job
     client.force_login(get_user_model().objects.get(username="admin"))
@@ -221,7 +222,7 @@ def timed(read: Callable[[], Any]) -> float:
 
 def folded() -> None:
     """Fold one job as its log grows, beside a million other events, and hold that an event costs the same."""
-    from jobs import feed
+    from jobs.store import feed
 
     job, costs, rows = campaign("Long", LENGTHS[0], days=0), [], []
     for length in LENGTHS:

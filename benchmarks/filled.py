@@ -122,10 +122,10 @@ def campaign(title: str, length: int, days: int) -> Any:
     from django.contrib.auth import get_user_model
     from django.utils import timezone
 
-    from jobs import feed
+    from jobs.engine import events as ev
     from jobs.models import Job
     from jobs.registry import workflows
-    from jobs.workflow import events as ev
+    from jobs.store import feed
 
     flow = next(iter(workflows().values()))
     owner, _ = get_user_model().objects.get_or_create(

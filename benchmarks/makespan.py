@@ -117,8 +117,8 @@ def waits_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
     """Give for each step the steps that it waits for, as the product's own dry run reckons with them."""
     django()
     from campaigns.workflow import LIFECYCLE
+    from jobs.engine.estimate import PlannedCall, waits
     from jobs.tools.rehearse import steps_in
-    from jobs.workflow.estimate import PlannedCall, waits
 
     planned = [
         PlannedCall(
@@ -172,7 +172,7 @@ def made_once(served: list[simulated.Served]) -> list[simulated.Served]:
 
 def bound(planned: Sequence[baseline.Wanted], seconds: Mapping[str, float]) -> float:
     """Give what no order of these calls could beat, by what they really took."""
-    from jobs.workflow.bound import bound as least
+    from jobs.engine.bound import bound as least
 
     demand({call.step for call in planned} == set(seconds), "other calls were made than a dry run plans")
     place = {call.step: number for number, call in enumerate(planned)}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks import simulated
 from benchmarks.house import calm, cores, demand, installation, quantile, table, verdict
-from jobs.tools.config import load_servers
-from jobs.tools.policy import Role
-from jobs.tools.session import Session
+from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.policy import Role
+from jobs.tools.wire.session import Session
 from tests.e2e.installation import Installation
 
 JOBS, CALLS = 16, 40

@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Hop, Stage, Workflow
-from jobs.workflow.inputs import Fault, InvalidInput, Request
-from jobs.workflow.results import StageResult, judge
+from jobs.engine.context import StageContext
+from jobs.engine.graph import Hop, Stage, Workflow
+from jobs.engine.inputs import Fault, InvalidInput, Request
+from jobs.engine.results import StageResult, judge
 
 #: What a chain's calls are: one line after another.
 LINE = "create_campaign"

@@ -34,24 +34,24 @@ WAITS = {
 }
 #: What a sample counts for: the innermost of these files or folders on its stack.
 ROOMS = {
-    "campaigns/imaging.py": "pictures: fitting to their size",
+    "campaigns/pictures/imaging.py": "pictures: fitting to their size",
     "campaigns/documents": "documents: texts and sheets",
     "campaigns/stages": "stages",
-    "jobs/rows.py": "journal and log: rows in plain SQL",
-    "jobs/feed.py": "log: numbers, rows, projections",
-    "jobs/journal.py": "journal",
-    "jobs/call_rows.py": "journal",
-    "jobs/leases.py": "leases",
-    "jobs/actions.py": "actions: launch and end",
-    "jobs/durations.py": "learned durations",
-    "jobs/outlooks.py": "expected time left",
-    "jobs/workflow/outlook.py": "expected time left",
-    "jobs/workflow": "engine",
-    "jobs/doorbell.py": "doorbell",
-    "jobs/files.py": "files, safe on the disk",
-    "jobs/perform.py": "reading the job and telling its end",
-    "jobs/outbox.py": "webhooks",
-    "jobs/writer.py": "writer: transactions and commits",
+    "jobs/store/rows.py": "journal and log: rows in plain SQL",
+    "jobs/store/feed.py": "log: numbers, rows, projections",
+    "jobs/worker/journal.py": "journal",
+    "jobs/store/calls.py": "journal",
+    "jobs/worker/leases.py": "leases",
+    "jobs/acts/actions.py": "actions: launch and end",
+    "jobs/worker/durations.py": "learned durations",
+    "jobs/worker/outlooks.py": "expected time left",
+    "jobs/engine/outlook.py": "expected time left",
+    "jobs/engine": "engine",
+    "jobs/store/doorbell.py": "doorbell",
+    "jobs/store/files.py": "files, safe on the disk",
+    "jobs/worker/perform.py": "reading the job and telling its end",
+    "jobs/store/outbox.py": "webhooks",
+    "jobs/store/writer.py": "writer: transactions and commits",
     "jobs/tools": "gateway and sessions",
     "jobs": "other rooms of jobs",
     "mcp": "MCP SDK",
@@ -97,7 +97,7 @@ class Worker:
         from django.contrib.auth.models import User
         from django.core.management import call_command
 
-        from jobs.runtime import Runtime
+        from jobs.worker.runtime import Runtime
 
         call_command("migrate", verbosity=0)
         self.owner = User.objects.create(username="profile")
@@ -110,7 +110,7 @@ class Worker:
 
     def campaign(self) -> None:
         """Launch a campaign, and run it to its end."""
-        from jobs import actions
+        from jobs.acts import actions
 
         job = actions.launch("campaign-lifecycle", {"campaign": "aurora-one"}, self.owner).job
         self.runtime.run(str(job.pk))

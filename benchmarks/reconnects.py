@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.followers import MOST, WAYS, Cuts, Followed
 from benchmarks.house import Story, Written, cores, demand, installation, table, verdict
-from jobs.workflow.events import PUBLIC
+from jobs.engine.events import PUBLIC
 from tests.e2e.installation import Installation
 
 RECONNECTS = 1000

@@ -39,11 +39,11 @@ def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
     from django.contrib.auth import get_user_model
     from django.utils import timezone
 
-    from jobs import feed
+    from jobs.engine import events as ev
+    from jobs.engine.results import JobStatus
     from jobs.models import Job
     from jobs.registry import workflows
-    from jobs.workflow import events as ev
-    from jobs.workflow.results import JobStatus
+    from jobs.store import feed
 
     flow = next(iter(workflows().values()))
     job = Job.objects.create(
@@ -90,7 +90,7 @@ def places_of(flow: Any) -> list[dict]:
 
 def endless(places: list[dict], *, calls: bool) -> Iterator:
     """Give the starts of all stages, then calls and steps of progress without end, stage by stage in turn."""
-    from jobs.workflow import events as ev
+    from jobs.engine import events as ev
 
     for place in places:
         yield ev.StageStart(**place)

@@ -6,8 +6,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from campaigns.models import Campaign
-from jobs.admin_lists import NewestFirst
-from jobs.admin_parts import as_json, fields_of
+from jobs.admin.lists import NewestFirst
+from jobs.admin.parts import as_json, fields_of
 
 
 @admin.register(Campaign)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.tools.policy import Lookup, Role, ToolPolicy
-from jobs.workflow.results import Source
+from jobs.engine.results import Source
+from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 

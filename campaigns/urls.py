@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns import views
+from campaigns.form import views
 
 urlpatterns = [
     path("campaigns/new", views.campaign_new, name="campaign-new"),

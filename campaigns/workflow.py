@@ -11,16 +11,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from campaigns import counts
+from campaigns.brief import counts
+from campaigns.brief.findings import Finding, InvalidBrief
+from campaigns.brief.presets import UnknownPreset, load_preset, preset_names
+from campaigns.brief.rules import parse_brief
+from campaigns.brief.schema import Brief
 from campaigns.documents.lines import DSP_SERVERS, LIVE_STAGE, is_live, spend_lines, stays_paused
-from campaigns.findings import Finding, InvalidBrief
 from campaigns.models import Campaign
-from campaigns.presets import UnknownPreset, load_preset, preset_names
-from campaigns.rules import parse_brief
-from campaigns.schema import Brief
 from campaigns.stages import activate, brief, creative, landing, live, plan, project, report, search
-from jobs.workflow.graph import Activation, Hop, Stage, Workflow
-from jobs.workflow.inputs import Fault, InvalidInput, Request
+from jobs.engine.graph import Activation, Hop, Stage, Workflow
+from jobs.engine.inputs import Fault, InvalidInput, Request
 
 #: Characters of JSON that a launch may have; the reference campaign has some 9,000.
 LARGEST = 500_000

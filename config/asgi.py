@@ -12,8 +12,8 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import WebsocketDenier  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
-from jobs.consumers import JobConsumer  # noqa: E402
-from jobs.origins import OwnOriginOnly  # noqa: E402
+from jobs.live.consumers import JobConsumer  # noqa: E402
+from jobs.live.origins import OwnOriginOnly  # noqa: E402
 
 sockets = URLRouter(
     [

@@ -12,7 +12,7 @@ icon = login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}favico
 # here, not when Django starts: of all processes only the web has a use for them, and they import a lot
 admin.autodiscover()
 
-handler400 = "jobs.api_errors.bad_request"
+handler400 = "jobs.api.errors.bad_request"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("favicon.ico", icon),

@@ -6,10 +6,10 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from jobs.tools.config import BrokenServersFile, ServerSpec, load_servers
-from jobs.workflow.graph import Workflow
-from jobs.workflow.inputs import Fault
-from jobs.workflow.results import Source
+from jobs.engine.graph import Workflow
+from jobs.engine.inputs import Fault
+from jobs.engine.results import Source
+from jobs.tools.contract.config import BrokenServersFile, ServerSpec, load_servers
 
 # The address under which the first system's clients launch the default workflow.
 ALIASES = {"campaign-lifecycle-demo": "campaign-lifecycle"}

@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from jobs import act_views, downloads, signin, spend_views, views
+from jobs.pages import act_views, downloads, signin, spend_views, views
 
 urlpatterns = [
     path("", views.job_list, name="jobs"),
@@ -21,5 +21,5 @@ urlpatterns = [
     path("sign-in/", auth.LoginView.as_view(redirect_authenticated_user=True), name="sign-in"),
     path("sign-in/<str:token>/", signin.sign_in_link, name="sign-in-link"),
     path("sign-out/", auth.LogoutView.as_view(), name="sign-out"),
-    path("", include("jobs.api_urls")),  # last: it answers for whatever else is under /api/
+    path("", include("jobs.api.urls")),  # last: it answers for whatever else is under /api/
 ]

@@ -7,10 +7,10 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from campaigns.presets import preset_names
+from campaigns.brief.presets import preset_names
 from campaigns.roles import ROLES
+from jobs.engine.results import JobStatus, Source, Status
 from jobs.models import ToolCall, Webhook
-from jobs.workflow.results import JobStatus, Source, Status
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

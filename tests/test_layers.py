@@ -2,9 +2,11 @@
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,23 +15,29 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("config", "campaigns", "jobs", "tests", "docs", "benchmarks")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
+FULLEST_FOLDER = 15  # modules, __init__.py not counted
+# the wings of jobs, lowest first: a wing imports those of lower tiers, and none beside it
+TIERS = (
+    ("jobs.engine",),
+    ("jobs.tools.contract", "jobs.models"),
+    ("jobs.tools.wire",),
+    ("jobs.tools",),
+    ("jobs.store", "jobs.registry"),
+    ("jobs.acts",),
+    ("jobs.webhooks",),
+    ("jobs.worker", "jobs.live", "jobs.cli"),
+    ("jobs.api", "jobs.admin"),
+    ("jobs.pages",),
+)
 HTTP = {"aiohttp", "h11", "http", "httpcore", "httpx", "httpx2", "requests", "urllib3", "websockets"}
 # those who show and answer: they read through feed and act through actions
-FACES = (
-    "jobs.consumers",
-    "jobs.views",
-    "jobs.api",
-    "jobs.stream",
-    "jobs.hub",
-    "jobs.pieces",
-    "campaigns.views",
-)
+FACES = ("jobs.live", "jobs.api", "jobs.pages", "campaigns.form")
 MACHINES = (
     "jobs.tools.gateway",
-    "jobs.tools.session",
-    "jobs.workflow.runner",
-    "jobs.perform",
-    "jobs.runtime",
+    "jobs.tools.wire.session",
+    "jobs.engine.runner",
+    "jobs.worker.perform",
+    "jobs.worker.runtime",
 )
 
 
@@ -100,9 +108,9 @@ def reached(start: Module, tree: dict[str, Module]) -> Iterator[tuple[str, str]]
 
 def engine_knows_the_standard_library_only(tree: dict[str, Module]) -> Iterator[str]:
     for module in tree.values():
-        if inside(module.name, "jobs.workflow"):
+        if inside(module.name, "jobs.engine"):
             for name in module.imports:
-                if name.split(".")[0] not in sys.stdlib_module_names and not inside(name, "jobs.workflow"):
+                if name.split(".")[0] not in sys.stdlib_module_names and not inside(name, "jobs.engine"):
                     yield f"{module.name} imports {name}"
 
 
@@ -110,7 +118,7 @@ def tools_know_no_django_and_no_campaigns(tree: dict[str, Module]) -> Iterator[s
     for module in tree.values():
         if inside(module.name, "jobs.tools"):
             for name in module.imports:
-                ours = inside(name, "jobs") and not inside(name, "jobs.tools", "jobs.workflow")
+                ours = inside(name, "jobs") and not inside(name, "jobs.tools", "jobs.engine")
                 if ours or inside(name, "django", "campaigns", "config"):
                     yield f"{module.name} imports {name}"
 
@@ -122,7 +130,7 @@ def jobs_know_no_campaigns(tree: dict[str, Module]) -> Iterator[str]:
 
 
 def stages_know_no_django_no_mcp_and_no_http(tree: dict[str, Module]) -> Iterator[str]:
-    barred = ("django", "mcp", "urllib.request", "jobs.tools.gateway", "jobs.tools.session", *HTTP)
+    barred = ("django", "mcp", "urllib.request", "jobs.tools.gateway", "jobs.tools.wire.session", *HTTP)
     for module in tree.values():
         if inside(module.name, "campaigns.stages"):
             for name, by in reached(module, tree):
@@ -132,9 +140,11 @@ def stages_know_no_django_no_mcp_and_no_http(tree: dict[str, Module]) -> Iterato
 
 def faces_read_through_feed_and_act_through_actions(tree: dict[str, Module]) -> Iterator[str]:
     for module in tree.values():
-        if module.name in FACES or module.name.startswith("jobs.api_"):
+        if inside(module.name, *FACES):
             for name in module.imports:
-                if inside(name, *MACHINES, "jobs.models.WorkflowEvent", "jobs.journal", "jobs.writer"):
+                if inside(
+                    name, *MACHINES, "jobs.models.WorkflowEvent", "jobs.worker.journal", "jobs.store.writer"
+                ):
                     yield f"{module.name} imports {name}"
 
 
@@ -167,6 +177,42 @@ def nothing_is_too_long(tree: dict[str, Module]) -> Iterator[str]:
                     yield f"{module.name}.{node.name} has {long} lines, of at most {LONGEST_FUNCTION}"
 
 
+def tier(name: str) -> tuple[int, str] | None:
+    """The place of a dotted name among the wings, and its wing; None outside of them."""
+    found = [(len(wing), at, wing) for at, wings in enumerate(TIERS) for wing in wings if inside(name, wing)]
+    return max(found)[1:] if found else None
+
+
+def no_wing_imports_upwards(tree: dict[str, Module]) -> Iterator[str]:
+    for module in tree.values():
+        own = tier(module.name)
+        for name in module.imports if own else ():
+            other = tier(name)
+            if own and other and other[1] != own[1] and other[0] >= own[0]:
+                yield f"{module.name} imports {name}, which is not below it"
+
+
+def imports_form_no_circle(tree: dict[str, Module]) -> Iterator[str]:
+    code = {name: module for name, module in tree.items() if inside(name, "jobs", "campaigns", "config")}
+    arrows = {}
+    for module in code.values():
+        found = (name if name in code else name.rpartition(".")[0] for name in module.imports)
+        arrows[module.name] = {name for name in found if name in code and name != module.name}
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        yield f"imports in a circle: {' -> '.join(error.args[1])}"
+
+
+def no_folder_is_too_full(tree: dict[str, Module]) -> Iterator[str]:
+    code = [
+        m.path for m in tree.values() if inside(m.name, "jobs", "campaigns") and "__init__" not in m.path.name
+    ]
+    for folder, files in Counter(path.parent for path in code).items():
+        if files > FULLEST_FOLDER:
+            yield f"{folder.name} has {files} modules, of at most {FULLEST_FOLDER}"
+
+
 Rule = Callable[[dict[str, Module]], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     engine_knows_the_standard_library_only,
@@ -177,6 +223,9 @@ RULES: tuple[Rule, ...] = (
     there_are_no_signals_no_services_and_no_utils,
     every_module_says_first_what_lives_in_it,
     nothing_is_too_long,
+    no_wing_imports_upwards,
+    imports_form_no_circle,
+    no_folder_is_too_full,
 )
 
 
@@ -193,33 +242,33 @@ def test_the_project_keeps_the_rule(rule: Rule, project: dict[str, Module]) -> N
 def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
     for name in (
         "manage",
-        "jobs.workflow.runner",
+        "jobs.engine.runner",
         "jobs.tools.gateway",
         "campaigns.stages.brief",
-        "jobs.api",
+        "jobs.api.operations",
     ):
         assert name in project
-    assert "jobs.workflow.graph.Stage" in project["campaigns.workflow"].imports
+    assert "jobs.engine.graph.Stage" in project["campaigns.workflow"].imports
 
 
 @pytest.mark.parametrize(
     ("rule", "file", "text", "fault"),
     [
-        (RULES[0], "jobs/workflow/a.py", "import rich", "jobs.workflow.a imports rich"),
+        (RULES[0], "jobs/engine/a.py", "import rich", "jobs.engine.a imports rich"),
         (
             RULES[0],
-            "jobs/workflow/a.py",
-            "from ..feed import after",
-            "jobs.workflow.a imports jobs.feed.after",
+            "jobs/engine/a.py",
+            "from ..store.feed import after",
+            "jobs.engine.a imports jobs.store.feed.after",
         ),
-        (RULES[0], "jobs/workflow/a.py", "def f():\n    import django", "jobs.workflow.a imports django"),
+        (RULES[0], "jobs/engine/a.py", "def f():\n    import django", "jobs.engine.a imports django"),
         (RULES[1], "jobs/tools/a.py", "from django.conf import settings", "django.conf.settings"),
-        (RULES[1], "jobs/tools/a.py", "from jobs import feed", "jobs.tools.a imports jobs.feed"),
+        (RULES[1], "jobs/tools/a.py", "from jobs.store import feed", "jobs.tools.a imports jobs.store.feed"),
         (
             RULES[2],
             "jobs/a.py",
-            "from campaigns.schema import Brief",
-            "jobs.a imports campaigns.schema.Brief",
+            "from campaigns.brief.schema import Brief",
+            "jobs.a imports campaigns.brief.schema.Brief",
         ),
         (RULES[3], "campaigns/stages/a.py", "import httpx2", "campaigns.stages.a reaches httpx2"),
         (
@@ -230,13 +279,13 @@ def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
         ),
         (
             RULES[4],
-            "jobs/api_jobs.py",
+            "jobs/api/jobs.py",
             "from jobs.tools.gateway import Gateway",
             "jobs.tools.gateway.Gateway",
         ),
         (
             RULES[4],
-            "jobs/views.py",
+            "jobs/pages/views.py",
             "from jobs.models import Job, WorkflowEvent",
             "jobs.models.WorkflowEvent",
         ),
@@ -244,6 +293,14 @@ def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
         (RULES[5], "jobs/a.py", "from django.db.models.signals import post_save", "signals.post_save"),
         (RULES[6], "jobs/a.py", "import os\n'''Late.'''", "jobs.a does not begin with a docstring"),
         (RULES[7], "jobs/a.py", "x = 1\n" * 401, "jobs.a has 401 lines"),
+        (RULES[8], "jobs/engine/a.py", "from jobs.store import feed", "jobs.store.feed, which is not below"),
+        (RULES[8], "jobs/live/a.py", "from jobs.cli import board", "jobs.cli.board, which is not below"),
+        (
+            RULES[8],
+            "jobs/tools/wire/a.py",
+            "import jobs.tools.gateway",
+            "gateway, which is not below",
+        ),
         (RULES[7], "jobs/a.py", "def f():\n" + "    x = 1\n" * 60, "jobs.a.f has 61 lines"),
     ],
 )
@@ -252,6 +309,15 @@ def test_a_broken_rule_is_seen(tmp_path: Path, rule: Rule, file: str, text: str,
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     assert any(fault in found for found in rule(modules(tmp_path)))
+
+
+def test_a_circle_and_a_full_folder_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    for number in range(16):
+        (tmp_path / f"jobs/m{number}.py").write_text(f"import jobs.m{(number + 1) % 16}\n")
+    tree = modules(tmp_path)
+    assert any("jobs.m0 -> " in fault for fault in imports_form_no_circle(tree))
+    assert list(no_folder_is_too_full(tree)) == ["jobs has 16 modules, of at most 15"]
 
 
 def test_every_file_of_tests_holds_tests() -> None:

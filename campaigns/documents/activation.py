@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from campaigns.brief.schema import Brief
 from campaigns.documents.text import bullets, md, money, table
-from campaigns.schema import Brief
-from jobs.workflow.spend import SpendLine
+from jobs.engine.spend import SpendLine
 
 SEARCH_STAYS = (
     "Flightplan has no tool for the status of one: it stays paused until it is set live in Google Ads itself."

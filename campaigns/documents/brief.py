@@ -1,10 +1,10 @@
 """The brief document: ten chapters and the next steps, in Markdown."""
 
+from campaigns.brief.kpis import figure, implied, parse_figure, parse_kpis
+from campaigns.brief.schema import Brief, CreativeSize, Line
 from campaigns.documents.links import tracked
 from campaigns.documents.tasks import task_list
 from campaigns.documents.text import NOT_GIVEN, bullets, day, md, money, para, price, table
-from campaigns.kpis import figure, implied, parse_figure, parse_kpis
-from campaigns.schema import Brief, CreativeSize, Line
 
 #: What each channel does on the way from seeing to buying; retargeting and search close it.
 _STEPS = ("Notice", "Consider", "Act")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from campaigns.brief.fields import slug_of
+from campaigns.brief.schema import Brief
 from campaigns.documents.text import price
 from campaigns.documents.words import is_allowed
-from campaigns.fields import slug_of
-from campaigns.schema import Brief
 
 HEADLINE, DESCRIPTION, PATH = 30, 90, 15
 HEADLINES, DESCRIPTIONS = (3, 15), (2, 4)

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable
 from html import escape
 
+from campaigns.brief.schema import Brief
 from campaigns.documents.links import untracked
 from campaigns.documents.text import price, within
 from campaigns.documents.words import choose
-from campaigns.schema import Brief
 
 _STYLE = """
 :root { --accent: hsl(HUE 62% 34%); --wash: hsl(HUE 60% 95%); }

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from campaigns.brief.fields import slug_of
+from campaigns.brief.schema import Brief, CreativeSize, Line
 from campaigns.documents.links import tracked
 from campaigns.documents.text import DRY_RUN, day, md, money, number, table, within
-from campaigns.fields import slug_of
-from campaigns.schema import Brief, CreativeSize, Line
-from jobs.workflow.spend import SpendLine
+from jobs.engine.spend import SpendLine
 
 #: The tool server's role that plays each DSP.
 DSP_SERVERS: Mapping[str, str] = {"TTD": "ttd", "DV360": "dv360", "Amazon DSP": "amazon-dsp"}

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from campaigns.fields import slug_of
+from campaigns.brief.fields import slug_of
 
 
 def untracked(url: str) -> str:

@@ -9,8 +9,8 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
+from campaigns.brief.schema import Brief, Line
 from campaigns.documents.text import cell, day, number
-from campaigns.schema import Brief, Line
 
 HEADER = ("Channel", "DSP", "Tactic", "Budget", "Flight Start", "Flight End", "KPI Target", "Creative Sizes")
 _BUDGET = HEADER.index("Budget")

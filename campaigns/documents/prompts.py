@@ -1,7 +1,7 @@
 """Prompts for image generation, made of the brief's public words and the size of the creative."""
 
+from campaigns.brief.schema import Brief, CreativeSize
 from campaigns.documents.text import within
-from campaigns.schema import Brief, CreativeSize
 
 _MOST = 1800
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from campaigns.brief.schema import Brief
 from campaigns.documents.lines import ACTIVE
 from campaigns.documents.text import DRY_RUN, day, file_link, is_web, link, md, money, table, titled
-from campaigns.schema import Brief
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from campaigns.brief.fields import slug_of
+from campaigns.brief.schema import Brief, SearchSettings
 from campaigns.documents.copywriting import HEADLINE, Ad, ad_length, check_ad, write_ad
 from campaigns.documents.links import tracked
 from campaigns.documents.text import DRY_RUN, bullets, day, md, money, number, table, within
-from campaigns.fields import slug_of
-from campaigns.schema import Brief, SearchSettings
 
 __all__ = ["Ad", "AdGroup", "Keyword", "SearchPlan", "check_ad", "render_search", "search_plan"]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from campaigns.brief.fields import slug_of
+from campaigns.brief.schema import Brief
 from campaigns.documents.text import DRY_RUN, day, link, md, table
-from campaigns.fields import slug_of
-from campaigns.schema import Brief
 
 #: The standard tasks up to the launch: name, days from the flight's start, what is to be done.
 _BEFORE = (

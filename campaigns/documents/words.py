@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from campaigns.schema import Brief
+from campaigns.brief.schema import Brief
 
 
 def found_words(text: str, words: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from campaigns.brief.schema import Line
 from campaigns.documents.lines import (
     ACTIVE,
     DSP_SERVERS,
@@ -16,11 +17,10 @@ from campaigns.documents.lines import (
     told_status,
 )
 from campaigns.documents.text import number, within
-from campaigns.schema import Line
 from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
-from jobs.tools.errors import Unknown
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Missed, Source, StageResult, StepError
+from jobs.tools.contract.errors import Unknown
 
 TOOL = "create_campaign"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from campaigns.documents.brief import render_brief
 from campaigns.documents.text import titled
 from campaigns.stages.drive import document
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import StageResult
+from jobs.engine.context import StageContext
+from jobs.engine.results import StageResult
 
 
 async def run(ctx: StageContext) -> StageResult:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from campaigns.brief.schema import CreativeSize
 from campaigns.documents.prompts import image_prompt
 from campaigns.documents.text import within
-from campaigns.imaging import Picture, PictureError, draw_creative, fit_image
-from campaigns.schema import CreativeSize
+from campaigns.pictures.imaging import Picture, PictureError, draw_creative, fit_image
 from campaigns.stages.outcome import Misses, address, keep, place, remark
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Missed, Source, StageResult, StepError
 
 IMAGES, CANVA = "image-gen", "canva"
 #: The most bytes of a picture file that is read at all.

@@ -7,9 +7,9 @@ from typing import Any
 
 from campaigns.documents.text import within
 from campaigns.stages.outcome import Misses, address, keep, place, remark
-from jobs.tools.errors import ToolFailed
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Source, StageResult, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Source, StageResult, StepError
+from jobs.tools.contract.errors import ToolFailed
 
 DOCS = "google-docs"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from campaigns.documents.landing import render_landing
 from campaigns.documents.text import within
 from campaigns.stages.outcome import Misses, keep
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Source, StageResult
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Source, StageResult
 
 FILE = "landing-page.html"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from campaigns.brief.schema import Line
 from campaigns.documents.activation import TITLE, render_activation
 from campaigns.documents.lines import ACTIVE, STATUS_STEP, is_live, line_slug, render_line, told_status
-from campaigns.schema import Line
 from campaigns.stages.activate import line_page
 from campaigns.stages.outcome import Misses, address, keep
-from jobs.tools.errors import Unknown
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Source, StageResult, Status, StepError
-from jobs.workflow.spend import SpendLine
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Source, StageResult, Status, StepError
+from jobs.engine.spend import SpendLine
+from jobs.tools.contract.errors import Unknown
 
 TOOL = "set_campaign_status"
 FILE = "activation.md"

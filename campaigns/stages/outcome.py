@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobs.tools.errors import Unknown
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, ItemOutcome, StageResult, Status, judge
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, ItemOutcome, StageResult, Status, judge
+from jobs.tools.contract.errors import Unknown
 
 URL_LIMIT, ID_LIMIT = 2000, 300
 #: What is said of a thing that a dry run would have made outside.

@@ -9,8 +9,8 @@ from campaigns.documents.plan import plan_csv, plan_table, plan_xlsx
 from campaigns.documents.text import titled, within
 from campaigns.stages.drive import DOCS, placed
 from campaigns.stages.outcome import Misses, keep, place, remark
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Source, StageResult, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Source, StageResult, StepError
 
 SHEET, CELLS = "sheet", "cells"
 COPIES = "media-plan.xlsx, media-plan.csv"

@@ -7,8 +7,8 @@ from typing import Any
 from campaigns.documents.tasks import PlannedTask, render_tasks, task_list
 from campaigns.documents.text import day, within
 from campaigns.stages.outcome import Misses, keep, place, remark
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, Missed, Source, StageResult, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, Missed, Source, StageResult, StepError
 
 ASANA = "asana-v2"
 FILE = "project-tasks.md"

@@ -17,8 +17,8 @@ from campaigns.documents.report import (
 from campaigns.stages.activate import live_status
 from campaigns.stages.drive import DOCS, document
 from campaigns.stages.outcome import left_out
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Source, StageResult, Status, Timing
+from jobs.engine.context import StageContext
+from jobs.engine.results import Source, StageResult, Status, Timing
 
 
 async def run(ctx: StageContext) -> StageResult:

@@ -19,8 +19,8 @@ from campaigns.documents.search import (
 )
 from campaigns.documents.text import number, within
 from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
-from jobs.workflow.context import StageContext
-from jobs.workflow.results import Artifact, ItemOutcome, Source, StageResult, Status, StepError
+from jobs.engine.context import StageContext
+from jobs.engine.results import Artifact, ItemOutcome, Source, StageResult, Status, StepError
 
 ADS = "google-ads"
 FILE = "search-campaign.md"

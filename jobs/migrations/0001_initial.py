@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import jobs.workflow.results
+import jobs.engine.results
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=200)),
                 ('params', models.JSONField()),
                 ('plan', models.JSONField(help_text='The stages of this job, as it was launched: [[id, name], ...]')),
-                ('status', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('completed', 'completed'), ('partial', 'partial'), ('failed', 'failed'), ('cancelled', 'cancelled')], default=jobs.workflow.results.JobStatus['QUEUED'], max_length=12)),
+                ('status', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('completed', 'completed'), ('partial', 'partial'), ('failed', 'failed'), ('cancelled', 'cancelled')], default=jobs.engine.results.JobStatus['QUEUED'], max_length=12)),
                 ('stages_ended', models.PositiveSmallIntegerField(default=0)),
                 ('error', models.CharField(blank=True, max_length=500)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('status__in', (jobs.workflow.results.JobStatus['CANCELLED'], jobs.workflow.results.JobStatus['COMPLETED'], jobs.workflow.results.JobStatus['FAILED'], jobs.workflow.results.JobStatus['PARTIAL'])), _negated=True), fields=['lease_until', 'created_at'], name='job_open_lease'),
+            index=models.Index(condition=models.Q(('status__in', (jobs.engine.results.JobStatus['CANCELLED'], jobs.engine.results.JobStatus['COMPLETED'], jobs.engine.results.JobStatus['FAILED'], jobs.engine.results.JobStatus['PARTIAL'])), _negated=True), fields=['lease_until', 'created_at'], name='job_open_lease'),
         ),
         migrations.AddConstraint(
             model_name='job',

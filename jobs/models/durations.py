@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from jobs.workflow.results import Source
+from jobs.engine.results import Source
 
 
 class CallDuration(models.Model):

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from jobs.workflow.results import ENDED_JOB, JobStatus, Source
+from jobs.engine.results import ENDED_JOB, JobStatus, Source
 
 ENDED = tuple(sorted(ENDED_JOB))
 

@@ -24,7 +24,7 @@ class Webhook(models.Model):
         STUCK = "stuck", "a campaign has not moved for a while"
 
     name = models.CharField(max_length=80, unique=True, help_text="What people call it")
-    # no URLField: a name inside the house has no dot. `jobs/webhooks.py` says what may stand here
+    # no URLField: a name inside the house has no dot. `jobs/webhooks/signing.py` says what may stand here
     url = models.CharField(max_length=500, help_text="Where the POST goes: https, or http inside the house")
     kinds = models.JSONField(
         default=list, help_text="What it is told of: some of ended, partial, unknown, stuck"

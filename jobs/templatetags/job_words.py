@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from django import template
 
-from jobs import feed
 from jobs.models import Job
+from jobs.store import feed
 
 register = template.Library()
 

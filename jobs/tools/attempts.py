@@ -7,10 +7,10 @@ from typing import Literal
 
 from tenacity import RetryCallState
 
-from jobs.tools.calls import Outcome
-from jobs.tools.connection import Connection
-from jobs.tools.errors import ToolError, ToolFailed, Unknown
-from jobs.tools.reply import Reply
+from jobs.tools.contract.calls import Outcome
+from jobs.tools.contract.errors import ToolError, ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
+from jobs.tools.wire.connection import Connection
 
 
 @dataclass(slots=True)

@@ -20,9 +20,12 @@ from tenacity import (
     wait_exponential,
 )
 
+from jobs.engine.durations import Learned
+from jobs.engine.play import Limits
+from jobs.engine.results import Source
 from jobs.tools.attempts import Again, Attempts, done, ended, error_of, final, made_nothing
-from jobs.tools.calls import Call, Earlier, Journal, Outcome, Sent, check_lease
-from jobs.tools.errors import (
+from jobs.tools.contract.calls import Call, Earlier, Journal, Outcome, Sent, check_lease
+from jobs.tools.contract.errors import (
     Ambiguous,
     BadReply,
     RateLimited,
@@ -34,17 +37,14 @@ from jobs.tools.errors import (
     Unknown,
     UnknownTool,
 )
-from jobs.tools.fence import fence
-from jobs.tools.policy import Role, ToolPolicy
-from jobs.tools.reading import read_result
+from jobs.tools.contract.policy import Role, ToolPolicy
+from jobs.tools.contract.reply import Reply
+from jobs.tools.contract.spec import ServerSpec
 from jobs.tools.reconcile import Doubt, Reconciler
 from jobs.tools.rehearse import Rehearsed, rehearse
-from jobs.tools.reply import Reply
 from jobs.tools.server import Server, ServerStatus
-from jobs.tools.spec import ServerSpec
-from jobs.workflow.durations import Learned
-from jobs.workflow.play import Limits
-from jobs.workflow.results import Source
+from jobs.tools.wire.fence import fence
+from jobs.tools.wire.reading import read_result
 
 __all__ = ["Call", "Gateway", "Journal", "Outcome", "Rehearsed", "Reply", "ServerStatus"]
 

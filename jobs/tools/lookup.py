@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.tools.calls import Call
-from jobs.tools.policy import Lookup, ToolPolicy, marker
-from jobs.tools.reply import Reply
+from jobs.tools.contract.calls import Call
+from jobs.tools.contract.policy import Lookup, ToolPolicy, marker
+from jobs.tools.contract.reply import Reply
 
 
 class Undecided(Exception):

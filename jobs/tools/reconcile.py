@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobs.tools import lookup as looking
-from jobs.tools.calls import Call
-from jobs.tools.errors import Stopped, ToolError
+from jobs.tools.contract.calls import Call
+from jobs.tools.contract.errors import Stopped, ToolError
+from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
+from jobs.tools.contract.reply import Reply
+from jobs.tools.contract.spec import ServerSpec
 from jobs.tools.lookup import Undecided
-from jobs.tools.policy import Lookup, Role, ToolPolicy
-from jobs.tools.reading import adopted
-from jobs.tools.reply import Reply
-from jobs.tools.spec import ServerSpec
+from jobs.tools.wire.reading import adopted
 
 log = logging.getLogger(__name__)
 MOST_PAGES = 50

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.tools.calls import Call
-from jobs.tools.policy import ToolPolicy
-from jobs.tools.reply import Reply
+from jobs.engine.results import Source
+from jobs.tools.contract.calls import Call
+from jobs.tools.contract.policy import ToolPolicy
+from jobs.tools.contract.reply import Reply
 from jobs.tools.server import Server
-from jobs.workflow.results import Source
 
 PREFIX = "dry-run:"
 ID = "$id"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.tools import wording
-from jobs.tools.calls import Call, Journal, ServerProcess, check_lease
+from jobs.engine.results import Source
 from jobs.tools.circuit import Circuit
-from jobs.tools.connection import Connection
-from jobs.tools.errors import (
+from jobs.tools.contract import wording
+from jobs.tools.contract.calls import Call, Journal, ServerProcess, check_lease
+from jobs.tools.contract.errors import (
     Ambiguous,
     ConnectionLost,
     HeldBack,
@@ -24,13 +24,13 @@ from jobs.tools.errors import (
     ToolError,
     ToolFailed,
 )
+from jobs.tools.contract.policy import Role
+from jobs.tools.contract.reply import Reply
+from jobs.tools.contract.spec import ServerSpec
 from jobs.tools.limits import Permits
-from jobs.tools.policy import Role
-from jobs.tools.reading import read_result
-from jobs.tools.reply import Reply
-from jobs.tools.session import Session
-from jobs.tools.spec import ServerSpec
-from jobs.workflow.results import Source
+from jobs.tools.wire.connection import Connection
+from jobs.tools.wire.reading import read_result
+from jobs.tools.wire.session import Session
 
 LOOK_SECONDS = 20.0  # the longest that a look-up may take
 PROBE_SECONDS = 10.0  # the longest that other calls wait for the word of a probe

@@ -5,10 +5,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from campaigns.fields import slug_of
-from campaigns.presets import load_preset
-from campaigns.rules import parse_brief
-from campaigns.schema import Brief
+from campaigns.brief.fields import slug_of
+from campaigns.brief.presets import load_preset
+from campaigns.brief.rules import parse_brief
+from campaigns.brief.schema import Brief
 
 TODAY = date(2027, 3, 1)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaigns.presets import preset_names
+from campaigns.brief.presets import preset_names
 from campaigns.workflow import LIFECYCLE, load, parse
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.http import QueryDict
 
-from campaigns.findings import InvalidBrief
-from campaigns.forms import LaunchForm
-from campaigns.presets import load_preset, preset_names
-from campaigns.rules import parse_brief
+from campaigns.brief.findings import InvalidBrief
+from campaigns.brief.presets import load_preset, preset_names
+from campaigns.brief.rules import parse_brief
+from campaigns.form.forms import LaunchForm
 from tests.campaigns.briefs import TODAY, raw_brief
 
 

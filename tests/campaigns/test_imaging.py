@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from campaigns.drawing import _plan, _stack, _strip
-from campaigns.imaging import (
+from campaigns.pictures.drawing import _plan, _stack, _strip
+from campaigns.pictures.imaging import (
     Picture,
     PictureError,
     draw_creative,
@@ -21,7 +21,7 @@ from campaigns.imaging import (
     read_picture,
     weight_limit_kb,
 )
-from campaigns.palette import palette_of
+from campaigns.pictures.palette import palette_of
 
 SIZES = [
     (300, 250),

@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from campaigns.presets import UnknownPreset, load_preset, preset_names
-from campaigns.rules import parse_brief
-from campaigns.schema import Brief
+from campaigns.brief.presets import UnknownPreset, load_preset, preset_names
+from campaigns.brief.rules import parse_brief
+from campaigns.brief.schema import Brief
 from tests.campaigns.briefs import TODAY, preset
 
 

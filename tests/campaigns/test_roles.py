@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from campaigns.roles import ROLES, bundled_servers
-from jobs.tools.config import load_servers
-from jobs.workflow.results import Source
+from jobs.engine.results import Source
+from jobs.tools.contract.config import load_servers
 
 SIMULATED = {"ttd", "dv360", "amazon-dsp", "google-ads"}
 

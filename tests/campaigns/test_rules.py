@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from campaigns.findings import InvalidBrief
-from campaigns.kpis import Kpi, implied, parse_figure, parse_kpis
-from campaigns.rules import check, parse_brief
+from campaigns.brief.findings import InvalidBrief
+from campaigns.brief.kpis import Kpi, implied, parse_figure, parse_kpis
+from campaigns.brief.rules import check, parse_brief
 from tests.campaigns.briefs import TODAY, brief_of, raw_brief
 
 SEARCH: dict[str, Any] = {"daily_budget": 100, "seed_keywords": ["standing desk"]}

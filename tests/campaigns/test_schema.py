@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns.findings import InvalidBrief
-from campaigns.rules import parse_brief
-from campaigns.schema import Brief
+from campaigns.brief.findings import InvalidBrief
+from campaigns.brief.rules import parse_brief
+from campaigns.brief.schema import Brief
 from tests.campaigns.briefs import TODAY, brief_of, briefs, raw_brief
 
 

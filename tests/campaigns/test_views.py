@@ -9,11 +9,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import views
 from campaigns import workflow as lifecycle
-from campaigns.forms import LaunchForm
+from campaigns.brief.presets import preset_names
+from campaigns.form import views
+from campaigns.form.forms import LaunchForm
 from campaigns.models import Campaign
-from campaigns.presets import preset_names
 from jobs.models import Job
 from tests.campaigns.briefs import TODAY, raw_brief
 from tests.campaigns.test_forms import sent

@@ -11,12 +11,12 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from campaigns import workflow as lifecycle
+from campaigns.brief.presets import load_preset, preset_names
 from campaigns.models import Campaign
-from campaigns.presets import load_preset, preset_names
 from campaigns.workflow import LIFECYCLE, load, parse, schema
+from jobs.engine.inputs import InvalidInput
 from jobs.models import Job
 from jobs.registry import workflow
-from jobs.workflow.inputs import InvalidInput
 from tests.campaigns.briefs import raw_brief
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -191,7 +191,7 @@ def test_the_stages_import_neither_django_nor_mcp_nor_http():
         "import sys, campaigns.stages.brief, campaigns.stages.plan, campaigns.stages.project\n"
         "import campaigns.stages.landing, campaigns.stages.creative, campaigns.stages.activate\n"
         "import campaigns.stages.search, campaigns.stages.report\n"
-        "heavy = ('django', 'mcp', 'httpx', 'httpx2', 'http.client', 'jobs.tools.reading')\n"
+        "heavy = ('django', 'mcp', 'httpx', 'httpx2', 'http.client', 'jobs.tools.wire.reading')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.tools.policy import Lookup, Role, ToolPolicy
-from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Stage, Workflow
-from jobs.workflow.inputs import Request
-from jobs.workflow.results import StageResult, judge
+from jobs.engine.context import StageContext
+from jobs.engine.graph import Stage, Workflow
+from jobs.engine.inputs import Request
+from jobs.engine.results import StageResult, judge
+from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 from tests import fakes
 
 MAKE, FIND = "create_campaign", "find_campaigns"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from campaigns.workflow import LIFECYCLE
+from jobs.engine.estimate import PlannedCall, waits
 from jobs.tools.rehearse import steps_in
-from jobs.workflow.estimate import PlannedCall, waits
 from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, by_name, stages
 from tests.e2e.outside import ROLES, World

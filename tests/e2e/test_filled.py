@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from benchmarks.filled import Filled, durable, lengthen, open_database
 open_database(Path(sys.argv[1]))
-from jobs import feed
+from jobs.store import feed
 from jobs.models import Job, WorkflowEvent
 filled = Filled.begin()
 for size in (10, 1000, 5000):

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from jobs import feed, leases
+from jobs.engine import events as ev
+from jobs.engine.results import Artifact, Source
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.workflow import events as ev
-from jobs.workflow.results import Artifact, Source
+from jobs.store import feed
+from jobs.worker import leases
 from tests.jobs import story
 
 PLAN = [

@@ -9,9 +9,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from jobs import registry
+from jobs.engine.graph import Stage, Workflow
+from jobs.engine.inputs import Fault, InvalidInput, Request
 from jobs.models import ApiToken
-from jobs.workflow.graph import Stage, Workflow
-from jobs.workflow.inputs import Fault, InvalidInput, Request
 from tests.jobs import story
 
 START = "/api/workflows/campaign-lifecycle/start"
@@ -51,7 +51,7 @@ def use_flow(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
     """Let FLOW be the only workflow, with these of its fields changed."""
     flow = replace(FLOW, **changed)
     monkeypatch.setattr(registry, "workflows", lambda: {flow.id: flow})
-    for place in ("jobs.api", "jobs.api_docs"):
+    for place in ("jobs.api.operations", "jobs.api.openapi"):
         monkeypatch.setattr(f"{place}.workflows", lambda: {flow.id: flow})
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, connections
 
-from jobs import deliver, registry
-from jobs.hub import Hub
-from jobs.runtime import Runtime
-from jobs.writer import Writer
+from jobs import registry
+from jobs.live.hub import Hub
+from jobs.store.writer import Writer
+from jobs.webhooks import sender as deliver
+from jobs.worker.runtime import Runtime
 from tests import fakes, receiver
 from tests.jobs import live, story
 
@@ -43,7 +44,7 @@ def world(settings, tmp_path, monkeypatch):
     settings.BUNDLED_SERVERS = "tests.jobs.small.no_bundled"
     settings.RETRY_BACKOFF = 0.01
     settings.MEDIA_ROOT = str(tmp_path / "data")
-    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
     registry.workflows.cache_clear()
     ledger = tmp_path / "ledger.jsonl"
 

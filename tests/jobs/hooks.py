@@ -5,9 +5,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import deliver, outbox
 from jobs.models import Delivery, Webhook
-from jobs.writer import Writer
+from jobs.store import outbox
+from jobs.store.writer import Writer
+from jobs.webhooks import sender as deliver
 
 
 def hook(*kinds: str, url: str = "https://hooks.example.com/a", **values: Any) -> Webhook:

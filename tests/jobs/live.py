@@ -28,7 +28,7 @@ def daphne() -> Iterator[int]:
         own = {"DATABASE_URL": f"sqlite:///{database}"} if settings.SQLITE else {}
         env = os.environ | own | {"DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY}
         fd = listener.fileno()
-        command = [sys.executable, "-c", f"from jobs.serving import serve; serve(['--fd', '{fd}'])"]
+        command = [sys.executable, "-c", f"from jobs.live.serving import serve; serve(['--fd', '{fd}'])"]
         process = subprocess.Popen(
             command, cwd=ROOT, env=env, pass_fds=[fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.tools.policy import Role, ToolPolicy
-from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Hop, Stage, Workflow
-from jobs.workflow.inputs import Fault, InvalidInput, Request
-from jobs.workflow.results import Artifact, StageResult, judge
+from jobs.engine.context import StageContext
+from jobs.engine.graph import Hop, Stage, Workflow
+from jobs.engine.inputs import Fault, InvalidInput, Request
+from jobs.engine.results import Artifact, StageResult, judge
+from jobs.tools.contract.policy import Role, ToolPolicy
 
 LINES = ("north", "south", "east")
 

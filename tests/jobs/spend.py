@@ -4,14 +4,14 @@ from typing import Any
 
 from django.contrib.auth.models import Permission
 
-from jobs import feed
+from jobs.engine import events as ev
+from jobs.engine.context import StageContext
+from jobs.engine.graph import Activation, Hop, Stage, Workflow
+from jobs.engine.results import Artifact, Source, StageResult, Status
+from jobs.engine.spend import SpendLine
 from jobs.models import Job
-from jobs.tools.policy import Role, ToolPolicy
-from jobs.workflow import events as ev
-from jobs.workflow.context import StageContext
-from jobs.workflow.graph import Activation, Hop, Stage, Workflow
-from jobs.workflow.results import Artifact, Source, StageResult, Status
-from jobs.workflow.spend import SpendLine
+from jobs.store import feed
+from jobs.tools.contract.policy import Role, ToolPolicy
 from tests.jobs import acting, small, story
 
 PLAN = [["lines", "Lines", []], ["note", "Note", ["lines"]]]

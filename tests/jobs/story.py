@@ -5,11 +5,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from jobs import feed
+from jobs.engine import events as ev
+from jobs.engine.progress import Progress
+from jobs.engine.results import Artifact, Source
 from jobs.models import Job
-from jobs.workflow import events as ev
-from jobs.workflow.progress import Progress
-from jobs.workflow.results import Artifact, Source
+from jobs.store import feed
 
 PLAN = [["brief", "Generate Campaign Brief"], ["creative", "Generate Creatives"]]
 STAGE = {"stage": "creative", "stage_name": "Generate Creatives", "stage_index": 1, "total_stages": 2}

@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from jobs import feed
+from jobs.engine import events as ev
 from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
-from jobs.workflow import events as ev
+from jobs.store import feed
 from tests.jobs import story
 from tests.pages import browser, policy, text
 

@@ -3,10 +3,10 @@
 import pytest
 
 from campaigns.models import Campaign
-from jobs import actions
+from jobs.acts import actions
+from jobs.engine.inputs import InvalidInput
 from jobs.models import Job
 from jobs.registry import UnknownWorkflow
-from jobs.workflow.inputs import InvalidInput
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -17,7 +17,7 @@ PRESET = {"campaign": "aurora-one", "includeSearch": True}
 def told(monkeypatch):
     """Let messages to the worker end here, and give them."""
     messages = []
-    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 

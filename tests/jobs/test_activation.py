@@ -8,12 +8,15 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import actions, feed, leases, registry
-from jobs.job_tools import effect_key
-from jobs.journal import JobJournal
+from jobs import registry
+from jobs.acts import actions
 from jobs.models import Artifact, Job, ToolCall
-from jobs.tools.calls import Call
-from jobs.writer import Writer
+from jobs.store import feed
+from jobs.store.writer import Writer
+from jobs.tools.contract.calls import Call
+from jobs.worker import leases
+from jobs.worker.job_tools import effect_key
+from jobs.worker.journal import JobJournal
 from tests.fakes import ledger
 from tests.jobs import acting, spend, story
 from tests.jobs.working import run, until

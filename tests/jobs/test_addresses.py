@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs import addresses
-from jobs.addresses import Refused, check, may_reach, resolve, target
+from jobs.webhooks import addresses
+from jobs.webhooks.addresses import Refused, check, may_reach, resolve, target
 
 PUBLIC = [
     "8.8.8.8",

@@ -9,7 +9,6 @@ from django.test import Client
 from django.urls import reverse
 
 from campaigns.models import Campaign
-from jobs import feed
 from jobs.models import (
     ApiToken,
     Artifact,
@@ -23,6 +22,7 @@ from jobs.models import (
     WorkerBeat,
     WorkflowEvent,
 )
+from jobs.store import feed
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from jobs import webhooks
 from jobs.models import Delivery, Webhook
+from jobs.webhooks import signing as webhooks
 from tests.jobs import story
 from tests.jobs.hooks import due_now, hook, inside, letter, stands, work_off
 

@@ -11,10 +11,11 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from jobs import actions, feed
-from jobs.api_auth import signed_in_or_token
+from jobs.acts import actions
+from jobs.api.auth import signed_in_or_token
+from jobs.engine.inputs import Fault, InvalidInput, Request
 from jobs.models import ApiToken, Job
-from jobs.workflow.inputs import Fault, InvalidInput, Request
+from jobs.store import feed
 from tests.jobs import calling, story
 from tests.jobs.calling import BODY, START, bearer, fields, post, problem
 

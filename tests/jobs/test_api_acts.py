@@ -7,10 +7,11 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from jobs import actions, feed
-from jobs.checking import how_to_check
+from jobs.acts import actions
+from jobs.acts.checking import how_to_check
+from jobs.engine import events as ev
 from jobs.models import Job, ToolCall
-from jobs.workflow import events as ev
+from jobs.store import feed
 from tests.jobs import acting, calling, story
 from tests.jobs.calling import bearer, fields, post, problem
 
@@ -21,7 +22,7 @@ STEP = "creative.image.a"
 @pytest.fixture(autouse=True)
 def one_workflow(monkeypatch):
     calling.use_flow(monkeypatch)
-    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
 
 
 @pytest.fixture

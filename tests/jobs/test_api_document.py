@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from jobs import feed
-from jobs.workflow.events import KINDS
+from jobs.engine.events import KINDS
+from jobs.store import feed
 from tests.jobs import calling, story
 
 pytestmark = pytest.mark.django_db(transaction=True)

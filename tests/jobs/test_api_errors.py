@@ -87,8 +87,8 @@ def test_a_file_that_cannot_be_read_is_a_problem_for_a_program_and_tells_nothing
     def break_down(*args: object) -> FileResponse:
         raise OSError("the secret is 42")
 
-    monkeypatch.setattr("jobs.downloads._send", break_down)
-    monkeypatch.setattr("jobs.downloads._open", lambda row: None)
+    monkeypatch.setattr("jobs.pages.downloads._send", break_down)
+    monkeypatch.setattr("jobs.pages.downloads._open", lambda row: None)
     path = f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
     assert "secret" not in problem(bearer("read").get(path), 500)["detail"]
     assert "the secret is 42" in caplog.text

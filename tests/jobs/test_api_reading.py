@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import feed
+from jobs.engine import events as ev
 from jobs.models import WorkflowEvent
-from jobs.workflow import events as ev
+from jobs.store import feed
 from tests.jobs import calling, story
 from tests.jobs.calling import FLOW, START, bearer, fields
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from jobs.api_reference import prose, typed
+from jobs.api.reference import prose, typed
 from tests.jobs import calling, story
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,8 +6,10 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from jobs import actions, feed, registry
+from jobs import registry
+from jobs.acts import actions
 from jobs.models import AuditEntry, Job
+from jobs.store import feed
 from tests.jobs import spend, story
 from tests.jobs.calling import bearer, fields, post, problem
 
@@ -19,7 +21,7 @@ def one_workflow(monkeypatch, settings):
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
     registry.workflows.cache_clear()
-    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
     yield
     registry.workflows.cache_clear()
 

@@ -3,7 +3,7 @@
 import pytest
 from django.db import DatabaseError, connection, models, transaction
 
-from jobs import actions
+from jobs.acts import actions
 from jobs.models import AuditEntry, Job
 from jobs.models.audit import AuditIsFinal
 from tests.jobs import story

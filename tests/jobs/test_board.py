@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from jobs.board import Board, elapsed, left
-from jobs.installation import Trouble
-from jobs.summary import summary
-from jobs.workflow import events as ev
-from jobs.workflow.log import span
-from jobs.workflow.results import Artifact, Source
+from jobs.cli.board import Board, elapsed, left
+from jobs.cli.installation import Trouble
+from jobs.cli.summary import summary
+from jobs.engine import events as ev
+from jobs.engine.log import span
+from jobs.engine.results import Artifact, Source
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 PLACE = {"stage": "project", "stage_name": "Setup Project Management", "stage_index": 0, "total_stages": 2}

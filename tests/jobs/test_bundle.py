@@ -1,6 +1,6 @@
 """The one script of the pages is what its parts are."""
 
-from jobs import bundle
+from jobs.live import bundle
 
 
 def test_the_committed_script_is_its_parts_joined_anew():

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.call_rows import CallRows, Place
 from jobs.models import ToolCall
-from jobs.tools.calls import Call
+from jobs.store.calls import CallRows, Place
+from jobs.tools.contract.calls import Call
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import actions, feed, leases
+from jobs.acts import actions
 from jobs.models import AuditEntry, Job
+from jobs.store import feed
+from jobs.worker import leases
 from tests.jobs import acting, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -16,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 def told(monkeypatch):
     """Let messages to the worker end here, and give them."""
     messages = []
-    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 

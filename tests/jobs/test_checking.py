@@ -3,7 +3,7 @@
 import pytest
 
 from campaigns.roles import ROLES
-from jobs.checking import how_to_check
+from jobs.acts.checking import how_to_check
 from jobs.models import CallAttempt, ToolCall
 from tests.jobs import acting, story
 

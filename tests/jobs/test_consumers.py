@@ -8,9 +8,10 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
 
-from jobs import consumers, feed
-from jobs.hub import hub
-from jobs.origins import is_own_origin
+from jobs.live import consumers
+from jobs.live.hub import hub
+from jobs.live.origins import is_own_origin
+from jobs.store import feed
 from tests.jobs import live, story
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,9 +9,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from jobs import deliver, webhooks
-from jobs.deliver import Post
 from jobs.models import Delivery, Job
+from jobs.webhooks import sender as deliver
+from jobs.webhooks import signing as webhooks
+from jobs.webhooks.sender import Post
 from tests import receiver as at
 from tests.jobs.hooks import due_now, inside, letter, stands, work_off
 from tests.jobs.test_webhooks import documented

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jobs import actions, doorbell
+from jobs.acts import actions
 from jobs.models import Job
+from jobs.store import doorbell
 from tests.jobs import calling, story
 
 
@@ -23,7 +24,7 @@ def test_a_bell_that_cannot_be_rung_is_told_and_harms_nobody(monkeypatch, caplog
     def full(*args):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("jobs.doorbell.socket.socket", full)
+    monkeypatch.setattr("jobs.store.doorbell.socket.socket", full)
     doorbell.ring("a job")
     assert "Too many open files" in caplog.text
 

@@ -7,10 +7,10 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from campaigns.brief.presets import preset_names
 from campaigns.models import Campaign
-from campaigns.presets import preset_names
-from jobs import feed
 from jobs.models import Job
+from jobs.store import feed
 from tests.campaigns.test_forms import sent
 from tests.jobs import live, story
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 def told(monkeypatch):
     """Let messages to the worker end here, and give them."""
     messages = []
-    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 

@@ -9,10 +9,10 @@ import pytest
 from django.http import HttpResponse
 from django.urls import reverse
 
-from jobs import feed
-from jobs.files import JobFiles
 from jobs.models import Artifact as Row
 from jobs.models import Job, ToolCall
+from jobs.store import feed
+from jobs.store.files import JobFiles
 from tests.jobs import story
 from tests.pages import browser, policy, text
 

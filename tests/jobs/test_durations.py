@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs import durations
+from jobs.engine.durations import RECENT, Learned
+from jobs.engine.results import Source
 from jobs.models import CallDuration
-from jobs.workflow.durations import RECENT, Learned
-from jobs.workflow.results import Source
+from jobs.worker import durations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from jobs import doorbell, feed, outbox
+from jobs.engine import events as ev
+from jobs.engine.results import JobStatus
 from jobs.models import Artifact, Job, WorkflowEvent
-from jobs.workflow import events as ev
-from jobs.workflow.results import JobStatus
+from jobs.store import doorbell, feed, outbox
 from tests.jobs import acting, story
 from tests.workflow.test_events import EVERY
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.files.storage import FileSystemStorage
 
-from jobs.files import JobFiles
+from jobs.store.files import JobFiles
 
 
 @pytest.fixture

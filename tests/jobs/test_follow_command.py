@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from jobs import feed
+from jobs.engine import events as ev
 from jobs.models import ApiToken, Job
-from jobs.workflow import events as ev
+from jobs.store import feed
 from tests.jobs import story
 from tests.jobs.far import stranger
 
@@ -33,7 +33,7 @@ def run(*words: object) -> tuple[int, str, str]:
 
 @pytest.fixture(autouse=True)
 def no_token(monkeypatch):
-    monkeypatch.setattr("jobs.remote.UNMET", 0.0)
+    monkeypatch.setattr("jobs.cli.remote.UNMET", 0.0)
     monkeypatch.delenv("FLIGHTPLAN_TOKEN", raising=False)
 
 

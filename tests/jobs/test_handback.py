@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpResponse
 
-from jobs.handback import handing_back
+from jobs.live.handback import handing_back
 from jobs.models import ApiToken, Job
 from tests.jobs import live, story
 

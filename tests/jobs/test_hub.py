@@ -9,9 +9,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
 
-from jobs import doorbell, feed, rooms
-from jobs.hub import Hub, HubBroken, JobGone
-from jobs.workflow.events import Recorded
+from jobs.engine.events import Recorded
+from jobs.live import watched as rooms
+from jobs.live.hub import Hub, HubBroken, JobGone
+from jobs.store import doorbell, feed
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from asgiref.sync import sync_to_async
 
-from jobs import feed, rooms
+from jobs.live import watched as rooms
+from jobs.store import feed
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,16 +7,18 @@ from dataclasses import asdict, replace
 import pytest
 from django.utils import timezone
 
-from jobs import answers, feed, leases
-from jobs.answers import leave_unknown
-from jobs.call_rows import ANSWERED, call_hash
-from jobs.journal import JobJournal
+from jobs.acts import answers
+from jobs.acts.answers import leave_unknown
+from jobs.engine.results import Source, Stopped
+from jobs.engine.spend import SpendLine
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.tools.calls import Call, Earlier, Outcome, ServerProcess
-from jobs.tools.errors import HeldBack, SpendRefused, ToolFailed, Unknown
-from jobs.tools.reply import Reply
-from jobs.workflow.results import Source, Stopped
-from jobs.workflow.spend import SpendLine
+from jobs.store import feed
+from jobs.store.calls import ANSWERED, call_hash
+from jobs.tools.contract.calls import Call, Earlier, Outcome, ServerProcess
+from jobs.tools.contract.errors import HeldBack, SpendRefused, ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
+from jobs.worker import leases
+from jobs.worker.journal import JobJournal
 from tests.jobs import spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

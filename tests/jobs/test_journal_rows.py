@@ -5,11 +5,12 @@ import asyncio
 import pytest
 from django.db import OperationalError
 
-from jobs import leases, rows
-from jobs import writer as writer_room
-from jobs.journal import JobJournal
 from jobs.models import CallAttempt, ToolCall
-from jobs.tools.calls import Earlier
+from jobs.store import rows
+from jobs.store import writer as writer_room
+from jobs.tools.contract.calls import Earlier
+from jobs.worker import leases
+from jobs.worker.journal import JobJournal
 from tests.jobs import story
 from tests.jobs.test_journal import DONE, call
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import keyset
 from jobs.models import Job
+from jobs.store import keyset
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db

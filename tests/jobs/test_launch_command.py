@@ -14,9 +14,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from campaigns.models import Campaign
-from jobs import doorbell, feed, follow
+from jobs.cli import follow
+from jobs.engine import events as ev
 from jobs.models import Job
-from jobs.workflow import events as ev
+from jobs.store import doorbell, feed
 from tests.campaigns.bad_briefs import BAD
 from tests.jobs import story
 
@@ -68,7 +69,7 @@ class Teller:
 @pytest.fixture(autouse=True)
 def teller(monkeypatch):
     worker = Teller()
-    monkeypatch.setattr("jobs.actions.run_job", worker)
+    monkeypatch.setattr("jobs.acts.actions.run_job", worker)
     yield worker
     for thread in worker.threads:
         thread.join(SOON)
@@ -152,7 +153,7 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
     def interrupted(job_id):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.local.follow", interrupted)
+    monkeypatch.setattr("jobs.cli.local.follow", interrupted)
     code, _, err = run("aurora-one", "--watch")
     assert code == 130
     assert f"the campaign goes on. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err

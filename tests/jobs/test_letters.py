@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from jobs import letters
-from jobs.letters import DELAYS, HELD_SECONDS, Answer, claim, claim_next, settle
 from jobs.models import Delivery
+from jobs.webhooks import deliveries as letters
+from jobs.webhooks.deliveries import DELAYS, HELD_SECONDS, Answer, claim, claim_next, settle
 from tests.jobs.hooks import hook, letter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

@@ -15,7 +15,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaigns.models import Campaign
-from jobs import feed, keyset, views
 from jobs.models import (
     Artifact,
     AuditEntry,
@@ -26,6 +25,8 @@ from jobs.models import (
     Webhook,
     WorkflowEvent,
 )
+from jobs.pages import views
+from jobs.store import feed, keyset
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db

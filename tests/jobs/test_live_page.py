@@ -9,9 +9,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from jobs import feed
+from jobs.engine import events as ev
 from jobs.models import Job
-from jobs.workflow import events as ev
+from jobs.store import feed
 from tests.jobs import live, story
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

@@ -7,7 +7,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection, connections
 
-from jobs import doorbell, feed, hub, notices
+from jobs.live import hub
+from jobs.store import doorbell, feed, notices
 from tests.e2e.installation import until
 from tests.jobs import story
 

@@ -7,9 +7,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from jobs import actions, feed, leases, outbox
+from jobs.acts import actions
+from jobs.engine import events as ev
 from jobs.models import Delivery, Job, WorkflowEvent
-from jobs.workflow import events as ev
+from jobs.store import feed, outbox
+from jobs.worker import leases
 from tests.jobs import acting, story
 from tests.jobs.hooks import hook, told
 

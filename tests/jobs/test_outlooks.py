@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from jobs import feed, outlooks, runtime
+from jobs.engine import events as ev
+from jobs.engine.graph import Hop
+from jobs.engine.outlook import Outlook
 from jobs.models import Job
-from jobs.outlooks import Outlooks
-from jobs.workflow import events as ev
-from jobs.workflow.graph import Hop
-from jobs.workflow.outlook import Outlook
+from jobs.store import feed
+from jobs.worker import outlooks, runtime
+from jobs.worker.outlooks import Outlooks
 from tests.jobs.small import SMALL
 from tests.jobs.working import launch, run
 

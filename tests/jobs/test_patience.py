@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.patience import Patience
+from jobs.cli.patience import Patience
 
 
 class Clock:

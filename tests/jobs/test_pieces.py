@@ -14,11 +14,11 @@ from django.template.base import FilterExpression, Template, Variable
 from django.template.loader import get_template
 from django.template.loader_tags import IncludeNode
 
-from jobs import asks, pieces
+from jobs.engine import events as ev
+from jobs.engine.progress import Progress
+from jobs.engine.results import Artifact, Source
+from jobs.live import asks, pieces
 from jobs.models import Job
-from jobs.workflow import events as ev
-from jobs.workflow.progress import Progress
-from jobs.workflow.results import Artifact, Source
 
 ID = uuid.UUID("11111111-2222-4333-8444-555555555555")
 AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from jobs import feed, pieces
+from jobs.engine import events as ev
+from jobs.engine.progress import Progress
+from jobs.engine.results import Artifact, Source
+from jobs.live import pieces
 from jobs.models import Job, ToolCall
-from jobs.workflow import events as ev
-from jobs.workflow.progress import Progress
-from jobs.workflow.results import Artifact, Source
+from jobs.store import feed
 from tests.jobs import calling, story
 from tests.jobs.calling import bearer
 from tests.pages import browser, text

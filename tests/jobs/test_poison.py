@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from jobs import feed, leases, poison
+from jobs.engine import events as ev
 from jobs.models import CallAttempt, Job, ToolCall
-from jobs.poison import MOST_SILENT_DEATHS, Company, after_death, evidence, wants_to_be_alone
-from jobs.workflow import events as ev
+from jobs.store import feed
+from jobs.worker import leases, poison
+from jobs.worker.poison import MOST_SILENT_DEATHS, Company, after_death, evidence, wants_to_be_alone
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

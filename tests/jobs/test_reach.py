@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.utils import timezone
 
-from jobs import deliver
 from jobs.models import Delivery, Webhook
+from jobs.webhooks import sender as deliver
 from tests import receiver as at
 from tests.jobs.hooks import due_now, hook, inside, letter, stands, work_off
 

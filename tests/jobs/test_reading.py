@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.reading import Reading
+from jobs.cli.reading import Reading
 
 MOMENT = "2026-05-04T12:00:00.000Z"
 QUEUED = {

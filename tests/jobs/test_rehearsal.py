@@ -2,10 +2,12 @@
 
 import pytest
 
-from jobs import actions, feed, leases
-from jobs.call_rows import would_send
+from jobs.acts import actions
+from jobs.engine import events as ev
 from jobs.models import Job, ToolCall
-from jobs.workflow import events as ev
+from jobs.store import feed
+from jobs.store.calls import would_send
+from jobs.worker import leases
 from tests import fakes
 from tests.jobs import story
 from tests.jobs.working import launch, run, until

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from jobs import feed
-from jobs.installation import Trouble
+from jobs.cli.installation import Trouble
+from jobs.cli.remote import Remote
+from jobs.engine import events as ev
+from jobs.engine.inputs import InvalidInput
 from jobs.models import ApiToken, Job
-from jobs.remote import Remote
-from jobs.workflow import events as ev
-from jobs.workflow.inputs import InvalidInput
+from jobs.store import feed
 from tests.jobs import story
 from tests.jobs.far import Line, stranger
 
@@ -25,7 +25,7 @@ ALL = ("read", "launch")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """A server that has never answered is asked once."""
-    monkeypatch.setattr("jobs.remote.UNMET", 0.0)
+    monkeypatch.setattr("jobs.cli.remote.UNMET", 0.0)
 
 
 def token(*scopes: str) -> str:
@@ -236,7 +236,7 @@ def test_nobody_at_the_address_is_told_as_such():
 
 
 def test_a_launch_that_may_have_arrived_is_told_as_such(site, monkeypatch):
-    monkeypatch.setattr("jobs.remote.LOST", 0.0)
+    monkeypatch.setattr("jobs.cli.remote.LOST", 0.0)
     with Line(site, [], after=20) as line:
         assert "It may have been launched: look at" in trouble(launch, remote(line.url))
     assert Job.objects.count() == 1

@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from jobs import actions, feed, leases
+from jobs.acts import actions
+from jobs.engine.inputs import InvalidInput
+from jobs.engine.results import Source
 from jobs.models import Artifact, AuditEntry, CallAttempt, Job, ToolCall
-from jobs.workflow.inputs import InvalidInput
-from jobs.workflow.results import Source
+from jobs.store import feed
+from jobs.worker import leases
 from tests.jobs import acting, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -25,7 +27,7 @@ CALLS = {
 def told(monkeypatch):
     """Let messages to the worker end here, and give them."""
     messages = []
-    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 

@@ -5,10 +5,14 @@ import asyncio
 import pytest
 from asgiref.sync import sync_to_async
 
-from jobs import actions, feed, follow, leases, stream
-from jobs.hub import Hub
+from jobs.acts import actions
+from jobs.cli import follow
+from jobs.engine.events import PUBLIC
+from jobs.live import stream
+from jobs.live.hub import Hub
 from jobs.models import Job
-from jobs.workflow.events import PUBLIC
+from jobs.store import feed
+from jobs.worker import leases
 from tests.jobs import acting, story
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +23,7 @@ TWO_ENDS = ["workflow:complete", "job:retrying", "workflow:complete"]
 @pytest.fixture(autouse=True)
 def told(monkeypatch):
     """Let messages to the worker end here."""
-    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
 
 
 @pytest.fixture

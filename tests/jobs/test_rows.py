@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs import rows
 from jobs.models import CallAttempt, ToolCall, WorkflowEvent
+from jobs.store import rows
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]

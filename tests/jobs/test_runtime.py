@@ -11,10 +11,11 @@ import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from jobs import durations, feed, leases, runtime
+from jobs.engine.runner import Runner
 from jobs.models import CallDuration, Job, ToolCall, WorkerBeat
-from jobs.runtime import Runtime
-from jobs.workflow.runner import Runner
+from jobs.store import feed
+from jobs.worker import durations, leases, runtime
+from jobs.worker.runtime import Runtime
 from tests import fakes
 from tests.jobs.working import SOON, launch, run, until
 

@@ -16,7 +16,7 @@ SOON = 30.0
 PATIENCE = 1.0
 MOST = 2  # parts of 256 KB that may be sent to somebody who reads none of them: two buffers of 64 KB are full
 SERVE = """
-from jobs import serving
+from jobs.live import serving
 serving.PATIENCE = {patience}
 serving.serve(["--fd", "{fd}"], "tests.jobs.flood:application")
 """

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import signin
-from jobs.signin import make_link
+from jobs.pages import signin
+from jobs.pages.signin import make_link
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db

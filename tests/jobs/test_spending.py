@@ -8,11 +8,13 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import actions, feed, registry, spending
+from jobs import registry
+from jobs.acts import actions, spending
+from jobs.engine import events as ev
+from jobs.engine.inputs import InvalidInput
+from jobs.engine.spend import SpendLine
 from jobs.models import AuditEntry, Job, ToolCall
-from jobs.workflow import events as ev
-from jobs.workflow.inputs import InvalidInput
-from jobs.workflow.spend import SpendLine
+from jobs.store import feed
 from tests.jobs import acting, spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -27,7 +29,7 @@ def told(monkeypatch, settings):
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
     registry.workflows.cache_clear()
     messages = []
-    monkeypatch.setattr("jobs.actions.run_job", messages.append)
+    monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     yield messages
     registry.workflows.cache_clear()
 

@@ -13,11 +13,12 @@ from asgiref.testing import ApplicationCommunicator
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 
-from jobs import feed, stream
-from jobs.api_auth import Caller, still_allowed
-from jobs.hub import hub
+from jobs.api.auth import Caller, still_allowed
+from jobs.engine.events import PUBLIC
+from jobs.live import stream
+from jobs.live.hub import hub
 from jobs.models import ApiToken
-from jobs.workflow.events import PUBLIC
+from jobs.store import feed
 from tests.jobs import live, story
 
 pytestmark = pytest.mark.django_db(transaction=True)

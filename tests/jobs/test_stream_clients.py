@@ -12,8 +12,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, async_playwright
 
-from jobs import doorbell, feed
 from jobs.models import ApiToken
+from jobs.store import doorbell, feed
 from tests.e2e.test_browser import CHROMIUM, QUIET
 from tests.jobs import live, story
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from jobs import runtime, supervisor
+from jobs.cli import supervisor
 from jobs.management.commands import worker as worker_command
+from jobs.worker import runtime
 from tests import fakes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +24,8 @@ SOON = 15.0
 #: A parent with two children. Each child writes its process id, then does what `does` says.
 PARENT = """
 import sys
-from jobs import supervisor
-from jobs.supervisor import Child, Supervisor
+from jobs.cli import supervisor
+from jobs.cli.supervisor import Child, Supervisor
 for name, value in {settings!r}.items():
     setattr(supervisor, name, value)
 say = lambda text: print(text, flush=True)
@@ -32,7 +33,7 @@ children = [Child(name, [sys.executable, "-c", code]) for name, code in {childre
 sys.exit(Supervisor(children, say).run(lambda: say("started")))
 """
 NOTE = "import os; open({file!r}, 'a').write(f'{{os.getpid()}}\\n'); "
-FOR_EVER = "from jobs.supervisor import end_with_parent; end_with_parent(); import time; time.sleep(600)"
+FOR_EVER = "from jobs.cli.supervisor import end_with_parent; end_with_parent(); import time; time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); NOTE; time.sleep(600)"
 pytestmark = pytest.mark.slow
 

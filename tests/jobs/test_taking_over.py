@@ -11,10 +11,12 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from jobs import actions, feed, leases, runtime
+from jobs.acts import actions
 from jobs.models import Job, ToolCall, WorkerBeat
-from jobs.runtime import Runtime
-from jobs.tools import fence
+from jobs.store import feed
+from jobs.tools.wire import fence
+from jobs.worker import leases, runtime
+from jobs.worker.runtime import Runtime
 from tests import fakes
 from tests.jobs import story
 from tests.jobs.working import SOON, launch, run, until

@@ -10,9 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import feed, painted, views
+from jobs.live import painted
+from jobs.live.pieces import fragment, pieces
 from jobs.models import Job, WorkerBeat
-from jobs.pieces import fragment, pieces
+from jobs.pages import views
+from jobs.store import feed
 from tests.jobs import story
 from tests.pages import browser, policy, text
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs.models import Job, WorkflowEvent
-from jobs.writer import LARGEST_BATCH, Writer, WriterClosed
+from jobs.store.writer import LARGEST_BATCH, Writer, WriterClosed
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -175,7 +175,7 @@ def test_a_write_that_the_commit_refuses_once_is_done_again_from_the_start(write
 
 
 def test_a_write_that_the_database_refuses_for_good_takes_no_other_with_it(writer, monkeypatch):
-    monkeypatch.setattr("jobs.writer.TRIES", 2)
+    monkeypatch.setattr("jobs.store.writer.TRIES", 2)
     jobs = [story.job(), story.job()]
 
     def refused():
@@ -193,8 +193,8 @@ def test_a_write_that_the_database_refuses_for_good_takes_no_other_with_it(write
 
 
 def test_with_the_database_away_every_caller_is_told_in_bounded_time(writer, monkeypatch):
-    monkeypatch.setattr("jobs.writer.TRIES", 1)
-    monkeypatch.setattr("jobs.writer.ONE_BY_ONE_SECONDS", 0.0)
+    monkeypatch.setattr("jobs.store.writer.TRIES", 1)
+    monkeypatch.setattr("jobs.store.writer.ONE_BY_ONE_SECONDS", 0.0)
     asked = []
 
     def away(number):

@@ -2,7 +2,7 @@
 
 import threading
 
-from jobs import actions
+from jobs.acts import actions
 from tests.jobs import story
 
 SOON = 20.0

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.tools.calls import Call
-from jobs.tools.config import load_servers
+from jobs.engine.results import Source
+from jobs.tools.contract.calls import Call
+from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 from jobs.tools.gateway import Gateway
-from jobs.tools.policy import Lookup, Role, ToolPolicy
-from jobs.workflow.results import Source
 from tests import fakes
 
 READ = ToolPolicy(writes=False)

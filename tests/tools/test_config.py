@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from jobs.tools.config import BrokenServersFile, load_servers
-from jobs.workflow.results import Source
+from jobs.engine.results import Source
+from jobs.tools.contract.config import BrokenServersFile, load_servers
 from tests.tools.conftest import ROLES
 
 BUNDLED = {name: {"command": "python", "args": ["-m", "local", name]} for name in ROLES}

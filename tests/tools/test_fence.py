@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.tools import fence as module
-from jobs.tools.calls import ServerProcess
-from jobs.tools.fence import as_json, fence, from_json, process_of
-from jobs.tools.process import kill_all, stat
+from jobs.tools.contract.calls import ServerProcess
+from jobs.tools.wire import fence as module
+from jobs.tools.wire.fence import as_json, fence, from_json, process_of
+from jobs.tools.wire.process import kill_all, stat
 
 pytestmark = pytest.mark.slow
 SLEEP = "exec sleep 600"

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from jobs.tools.errors import (
+from jobs.engine.results import Source
+from jobs.tools.contract.errors import (
     InvalidArguments,
     RateLimited,
     ServerUnavailable,
@@ -15,9 +16,8 @@ from jobs.tools.errors import (
     Unknown,
     UnknownTool,
 )
-from jobs.tools.fence import process_of
-from jobs.tools.process import started_at
-from jobs.workflow.results import Source
+from jobs.tools.wire.fence import process_of
+from jobs.tools.wire.process import started_at
 from tests.fakes import ledger, peak
 from tests.memory import MemoryJournal
 from tests.tools.conftest import call, task, until

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from jobs.tools import errors
+from jobs.tools.contract import errors
 from jobs.tools.gateway import Gateway
 from tests.fakes import ledger
 from tests.memory import MemoryJournal
@@ -218,7 +218,7 @@ async def test_no_process_is_left_behind_when_closing_is_cancelled(gateway, tmp_
 
 
 def test_no_process_is_left_behind_when_the_loop_is_torn_down_under_it(tmp_path):
-    from jobs.tools.config import load_servers
+    from jobs.tools.contract.config import load_servers
     from tests import fakes
     from tests.tools.conftest import ROLES
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobs.tools import errors
-from jobs.tools.config import load_servers
-from jobs.tools.connection import Connection
+from jobs.engine.results import Source
+from jobs.tools.contract import errors
+from jobs.tools.contract.config import load_servers
 from jobs.tools.gateway import Gateway
-from jobs.tools.http import retry_after
-from jobs.workflow.results import Source
+from jobs.tools.wire.connection import Connection
+from jobs.tools.wire.http import retry_after
 from tests import fakes
 from tests.fakes import ledger
 from tests.memory import MemoryJournal
@@ -266,7 +266,7 @@ async def test_over_http_what_outlived_its_deadline_is_never_taken_for_absent(si
 
 
 async def test_a_dry_run_over_http_sees_that_a_server_which_greeted_it_has_gone(site, tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.tools.connection.HEARD", 0.0)
+    monkeypatch.setattr("jobs.tools.wire.connection.HEARD", 0.0)
     one = site()
     door = one.door(tmp_path)
     assert (await door.rehearse(task())).reply.rehearsed

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from jobs.tools.config import load_servers
-from jobs.tools.process import stat
-from jobs.tools.session import Session
+from jobs.tools.contract.config import load_servers
+from jobs.tools.wire.process import stat
+from jobs.tools.wire.session import Session
 from tests.tools.conftest import ROLES, until
 
 pytestmark = pytest.mark.slow

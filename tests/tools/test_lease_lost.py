@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from jobs.tools.calls import Earlier
-from jobs.tools.errors import Stopped
-from jobs.tools.fence import process_of
-from jobs.tools.process import started_at
+from jobs.tools.contract.calls import Earlier
+from jobs.tools.contract.errors import Stopped
+from jobs.tools.wire.fence import process_of
+from jobs.tools.wire.process import started_at
 from tests.fakes import ledger
 from tests.memory import MemoryJournal
 from tests.tools.conftest import task

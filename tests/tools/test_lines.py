@@ -7,7 +7,7 @@ import time
 import mcp_types as types
 import pytest
 
-from jobs.tools.lines import Broken, Endless, LineSplitter, read_line
+from jobs.tools.wire.lines import Broken, Endless, LineSplitter, read_line
 
 ANSWER = b'{"jsonrpc":"2.0","id":5,"result":{"content":[]}}'
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from jobs.tools.contract.policy import Lookup, ToolPolicy, marker
+from jobs.tools.contract.reply import Reply
 from jobs.tools.lookup import Undecided, arguments, next_page, ours, sent_name
-from jobs.tools.policy import Lookup, ToolPolicy, marker
-from jobs.tools.reply import Reply
 from tests.tools.conftest import call
 
 KEY = "ab" * 16

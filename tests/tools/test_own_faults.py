@@ -4,8 +4,8 @@ import pytest
 
 from jobs.tools import gateway as door
 from jobs.tools import lookup, server
-from jobs.tools.connection import Connection
-from jobs.tools.errors import Unknown
+from jobs.tools.contract.errors import Unknown
+from jobs.tools.wire.connection import Connection
 from tests.fakes import ledger
 from tests.memory import MemoryJournal
 from tests.tools.conftest import task

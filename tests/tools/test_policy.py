@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.tools.policy import ToolPolicy
+from jobs.tools.contract.policy import ToolPolicy
 
 PIXELS = ToolPolicy(sized_by=("width", "height"))
 TEXT = ToolPolicy(sized_by=("content",))

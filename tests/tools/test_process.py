@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.tools.errors import ConnectionLost, Unknown
-from jobs.tools.process import descendants
+from jobs.tools.contract.errors import ConnectionLost, Unknown
+from jobs.tools.wire.process import descendants
 from tests.memory import MemoryJournal
 from tests.tools.conftest import task
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.tools.config import load_servers
-from jobs.tools.errors import ServerUnavailable, Stopped
-from jobs.tools.policy import Lookup, Role, ToolPolicy
+from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.errors import ServerUnavailable, Stopped
+from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
+from jobs.tools.contract.reply import Reply
 from jobs.tools.reconcile import MOST_PAGES, Doubt, Reconciler
-from jobs.tools.reply import Reply
 from tests.fakes import entry
 from tests.tools.conftest import ROLES, call
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.tools.errors import InvalidArguments, ServerUnavailable, UnknownTool
-from jobs.tools.policy import ToolPolicy
+from jobs.engine.results import Source
+from jobs.tools.contract.errors import InvalidArguments, ServerUnavailable, UnknownTool
+from jobs.tools.contract.policy import ToolPolicy
+from jobs.tools.contract.tool import Tool
 from jobs.tools.rehearse import made_up, steps_in
-from jobs.tools.tool import Tool
-from jobs.workflow.results import Source
 from tests import fakes
 from tests.tools.conftest import ROLES, call, task
 
@@ -88,8 +88,8 @@ async def test_no_permit_is_taken_so_that_launches_do_not_wait_for_dry_runs(gate
 
 
 async def test_a_server_that_has_gone_silent_is_noticed_by_a_ping(gateway, tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.tools.connection.HEARD", 0.0)
-    monkeypatch.setattr("jobs.tools.connection.PING", 0.2)
+    monkeypatch.setattr("jobs.tools.wire.connection.HEARD", 0.0)
+    monkeypatch.setattr("jobs.tools.wire.connection.PING", 0.2)
     door = gateway("asana_list_workspaces:freeze", asana_v2={"timeout": 30})
     await door.rehearse(task())
     connection = await door._servers["asana-v2"].session.connection()

@@ -6,13 +6,13 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from jobs.tools import errors, wording
-from jobs.tools.policy import ToolPolicy, marker
-from jobs.tools.reading import protocol_error, read_result
-from jobs.tools.spec import ServerSpec
-from jobs.tools.tool import Tool
-from jobs.tools.trace import Trace
-from jobs.workflow.results import Source
+from jobs.engine.results import Source
+from jobs.tools.contract import errors, wording
+from jobs.tools.contract.policy import ToolPolicy, marker
+from jobs.tools.contract.spec import ServerSpec
+from jobs.tools.contract.tool import Tool
+from jobs.tools.wire.reading import protocol_error, read_result
+from jobs.tools.wire.trace import Trace
 
 SECRET = "sk-secret-9876543210"
 SPEC = ServerSpec("asana-v2", "stdio", 1, 5.0, Source.LIVE, secrets=frozenset({SECRET}))

@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from jobs.tools.config import load_servers
-from jobs.tools.connection import Connection
-from jobs.tools.deadline import GRACE, LATE
-from jobs.tools.errors import ServerUnavailable, TimedOut, UnknownTool
-from jobs.tools.fence import process_of
-from jobs.tools.process import started_at, stat
-from jobs.tools.session import Session
+from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.errors import ServerUnavailable, TimedOut, UnknownTool
+from jobs.tools.wire.connection import Connection
+from jobs.tools.wire.deadline import GRACE, LATE
+from jobs.tools.wire.fence import process_of
+from jobs.tools.wire.process import started_at, stat
+from jobs.tools.wire.session import Session
 from tests import fakes
 from tests.fakes import ledger
 from tests.tools.conftest import ROLES, TASK, until
@@ -275,7 +275,7 @@ async def test_a_fault_of_our_own_costs_one_life_and_not_the_server(tmp_path, mo
 
     one = session(tmp_path, "*:refuse", delay=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr("jobs.tools.session.reason", broken)
+        patch.setattr("jobs.tools.wire.session.reason", broken)
         for _ in range(2):
             with pytest.raises(ServerUnavailable, match="internal error \\(ZeroDivisionError\\)"):
                 await one.connection()

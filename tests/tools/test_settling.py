@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.tools.calls import Earlier, Sent
 from jobs.tools.circuit import THRESHOLD
-from jobs.tools.errors import HeldBack, Stopped, ToolError, ToolFailed, Unknown
-from jobs.tools.fence import process_of
-from jobs.tools.policy import ToolPolicy
-from jobs.tools.process import started_at
-from jobs.tools.reply import Reply
+from jobs.tools.contract.calls import Earlier, Sent
+from jobs.tools.contract.errors import HeldBack, Stopped, ToolError, ToolFailed, Unknown
+from jobs.tools.contract.policy import ToolPolicy
+from jobs.tools.contract.reply import Reply
+from jobs.tools.wire.fence import process_of
+from jobs.tools.wire.process import started_at
 from tests.fakes import ledger
 from tests.memory import MemoryJournal
 from tests.tools.conftest import FIND_CAMPAIGNS, call, task, until

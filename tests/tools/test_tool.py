@@ -5,8 +5,8 @@ import time
 import mcp_types as types
 import pytest
 
-from jobs.tools.errors import InvalidArguments
-from jobs.tools.tool import Tool
+from jobs.tools.contract.errors import InvalidArguments
+from jobs.tools.contract.tool import Tool
 
 
 def listed(**hints) -> Tool:

@@ -12,11 +12,11 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from jobs import leases, perform
 from jobs.models import Job
 from jobs.registry import tool_servers
+from jobs.store.writer import Writer
 from jobs.tools.gateway import Gateway
-from jobs.writer import Writer
+from jobs.worker import leases, perform
 from tests import fakes
 from tests.trust import little
 

@@ -56,8 +56,8 @@ class Holding(fakes.Server):
 
 def workflow():
     """Give the workflow: three lines side by side, one more after them, and a note of all."""
-    from jobs.workflow.graph import Hop, Stage, Workflow
-    from jobs.workflow.results import StageResult, judge
+    from jobs.engine.graph import Hop, Stage, Workflow
+    from jobs.engine.results import StageResult, judge
     from tests.jobs import small
 
     async def last(ctx):
@@ -79,7 +79,7 @@ def workflow():
 
 def roles():
     """Give the one role, whose effects can be looked up."""
-    from jobs.tools.policy import Lookup, Role, ToolPolicy
+    from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 
     tools = {
         "create_campaign": ToolPolicy(

@@ -18,8 +18,8 @@ TOOL = "set_campaign_status"
 STRIDE = 6
 MODES = ("before", "after", "late", "replied", "crash-before", "crash-after")
 CONFIRM = (
-    "from django.contrib.auth.models import User; from jobs import actions; from jobs.models import Job; "
-    "job = Job.objects.get(); offer = actions.activation(job); "
+    "from django.contrib.auth.models import User; from jobs.acts import actions; "
+    "from jobs.models import Job; job = Job.objects.get(); offer = actions.activation(job); "
     "actions.activate(job, User.objects.get(username='admin'), offer.digest); "
     "print(*(f'{line.server}={line.remote_id}' for line in offer.lines), sep='\\n')"
 )

@@ -15,9 +15,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs import actions, feed, leases, registry
+from jobs import registry
+from jobs.acts import actions
+from jobs.acts.rounds import ActionRefused
 from jobs.models import Job, ToolCall
-from jobs.rounds import ActionRefused
+from jobs.store import feed
+from jobs.worker import leases
 from tests.jobs import story
 from tests.trust.bench import Bench, Worker, alive, put_down, until
 from tests.trust.blind import go_blind
@@ -254,7 +257,7 @@ def bench(settings, tmp_path, monkeypatch) -> Iterator[Bench]:
     world = tmp_path / "world"
     world.mkdir()
     settings.TOOL_SERVERS = str(world / "servers.json")
-    monkeypatch.setattr("jobs.actions.run_job", lambda job_id: None)
+    monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
     registry.workflows.cache_clear()
     made = Bench(world)
     BENCH[:] = [made]

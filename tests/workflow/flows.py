@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs.workflow.context import JobInfo, StageContext
-from jobs.workflow.events import Event
-from jobs.workflow.graph import Hop, Stage, Workflow
-from jobs.workflow.results import Source, StageResult, Status
-from jobs.workflow.runner import Before, Runner
+from jobs.engine.context import JobInfo, StageContext
+from jobs.engine.events import Event
+from jobs.engine.graph import Hop, Stage, Workflow
+from jobs.engine.results import Source, StageResult, Status
+from jobs.engine.runner import Before, Runner
 
 DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
 #: The log's time of the first event is one second later, and so on.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow.bound import FEW, bound
-from jobs.workflow.play import Limits, Played, play
+from jobs.engine.bound import FEW, bound
+from jobs.engine.play import Limits, Played, play
 
 
 def alone(*seconds: float, permits: int = 2) -> float:

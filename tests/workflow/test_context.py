@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow.context import Done, JobInfo, slug
-from jobs.workflow.results import Missed, Status, StepError, Stopped, judge
+from jobs.engine.context import Done, JobInfo, slug
+from jobs.engine.results import Missed, Status, StepError, Stopped, judge
 from tests.workflow.flows import DONE, Story, Tools, stage
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.workflow.durations import RECENT, Learned
+from jobs.engine.durations import RECENT, Learned
 
 IMAGE = ("image-gen", "generate_image")
 

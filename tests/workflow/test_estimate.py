@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow.estimate import ORDINARY, PlannedCall, estimate, expected, waits
-from jobs.workflow.graph import Hop
-from jobs.workflow.play import Limits
+from jobs.engine.estimate import ORDINARY, PlannedCall, estimate, expected, waits
+from jobs.engine.graph import Hop
+from jobs.engine.play import Limits
 from tests.workflow.flows import flow, stage
 
 FLOW = flow(

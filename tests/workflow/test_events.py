@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jobs.workflow import events as ev
-from jobs.workflow.results import Artifact, Source
+from jobs.engine import events as ev
+from jobs.engine.results import Artifact, Source
 
 PLACE = {"stage": "creative", "stage_name": "Generate Creatives", "stage_index": 4, "total_stages": 8}
 CALL = {"stage": "creative", "step": "creative.image.a", "server": "image-gen", "tool": "generate_image"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.workflow.graph import BrokenWorkflow, Hop, Stage
-from jobs.workflow.inputs import Fault, InvalidInput
+from jobs.engine.graph import BrokenWorkflow, Hop, Stage
+from jobs.engine.inputs import Fault, InvalidInput
 from tests.workflow.flows import Story, done, flow, stage
 
 IMAGE, UPLOAD = Hop("image-gen", "generate_image", 100), Hop("canva", "upload_asset", 20)

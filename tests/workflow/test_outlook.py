@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow.graph import Hop
-from jobs.workflow.outlook import Outlook, seconds_left
-from jobs.workflow.play import Limits
+from jobs.engine.graph import Hop
+from jobs.engine.outlook import Outlook, seconds_left
+from jobs.engine.play import Limits
 from tests.workflow.flows import flow, stage
 
 

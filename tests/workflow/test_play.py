@@ -1,6 +1,6 @@
 """Calls played through: who goes first, what a call waits for, and what limits do."""
 
-from jobs.workflow.play import Limits, Played, play
+from jobs.engine.play import Limits, Played, play
 
 
 def test_the_older_job_goes_first_and_within_a_job_the_longest_path():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.workflow import events as ev
-from jobs.workflow.log import LINES
-from jobs.workflow.progress import LOG_TAIL, Progress, StageView
-from jobs.workflow.results import Artifact, JobStatus, Source, Status
+from jobs.engine import events as ev
+from jobs.engine.log import LINES
+from jobs.engine.progress import LOG_TAIL, Progress, StageView
+from jobs.engine.results import Artifact, JobStatus, Source, Status
 
 T0 = datetime(2031, 5, 14, 12, tzinfo=UTC)
 IDS = ("brief", "creative")

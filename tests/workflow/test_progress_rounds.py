@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from jobs.workflow import events as ev
-from jobs.workflow.progress import Progress
-from jobs.workflow.results import JobStatus, Status
+from jobs.engine import events as ev
+from jobs.engine.progress import Progress
+from jobs.engine.results import JobStatus, Status
 from tests.workflow.test_progress import fold, place
 
 TASK = {"stage": "creative", "step": "creative.image.a", "server": "image-gen", "tool": "generate_image"}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.workflow.results import (
+from jobs.engine.results import (
     Artifact,
     JobStatus,
     LogLost,
@@ -16,7 +16,7 @@ from jobs.workflow.results import (
     Stopped,
     Timing,
 )
-from jobs.workflow.runner import Before
+from jobs.engine.runner import Before
 from tests.workflow.flows import DONE, START, Story, Tools, stage
 
 FAILED = StageResult(status=Status.FAILED, made=0, total=1, error="no")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.workflow.context import JobInfo
-from jobs.workflow.graph import Stage, Workflow
-from jobs.workflow.results import JobStatus, Missed, Source, StageResult, Status, StepError, Stopped, Timing
-from jobs.workflow.runner import Before, Runner
+from jobs.engine.context import JobInfo
+from jobs.engine.graph import Stage, Workflow
+from jobs.engine.results import JobStatus, Missed, Source, StageResult, Status, StepError, Stopped, Timing
+from jobs.engine.runner import Before, Runner
 
 DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
 

@@ -20,7 +20,7 @@ MAX_FILE = 30_000_000
 
 def read_asset(args: Mapping[str, Any]) -> Any:
     """The file of an asset, checked to be an image."""
-    from campaigns.imaging import read_picture
+    from campaigns.pictures.imaging import read_picture
 
     name, path = args["name"], Path(args["path"]).expanduser()
     if not name.strip() or len(name) > MAX_NAME:
@@ -59,7 +59,7 @@ def check_size(args: Mapping[str, Any]) -> None:
 
 def create_design(call: Call) -> Said:
     """A design of an exact size: the asset fitted into it, or its title; pages to view and edit it."""
-    from campaigns.imaging import draw_creative, fit_image
+    from campaigns.pictures.imaging import draw_creative, fit_image
 
     width, height = int(call["width"]), int(call["height"])
     if asset := call.get("asset_id"):

@@ -71,7 +71,7 @@ def _upto_end(beginning: str, prompt: str) -> str:
 
 def draw(args: Mapping[str, Any]) -> Any:
     """The picture that a call asks for, in the format that its `save_path` names."""
-    from campaigns.imaging import draw_creative
+    from campaigns.pictures.imaging import draw_creative
 
     if not args["prompt"].strip():
         raise Refused("prompt must not be blank")

@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import actions
-from jobs.accounts import must_have_tables
+from jobs.acts import actions
+from jobs.cli.accounts import must_have_tables
 from jobs.models import ApiToken
 
 LONGEST = 3650

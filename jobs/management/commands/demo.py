@@ -11,12 +11,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from django.urls import reverse
 
-from jobs import actions
-from jobs.accounts import ADMIN
+from jobs.acts import actions
+from jobs.cli.accounts import ADMIN
+from jobs.engine.inputs import InvalidInput
 from jobs.management.commands.up import Command as Up
 from jobs.models import Job
-from jobs.signin import make_link
-from jobs.workflow.inputs import InvalidInput
+from jobs.pages.signin import make_link
 
 NEXT_PORTS = 20
 LOOK_SECONDS = 1.0

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.installation import BAD_INPUT, Trouble
-from jobs.terminal import Follower, add_place, place, tell
+from jobs.cli.installation import BAD_INPUT, Trouble
+from jobs.cli.terminal import Follower, add_place, place, tell
 
 
 class Command(BaseCommand):

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.board import clean
-from jobs.installation import BAD_INPUT, COMPLETED, Installation, Launched, Trouble
-from jobs.terminal import Follower, add_place, place, tell, tell_fault
-from jobs.workflow.inputs import Fault, InvalidInput
+from jobs.cli.board import clean
+from jobs.cli.installation import BAD_INPUT, COMPLETED, Installation, Launched, Trouble
+from jobs.cli.terminal import Follower, add_place, place, tell, tell_fault
+from jobs.engine.inputs import Fault, InvalidInput
 
 
 class Command(BaseCommand):

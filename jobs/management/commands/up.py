@@ -15,8 +15,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from jobs import registry
-from jobs.accounts import ADMIN, ensure_admin
-from jobs.supervisor import Child, Supervisor, manage
+from jobs.cli.accounts import ADMIN, ensure_admin
+from jobs.cli.supervisor import Child, Supervisor, manage
 
 READY_SECONDS = 60.0
 

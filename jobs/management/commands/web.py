@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.accounts import ADMIN, ensure_admin, must_have_tables
-from jobs.serving import serve
-from jobs.supervisor import end_with_parent
+from jobs.cli.accounts import ADMIN, ensure_admin, must_have_tables
+from jobs.cli.supervisor import end_with_parent
+from jobs.live.serving import serve
 
 
 class Command(BaseCommand):

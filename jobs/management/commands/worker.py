@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 from huey.consumer import Consumer
 from huey.contrib.djhuey import HUEY
 
-from jobs.accounts import must_have_tables
-from jobs.runtime import GRACE_SECONDS, Runtime
-from jobs.supervisor import end_with_parent
+from jobs.cli.accounts import must_have_tables
+from jobs.cli.supervisor import end_with_parent
 from jobs.tasks import open_house
+from jobs.worker.runtime import GRACE_SECONDS, Runtime
 
 log = logging.getLogger(__name__)
 CONSUMER_SECONDS = GRACE_SECONDS + 8  # its threads come back when their jobs were given back

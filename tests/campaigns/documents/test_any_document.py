@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
+from campaigns.brief.presets import preset_names
+from campaigns.brief.schema import Brief
 from campaigns.documents.brief import render_brief
 from campaigns.documents.html import to_html
 from campaigns.documents.landing import render_landing
@@ -27,8 +29,6 @@ from campaigns.documents.report import (
 )
 from campaigns.documents.search import render_search, search_plan
 from campaigns.documents.tasks import render_tasks, task_list
-from campaigns.presets import preset_names
-from campaigns.schema import Brief
 from tests.campaigns.briefs import NASTY, brief_of, briefs, preset
 
 _REFUSED_TAGS = {"script", "iframe", "img", "object", "form", "b"}

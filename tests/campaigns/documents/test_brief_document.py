@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from campaigns.brief.presets import preset_names
 from campaigns.documents.brief import render_brief
-from campaigns.presets import preset_names
 from tests.campaigns.briefs import brief_of, preset
 
 CHAPTERS = [

@@ -4,9 +4,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from campaigns.brief.presets import preset_names
 from campaigns.documents.lines import DSP_SERVERS, click_url, line_arguments, line_slug, render_line
 from campaigns.documents.prompts import image_prompt
-from campaigns.presets import preset_names
 from tests.campaigns.briefs import brief_of, preset
 
 DECLARED = {

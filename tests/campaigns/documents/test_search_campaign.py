@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from campaigns.brief.presets import preset_names
+from campaigns.brief.schema import Brief
 from campaigns.documents.copywriting import ad_length, fit
 from campaigns.documents.search import Ad, check_ad, keyword_text, render_search, search_plan
 from campaigns.documents.words import found_words
-from campaigns.presets import preset_names
-from campaigns.schema import Brief
 from tests.campaigns.briefs import brief_of, briefs, preset
 
 CAMPAIGN = {

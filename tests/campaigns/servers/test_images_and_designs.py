@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from PIL import Image
 
-from campaigns.imaging import weight_limit_kb
+from campaigns.pictures.imaging import weight_limit_kb
 from campaigns.servers.local.images import words_of
 from tests.campaigns.servers.play import playing
 

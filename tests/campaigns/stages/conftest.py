@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from campaigns.presets import load_preset
-from campaigns.schema import Brief
+from campaigns.brief.presets import load_preset
+from campaigns.brief.schema import Brief
 from tests.campaigns.briefs import TODAY
 from tests.campaigns.stages.stand import Folder, ToolBox
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from PIL import Image
 
+from campaigns.brief.schema import Brief
 from campaigns.roles import ROLES
-from campaigns.schema import Brief
 from campaigns.workflow import LIFECYCLE
-from jobs.tools.errors import ToolError, ToolFailed, Unknown
+from jobs.engine import events as ev
+from jobs.engine.context import Done, JobInfo
+from jobs.engine.results import JobStatus, Source, StageResult, Status
+from jobs.engine.runner import Before, Runner
+from jobs.tools.contract.errors import ToolError, ToolFailed, Unknown
+from jobs.tools.contract.reply import ImageContent, Reply
 from jobs.tools.rehearse import made_up
-from jobs.tools.reply import ImageContent, Reply
-from jobs.workflow import events as ev
-from jobs.workflow.context import Done, JobInfo
-from jobs.workflow.results import JobStatus, Source, StageResult, Status
-from jobs.workflow.runner import Before, Runner
 from tests.campaigns.briefs import TODAY
 from tests.fakes import listing
 

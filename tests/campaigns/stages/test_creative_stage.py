@@ -6,10 +6,10 @@ import os
 import pytest
 from PIL import Image
 
-from campaigns.imaging import weight_limit_kb
-from jobs.tools.errors import ServerUnavailable, ToolFailed, Unknown
-from jobs.tools.reply import ImageContent, Reply
-from jobs.workflow.results import JobStatus, Source, Status, Stopped
+from campaigns.pictures.imaging import weight_limit_kb
+from jobs.engine.results import JobStatus, Source, Status, Stopped
+from jobs.tools.contract.errors import ServerUnavailable, ToolFailed, Unknown
+from jobs.tools.contract.reply import ImageContent, Reply
 from tests.campaigns.stages.stand import play, png
 
 

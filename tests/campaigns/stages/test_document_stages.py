@@ -6,10 +6,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from jobs.tools.errors import ServerUnavailable, ToolFailed, Unknown
-from jobs.tools.reply import Reply
-from jobs.workflow.results import JobStatus, Source, Status, Stopped
-from jobs.workflow.runner import Before
+from jobs.engine.results import JobStatus, Source, Status, Stopped
+from jobs.engine.runner import Before
+from jobs.tools.contract.errors import ServerUnavailable, ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
 from tests.campaigns.stages.stand import DONE, play
 
 DOWN = ServerUnavailable("google-docs cannot be reached")

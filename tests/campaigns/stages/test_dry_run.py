@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from campaigns.documents.search import search_plan
-from jobs.tools.errors import InvalidArguments, ServerUnavailable
-from jobs.workflow.results import JobStatus, Source, Status
+from jobs.engine.results import JobStatus, Source, Status
+from jobs.tools.contract.errors import InvalidArguments, ServerUnavailable
 from tests.campaigns.stages.stand import Rehearsing, ToolBox, play
 
 MADE_UP = re.compile(r"dry-run:")

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from campaigns.documents.lines import spend_lines, stays_paused
 from campaigns.workflow import LIFECYCLE
-from jobs.tools.errors import ToolFailed, Unknown
-from jobs.tools.reply import Reply
-from jobs.workflow.results import JobStatus, Source, Status
-from jobs.workflow.runner import Before
+from jobs.engine.results import JobStatus, Source, Status
+from jobs.engine.runner import Before
+from jobs.tools.contract.errors import ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
 from tests.campaigns.stages.stand import DONE, Rounds, play
 
 AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)

@@ -3,9 +3,9 @@
 import pytest
 
 from campaigns.documents.tasks import task_list
-from jobs.tools.errors import ToolFailed, Unknown
-from jobs.tools.reply import Reply
-from jobs.workflow.results import JobStatus, Source, Status, Stopped
+from jobs.engine.results import JobStatus, Source, Status, Stopped
+from jobs.tools.contract.errors import ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
 from tests.campaigns.stages.stand import play
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from campaigns.brief.presets import load_preset
+from campaigns.brief.schema import Brief
 from campaigns.documents.search import search_plan
 from campaigns.documents.tasks import task_list
-from campaigns.presets import load_preset
 from campaigns.roles import ROLES, bundled_servers
-from campaigns.schema import Brief
-from jobs.tools.calls import Call
-from jobs.tools.config import load_servers
+from jobs.engine.results import JobStatus, Source, Status
+from jobs.tools.contract.calls import Call
+from jobs.tools.contract.config import load_servers
 from jobs.tools.gateway import Gateway
-from jobs.workflow.results import JobStatus, Source, Status
 from tests.campaigns.briefs import TODAY
 from tests.campaigns.stages.conftest import PRESETS
 from tests.campaigns.stages.stand import Folder, Played, play

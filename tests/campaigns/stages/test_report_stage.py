@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from campaigns.workflow import LIFECYCLE
-from jobs.tools.errors import ServerUnavailable, ToolFailed, Unknown
-from jobs.workflow.results import JobStatus, Source, Status, Stopped
+from jobs.engine.results import JobStatus, Source, Status, Stopped
+from jobs.tools.contract.errors import ServerUnavailable, ToolFailed, Unknown
 from tests.campaigns.stages.stand import ToolBox, play
 
 

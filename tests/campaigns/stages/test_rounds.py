@@ -7,12 +7,12 @@ import pytest
 from campaigns.documents.lines import line_slug
 from campaigns.documents.search import search_plan
 from campaigns.workflow import LIFECYCLE
-from jobs.perform import before as left
-from jobs.tools.errors import ServerUnavailable, ToolFailed, Unknown
-from jobs.tools.reply import Reply
-from jobs.workflow import events as ev
-from jobs.workflow.progress import Progress
-from jobs.workflow.results import JobStatus, Source, Status
+from jobs.engine import events as ev
+from jobs.engine.progress import Progress
+from jobs.engine.results import JobStatus, Source, Status
+from jobs.tools.contract.errors import ServerUnavailable, ToolFailed, Unknown
+from jobs.tools.contract.reply import Reply
+from jobs.worker.perform import before as left
 from tests.campaigns.stages.stand import Rounds, ToolBox, moment, play
 
 SERVERS = ("google-docs", "asana-v2", "image-gen", "canva", "ttd", "dv360", "amazon-dsp", "google-ads")

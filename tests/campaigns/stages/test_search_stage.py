@@ -6,8 +6,8 @@ import pytest
 
 from campaigns.documents.search import Keyword, search_plan
 from campaigns.stages import search
-from jobs.tools.errors import ToolFailed, Unknown
-from jobs.workflow.results import Source, Status, Stopped
+from jobs.engine.results import Source, Status, Stopped
+from jobs.tools.contract.errors import ToolFailed, Unknown
 from tests.campaigns.stages.stand import play
 
 

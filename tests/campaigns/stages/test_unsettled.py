@@ -5,8 +5,8 @@ import pytest
 from campaigns.documents.lines import line_slug
 from campaigns.documents.search import search_plan
 from campaigns.documents.tasks import task_list
-from jobs.tools.errors import ToolFailed, Unknown
-from jobs.workflow.results import JobStatus, Source, Status
+from jobs.engine.results import JobStatus, Source, Status
+from jobs.tools.contract.errors import ToolFailed, Unknown
 from tests.campaigns.stages.stand import Rounds, play
 
 LOST = Unknown("the answer was lost")

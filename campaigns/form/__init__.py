@@ -1,0 +1,1 @@
+"""The launch form: how it is shown, read and submitted."""

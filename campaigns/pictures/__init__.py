@@ -1,0 +1,1 @@
+"""Pictures drawn here: their shapes, lettering and colours."""

@@ -1,0 +1,215 @@
+"""Rounds: what of an ended job runs once more, and how the job is put back in the queue for it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from jobs.engine import events as ev
+from jobs.engine.graph import Activation
+from jobs.engine.inputs import Fault, InvalidInput
+from jobs.engine.results import Status
+from jobs.models import CallAttempt, Job, ToolCall
+from jobs.registry import UnknownWorkflow, workflow
+from jobs.store import feed
+from jobs.tools.contract.policy import Role, ToolPolicy
+
+State = ToolCall.State
+AGAIN = "a retry sets no lines live: set them live again, which shows them first"
+
+
+class ActionRefused(Exception):
+    """A job cannot be treated that way as it stands; the message is a sentence for people."""
+
+
+@dataclass
+class Standing:
+    """How an ended job stands, read under its row's lock: each stage's end that counts, and its calls."""
+
+    job: Job
+    ends: dict[str, ev.StageEnd]
+    calls: list[ToolCall] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, job: Job) -> "Standing":
+        """Read how a job stands; nobody may change it meanwhile."""
+        return cls(job, feed.ends(job.pk), list(job.calls.all()))
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Give the names of the job's stages by id, in the order of its plan."""
+        return {id: name for id, name, *_ in self.job.plan}
+
+    @cached_property
+    def spending(self) -> str:
+        """Give the id of the stage that sets lines live, "" where the job's workflow has none."""
+        activation = activation_of(self.job)
+        return activation.stage.id if activation else ""
+
+    @property
+    def never_ended(self) -> set[str]:
+        """Give the stages without an end: a round runs them whatever else it is for."""
+        return self.stages.keys() - self.ends.keys()
+
+    @property
+    def stale(self) -> set[str]:
+        """Give the stages that ended in doubt about what a person has answered since: no call is unknown any
+        more. Several stages can share a step, and each has told of it."""
+        if any(call.state == State.UNKNOWN for call in self.calls):
+            return set()
+        return {stage for stage, end in self.ends.items() if end.data.get("unknown")}
+
+    def rows(self, stages: Collection[str], *states: str) -> list[ToolCall]:
+        """Give the calls of these stages that are in one of these states."""
+        return [call for call in self.calls if call.stage in stages and call.state in states]
+
+    def mendable(self, stage: str) -> bool:
+        """Tell whether running this stage again can change something.
+
+        What is unknown waits for a person's answer, where it was looked up, and what was skipped for a person
+        who names it. What sets lines live is never tried again: that takes another activation.
+        """
+        if stage == self.spending:
+            return False
+        end = self.ends.get(stage)
+        if end is None or stage in self.stale or self.made_nothing([stage]) or self.lost([stage]):
+            return True
+        trouble = end.status != Status.COMPLETED or bool(end.data.get("missed"))
+        return trouble and not self.rows([stage], State.UNKNOWN, State.SKIPPED, State.FAILED)
+
+    def made_nothing(self, stages: Collection[str]) -> list[ToolCall]:
+        """Give the calls of these stages that failed and left nothing outside."""
+        return [row for row in self.rows(stages, State.FAILED) if not left_behind(row)]
+
+    def lost(self, stages: Collection[str]) -> list[ToolCall]:
+        """Give the unknown calls of these stages that nobody has looked up yet: their job ended under them.
+
+        A later round does that. What sets lines live is not among them.
+        """
+        rows = [row for row in self.rows(stages, State.UNKNOWN) if not spends(row)]
+        lost = CallAttempt.objects.filter(call__in=rows, outcome=CallAttempt.LOST)
+        found = set(lost.values_list("call", flat=True)) if rows else set()
+        return [row for row in rows if row.pk in found]
+
+    def step(self, step: str, stage: str = "") -> ToolCall:
+        """Give the call of this step. Raises InvalidInput when the job, or the stage, has none such."""
+        row = next((call for call in self.calls if call.step == step), None)
+        if row is None:
+            raise InvalidInput([Fault("step", f"this job has no step {step}")])
+        if stage and row.stage != stage:
+            raise InvalidInput([Fault("step", f"{step} is a step of {row.stage}, not of {stage}")])
+        return row
+
+    def failed(self, stages: Collection[str]) -> tuple[set[str], list[ToolCall]]:
+        """Give which of these stages to run again, and their calls that failed. Raises ActionRefused."""
+        chosen = {stage for stage in stages if self.mendable(stage)}
+        if chosen:
+            return chosen, self.made_nothing(chosen)
+        if self.spending in stages and self._not_all_live():
+            raise ActionRefused(AGAIN)
+        where = f" in {self.stages[next(iter(stages))]}" if len(stages) == 1 else ""
+        if unknown := len(self.rows(stages, State.UNKNOWN)):
+            these = "a call is" if unknown == 1 else f"{unknown} calls are"
+            raise ActionRefused(f"nothing failed{where}, but {these} unknown: answer what became of it first")
+        if self.rows(stages, State.SKIPPED):
+            raise ActionRefused(f"nothing failed{where}; what was skipped is tried again by its own name")
+        if left := self.rows(stages, State.FAILED):
+            raise ActionRefused(_twice(left[0]))
+        raise ActionRefused(f"nothing failed{where}")
+
+    def _not_all_live(self) -> bool:
+        end = self.ends.get(self.spending)
+        return end is None or end.status != Status.COMPLETED
+
+
+def activation_of(job: Job) -> Activation | None:
+    """Give how a job's prepared lines are set live, None where there is nothing to."""
+    try:
+        return workflow(job.workflow).activation
+    except UnknownWorkflow:
+        return None
+
+
+def anew(row: ToolCall) -> ToolCall:
+    """Give a call that may be made anew. Raises ActionRefused."""
+    if spends(row):
+        raise ActionRefused(AGAIN)
+    if row.state == State.UNKNOWN:
+        raise ActionRefused(f"nobody knows what became of {row.step}: answer it first")
+    if row.state not in (State.FAILED, State.SKIPPED, State.WAITING, State.RETRY):
+        raise ActionRefused(f"{row.step} did not fail: it is {row.state}")
+    if left_behind(row):
+        raise ActionRefused(_twice(row))
+    return row
+
+
+def left_behind(row: ToolCall) -> bool:
+    """Tell whether a call that did not work out names what exists all the same, such as an empty document."""
+    policy = _policy(row)
+    # other tools name in their errors what they did not find, too
+    return bool(row.remote_id and (row.state != State.FAILED or (policy and policy.error_may_name_effect)))
+
+
+def spends(row: ToolCall) -> bool:
+    """Tell whether a call commits spend."""
+    policy = _policy(row)
+    return policy is not None and policy.money
+
+
+def _policy(row: ToolCall) -> ToolPolicy | None:
+    roles: Mapping[str, Role] = import_string(settings.TOOL_ROLES)
+    role = roles.get(row.server)
+    return role.tools.get(row.tool) if role else None
+
+
+def _twice(row: ToolCall) -> str:
+    return (
+        f"{row.step} left something outside ({row.remote_id}); made anew, it would exist twice: mend it there"
+    )
+
+
+def reopen(
+    standing: Standing, stages: Iterable[str], rows: Iterable[ToolCall], *, by: str, what: str
+) -> None:
+    """Put an ended job back in the queue for a round of these stages, those behind them, the unended and the
+    stale.
+
+    `rows` are the calls that are made anew. Those that were lost are looked up, and made anew only where they
+    do not exist. Call it inside the transaction that holds the job row's lock.
+    """
+    job, rows = standing.job, list(rows)
+    again = _with_followers(job, {*stages, *standing.never_ended, *standing.stale})
+    rows += [row for row in standing.lost(again) if row not in rows]
+    if job.dry_run:
+        # a dry run shows one plan: what its stages no longer ask for this time is none of it
+        rows += [row for row in standing.rows(again, State.PLANNED) if row not in rows]
+    forget(rows)
+    round_ = ev.JobRetrying(
+        by=by,
+        round=job.round + 1,
+        stages=[stage for stage in standing.stages if stage in again],
+        steps=[row.step for row in rows],
+        what=what,
+    )
+    feed.append(job.pk, [round_])
+
+
+def forget(rows: Iterable[ToolCall]) -> None:
+    """Let calls stand as if they were still to be made; their attempts stay on record."""
+    forgotten = {"state": State.WAITING, "error": "", "ended_at": None, "reply": None}
+    ToolCall.objects.filter(pk__in=[row.pk for row in rows]).update(
+        **forgotten, remote_id="", remote_url="", source=""
+    )
+
+
+def _with_followers(job: Job, stages: set[str]) -> set[str]:
+    """Give these stages and every stage of the job that needs one of them, however far behind."""
+    try:
+        flow = workflow(job.workflow).by_plan(job.plan)
+    except UnknownWorkflow:
+        raise ActionRefused(f"the workflow {job.workflow} is not installed any more") from None
+    while more := {stage.id for stage in flow.stages if stages & set(stage.needs)} - stages:
+        stages = stages | more
+    return stages

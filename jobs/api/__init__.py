@@ -1,0 +1,1 @@
+"""The HTTP API: its operations, authentication, problem details and document."""

@@ -1,0 +1,233 @@
+"""A job's fold in a terminal: a bar a stage with its counts, retries and waits; elsewhere the log's lines."""
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, ProgressColumn, Task
+from rich.progress import Progress as Bars
+from rich.table import Column
+from rich.text import Text
+
+from jobs.engine import events as ev
+from jobs.engine.progress import CallView, Progress, StageView
+from jobs.engine.results import Status
+
+COLOURS = {"good": "green", "bad": "red", "warn": "yellow", "plain": ""}
+STATUSES = {
+    Status.COMPLETED: "green",
+    Status.PARTIAL: "yellow",
+    Status.FAILED: "red",
+    Status.RUNNING: "cyan",
+}
+UNKNOWN = "yellow"
+LATE_SECONDS = 3.0  # after the expected end a job takes longer than expected; the page has the same
+WIDE, MIDDLING = 100, 60  # columns of a terminal: below, the bars are shorter, then left out with the times
+
+
+class Board:
+    """Shows a job's events as they come: bars in a terminal, the log's lines anywhere else.
+
+    `quiet`: only folds, for who wants nothing but the end.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self.console, self._quiet = console, quiet
+        self.progress = Progress()
+        self._rows: dict[str, Any] = {}
+        self._pauses: dict[str, float] = {}
+        self._told = 0
+        self._last: tuple[datetime, float] | None = None
+        self.banners: list[str] = []
+        self.footer = ""
+        self._bars = _Bars(self, console, disable=quiet or not console.is_terminal)
+
+    def __enter__(self) -> "Board":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._bars.stop()
+
+    def show(self, one: ev.Recorded) -> None:
+        """Fold one more event in and show what it changes."""
+        self.progress.apply(one)
+        self._last = (one.at, time.monotonic())
+        if isinstance(one.event, ev.CallRetry):
+            self._pauses[one.event.step] = one.event.delay
+        if self._quiet:
+            return
+        for line in self.progress.log:
+            if line.seq > self._told:
+                self.say(line.text, COLOURS[line.level])
+                self._told = line.seq
+        self.banners = [banner(server, why) for server, why in self.progress.down.items()]
+        self.footer = footer(self.progress)
+        for stage in self.progress.stages:
+            self._paint(stage)
+
+    def say(self, text: str, style: str = UNKNOWN) -> None:
+        """Print a line above the bars."""
+        self.console.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def live(self) -> RenderableType:
+        """Give what is painted anew several times a second, as it stands."""
+        return self._bars.get_renderable()
+
+    def now(self) -> datetime | None:
+        """Give the installation's time: its last event's, moved on by our clock, for the two may differ."""
+        return self._last and self._last[0] + timedelta(seconds=time.monotonic() - self._last[1])
+
+    def _paint(self, stage: StageView) -> None:
+        if stage.id not in self._rows:
+            self._rows[stage.id] = self._bars.add_task("", total=100)
+        calls = self.progress.calls_of(stage.id)
+        unknown = any(call.state == "unknown" for call in calls)
+        self._bars.update(
+            self._rows[stage.id],
+            completed=stage.percent,
+            name=clean(stage.name),
+            count=f"{stage.current}/{stage.total}" if stage.total else "",
+            state=clean(state_of(stage, calls, self._pauses)),
+            style=UNKNOWN if unknown else STATUSES.get(stage.status, ""),
+            span=(stage.started_at, stage.ended_at),
+        )
+
+
+class _Bars(Bars):
+    """The live part: banners of servers that are down, a row a stage, a line about the whole."""
+
+    def __init__(self, board: Board, console: Console, *, disable: bool) -> None:
+        self._board = board
+        columns: list[ProgressColumn] = [_Words("name", ratio=2), _Words("count"), _Words("state", ratio=3)]
+        if console.width >= MIDDLING:
+            columns.insert(1, BarColumn(bar_width=24 if console.width >= WIDE else 10))
+            columns.insert(3, _Elapsed(board))
+        super().__init__(*columns, console=console, disable=disable, expand=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Give all that is painted anew several times a second."""
+        for text in self._board.banners:
+            yield _line(text, "red")
+        yield self.make_tasks_table(self.tasks)
+        progress, now = self._board.progress, self._board.now()
+        if self._board.footer:
+            span = (progress.started_at or progress.queued_at, progress.ended_at)
+            words = [self._board.footer, elapsed(*span, now), left(progress.expected_end, now)]
+            yield _line(" · ".join(filter(None, words)), "bold")
+
+
+class _Words(ProgressColumn):
+    """One field of a row, on one line; where the terminal is narrow its end is left out."""
+
+    def __init__(self, name: str, *, ratio: int | None = None) -> None:
+        self._name = name
+        super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=ratio))
+
+    def render(self, task: Task) -> Text:
+        """Give the field's words, a state in the colour of its status."""
+        style = task.fields.get("style", "") if self._name == "state" else ""
+        return _line(task.fields.get(self._name, ""), style)
+
+
+class _Elapsed(ProgressColumn):
+    """How long a stage has taken, by the installation's clock."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        super().__init__(Column(no_wrap=True, justify="right"))
+
+    def render(self, task: Task) -> Text:
+        """Give the time of one row; nothing before it began."""
+        started, ended = task.fields.get("span", (None, None))
+        return _line(elapsed(started, ended, self._board.now()))
+
+
+def state_of(stage: StageView, calls: list[CallView], pauses: dict[str, float]) -> str:
+    """Say in a few words how a stage stands: its status once it has ended, else its waits and retries.
+
+    `pauses`: the seconds before the next try of a call, by step.
+    """
+    if stage.ended:
+        words = [f"{stage.status}: {stage.error}" if stage.error else str(stage.status)]
+    else:
+        sent = sum(call.state == "sent" for call in calls)
+        words = [*_holdups(calls, pauses)] or [
+            stage.detail or (f"{sent} under way" if sent else str(stage.status))
+        ]
+    return ", ".join([*words, *_marks(calls)])
+
+
+def _holdups(calls: list[CallView], pauses: dict[str, float]) -> Iterator[str]:
+    """Give what a stage's calls wait for: a permit, or their next try."""
+    waiting = [call for call in calls if call.state == "waiting"]
+    again = [call for call in calls if call.state == "retry"]
+    if waiting:
+        last = waiting[-1]
+        yield f"{len(waiting)} waiting: {last.server}" + (
+            f" {last.in_use}/{last.limit}" if last.limit else ""
+        )
+    if again:
+        last = again[-1]
+        pause = f", next try in {pauses[last.step]:g} s" if last.step in pauses else ""
+        yield f"{len(again)} to be tried again: {last.error}{pause}"
+
+
+def _marks(calls: list[CallView]) -> Iterator[str]:
+    """Give what has not gone straight: retries so far, unknown calls, stand-ins."""
+    retries = sum(max(0, call.attempts - (call.state != "retry")) for call in calls)
+    if retries:
+        yield f"{retries} {'retry' if retries == 1 else 'retries'}"
+    if unknown := sum(call.state == "unknown" for call in calls):
+        yield f"{unknown} unknown"
+    if stand_ins := sum(call.stand_in for call in calls):
+        yield f"{stand_ins} {'stand-in' if stand_ins == 1 else 'stand-ins'}"
+
+
+def banner(server: str, why: str) -> str:
+    """Say that a server is left alone for now."""
+    return clean(f"{server} keeps failing and is left alone for now: {why}")
+
+
+def footer(progress: Progress) -> str:
+    """Say how the whole job stands: its status, and its calls by what has become of them."""
+    states = [call.state for call in progress.calls.values()]
+    words = ["cancelling" if progress.cancelling else str(progress.status)]
+    words += ["dry run, nothing is sent"] if progress.dry_run else []
+    words += (
+        [f"{states.count('done')} of {len(states)} calls done"] if states and not progress.dry_run else []
+    )
+    words += [f"{states.count(name)} {name}" for name in ("waiting", "unknown", "failed") if name in states]
+    return clean(" · ".join(words))
+
+
+def elapsed(start: datetime | None, end: datetime | None, now: datetime | None) -> str:
+    """Give the time between start and end, or now, as 1:05 or 1:00:05; nothing before the start."""
+    end = end or now
+    if start is None or end is None:
+        return ""
+    minutes, seconds = divmod(max(0, int((end - start).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def left(end: datetime | None, now: datetime | None) -> str:
+    """Give the time that is expected to be left, as "about 1:05 left", in the page's words where there is
+    none; nothing where it is not known."""
+    if end is None or now is None:
+        return ""
+    seconds = (end - now).total_seconds()
+    if seconds < 1:
+        return "about to end" if seconds >= -LATE_SECONDS else "taking longer than expected"
+    return f"about {elapsed(now, end, None)} left"
+
+
+def clean(text: str) -> str:
+    """Give a text without the characters that could steer a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style=style, overflow="ellipsis", no_wrap=True)

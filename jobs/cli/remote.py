@@ -1,0 +1,209 @@
+"""An installation far away, for the command line: a client of its API that survives cuts and restarts."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urljoin
+from uuid import uuid4
+
+import httpx2
+
+from jobs.cli.installation import WORKFLOW, Launched, Tell, Told, Trouble
+from jobs.cli.patience import OUTAGE, Patience
+from jobs.cli.reading import Reading
+from jobs.cli.refusals import Refusals, retry_after
+from jobs.engine.inputs import Fault
+from jobs.engine.results import ENDED_JOB, Artifact
+
+CONNECT = 10.0
+ANSWER = 30.0
+SILENCE = 45.0  # a stream beats every 15 seconds
+UNMET = 4.0  # how long a server is tried that has never answered
+LOST = 60.0  # how long an answer is asked for again that was lost on the way
+LARGEST_EVENT = 8 * 1024 * 1024
+LATER = (408, 425, 429, 502, 503, 504)
+FINAL = (401, 403, 404)
+
+
+class _Cut(Exception):
+    """The stream was cut, or could not be had; `after`: the seconds that the server asked to wait."""
+
+    def __init__(self, why: str, after: float | None = None) -> None:
+        super().__init__(why)
+        self.after = after
+
+
+class Remote:
+    """The installation at an address, acted on with a token.
+
+    `outage`: the seconds without a sign of it after which following ends; `sleep` passes the time between two
+    tries.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str,
+        *,
+        outage: float = OUTAGE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.server, self.status = server.rstrip("/"), ""
+        self.again = f" --server {self.server}"
+        self._outage, self._sleep = outage, sleep
+        self._refusals = Refusals(self.server, token)
+        self._met = False
+        self._client = httpx2.Client(
+            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+            timeout=httpx2.Timeout(ANSWER, connect=CONNECT),
+        )
+
+    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
+        """Launch a brief, or a preset of the server; a lost answer is asked for again under the same key.
+
+        Raises InvalidInput with the server's word on each field, and Trouble.
+        """
+        body = {"campaign": campaign, "includeSearch": include_search, "dryRun": dry_run}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
+        path = f"/api/workflows/{WORKFLOW}/start"
+        told = self._ask("POST", path, content=json.dumps(body).encode(), headers=headers)
+        warnings = [
+            Fault(str(one.get("field", "")), str(one.get("message", ""))) for one in told.get("warnings", ())
+        ]
+        page = self._absolute(str(told.get("pageUrl", "")))
+        return Launched(str(told["jobId"]), page, warnings=warnings, held=self._held())
+
+    def check(self, job_id: str) -> None:
+        """Make sure that there is such a job. Raises Trouble."""
+        self._ask("GET", f"/api/jobs/{quote(job_id, safe='')}")
+
+    def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
+        """Give each event once and in order up to the job's end, whatever cuts the stream. Raises Trouble."""
+        reading = Reading(self._absolute, tell)
+        patience = Patience(self._outage, sleep=self._sleep)
+        cut = False
+        while True:
+            try:
+                for told in self._stream(job_id, reading, patience):
+                    if cut:
+                        tell(f"{self.server} is there again")
+                        cut = False
+                    yield told
+                if self._ended(job_id, reading):
+                    return
+                why, after = "the stream ended before the campaign", None
+            except _Cut as error:
+                why, after = str(error), error.after
+                if not cut:
+                    tell(f"cut off from {self.server} ({why}); trying again")
+                cut = True
+            if not patience.wait(after):
+                raise Trouble(
+                    f"{self.server} was not heard for {self._outage:.0f} seconds ({why}). The campaign "
+                    f"does not need you; follow it again with: manage.py follow {job_id}{self.again}"
+                )
+
+    def _stream(self, job_id: str, reading: Reading, patience: Patience) -> Iterator[Told]:
+        """Give the events that one connection carries. Raises _Cut, and Trouble where no try would help."""
+        since = time.monotonic()
+        try:
+            with self._listening(job_id, reading) as events:
+                for one in events:
+                    if one.retry is not None:
+                        patience.pause = one.retry / 1000
+                    if one.data and (told := reading.take(one.id, one.data)):
+                        patience.heard()
+                        yield told
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _Cut(self._refusals.why(error)) from error
+        finally:
+            if time.monotonic() - since > SILENCE / 3:  # long enough for a beat: the server was there
+                patience.heard()
+
+    @contextmanager
+    def _listening(self, job_id: str, reading: Reading) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(reading.cursor)}
+        url = self._at(f"/api/jobs/{quote(job_id, safe='')}/events")
+        timeout = httpx2.Timeout(SILENCE, connect=CONNECT)
+        with self._client.stream(
+            "GET", url, params={"detail": "all"}, headers=headers, timeout=timeout
+        ) as answer:
+            reading.over = answer.status_code == 204
+            if reading.over:
+                yield iter(())
+                return
+            if answer.status_code != 200:
+                answer.read()
+                if answer.status_code in FINAL:
+                    raise self._refusals.of(answer)
+                raise _Cut(f"it answered {answer.status_code}", retry_after(answer))
+            yield iter(httpx2.EventSource(answer, LARGEST_EVENT))
+
+    def _ended(self, job_id: str, reading: Reading) -> bool:
+        """Tell whether the job has ended and all of it was read: a log may go on after an end."""
+        if reading.over and reading.progress.ended:
+            self.status = str(reading.progress.status)
+            return True
+        try:
+            answer = self._client.get(self._at(f"/api/jobs/{quote(job_id, safe='')}"))
+        except httpx2.HTTPError as error:
+            raise _Cut(self._refusals.why(error)) from error
+        if answer.status_code != 200 and answer.status_code not in FINAL:
+            raise _Cut(f"it answered {answer.status_code}", retry_after(answer))
+        job = self._refusals.body(answer)
+        self.status = str(job.get("status", ""))
+        return self.status in ENDED_JOB and job.get("lastEventId", 0) <= reading.cursor
+
+    def page(self, job_id: str) -> str:
+        """Give the address of the job's page."""
+        return self._at(f"/jobs/{job_id}/")
+
+    def link(self, job_id: str, artifact: Artifact) -> str:
+        """Give the address that opens an artifact; reading the event has made it absolute."""
+        return artifact.url
+
+    def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """Give what each planned call of a dry run would send, by step. Raises Trouble."""
+        calls = self._ask("GET", f"/api/jobs/{quote(job_id, safe='')}").get("calls", ())
+        return {str(one["step"]): one["arguments"] for one in calls if isinstance(one.get("arguments"), dict)}
+
+    def _held(self) -> str:
+        """Give what keeps a launched job from starting, as the server tells everybody; "" for nothing."""
+        try:
+            answer = self._client.get(self._at("/readyz"))
+            told = answer.json() if answer.status_code == 503 else {}
+        except (httpx2.HTTPError, ValueError):
+            return ""
+        why = told.get("detail", "") if isinstance(told, dict) else ""
+        return f"{self.server} is not ready: {why}; the campaign starts when it is" if why else ""
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """Give the JSON object of an answer. What may be lost on the way is asked again, for a while.
+
+        Raises InvalidInput for a body with faults and Trouble for any other refusal.
+        """
+        patience = Patience(LOST if self._met else UNMET, sleep=self._sleep)
+        while True:
+            after = None
+            try:
+                answer = self._client.request(method, self._at(path), **more)
+                self._met, patience.outage = True, LOST
+                if answer.status_code not in LATER:
+                    return self._refusals.body(answer)
+                why, after = f"it answered {answer.status_code}", retry_after(answer)
+            except httpx2.TransportError as error:
+                if hopeless := self._refusals.hopeless(error):
+                    raise hopeless from error
+                if not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+                    self._met, patience.outage = True, LOST  # it was there, and may have taken what was sent
+                why = self._refusals.why(error)
+            if not patience.wait(after):
+                raise self._refusals.unreached(why, sent=self._met and method == "POST")
+
+    def _at(self, path: str) -> str:
+        return self.server + path
+
+    def _absolute(self, url: str) -> str:
+        return urljoin(self.server + "/", url)

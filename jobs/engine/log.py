@@ -1,0 +1,62 @@
+"""The lines of a job's log: what each event says to people, and how grave it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobs.engine import events as ev
+from jobs.engine.results import Status
+
+
+def _what(event: ev.CallEvent) -> str:
+    return f"{event.server} {event.tool}" + (f" ({event.item})" if event.item else "")
+
+
+def _end(event: ev.StageEnd) -> tuple[str, str]:
+    level = "good" if event.status == Status.COMPLETED else "bad"
+    why = f": {event.error}" if event.error else ""
+    return level, f"{event.stage_name} {event.status}, {event.current}/{event.total}{why}"
+
+
+def _call_end(event: ev.CallComplete) -> tuple[str, str] | None:
+    if event.state == "done":
+        return "plain", f"{_what(event)} done in {event.took:.1f} s"
+    return "bad", f"{_what(event)} failed: {event.error}"
+
+
+LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
+    ev.JobQueued: lambda e: (
+        "plain",
+        "Dry run queued: nothing is sent" if e.dry_run else "Launched and queued",
+    ),
+    ev.JobResumed: lambda e: ("warn", f"Taken up again: {e.reason}"),
+    ev.JobCancelling: lambda e: ("warn", f"Cancelling, asked by {e.by}"),
+    ev.JobRetrying: lambda e: ("warn", f"Tried again by {e.by}: {e.what}"),
+    ev.JobResolved: lambda e: ("warn", f"{e.step} answered by {e.by}: {e.outcome}"),
+    ev.JobPlanned: lambda e: ("good", f"Dry run: {e.calls} calls, about {span(e.seconds)}; nothing was sent"),
+    ev.JobActivating: lambda e: ("warn", f"To be set live, asked by {e.by}: {e.what}"),
+    ev.JobServerDown: lambda e: ("bad", f"{e.server} keeps failing and is left alone for now: {e.reason}"),
+    ev.StageStart: lambda e: ("plain", f"{e.stage_name} begins"),
+    ev.StageComplete: _end,
+    ev.StageError: _end,
+    ev.WorkflowComplete: lambda e: ("good" if e.status == "completed" else "bad", f"Campaign {e.status}"),
+    ev.CallRetry: lambda e: ("warn", f"{_what(e)}: {e.reason}; next try in {e.delay:g} s"),
+    ev.CallComplete: _call_end,
+    ev.CallUnknown: lambda e: ("warn", f"{_what(e)} unknown: {e.reason}"),
+    ev.CallPlanned: lambda e: ("plain", f"{_what(e)} would be sent, about {span(e.seconds)}"),
+    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a stand-in takes its place, {e.reason}"),
+}
+
+
+def line_of(event: ev.Event, *, dry_run: bool = False) -> tuple[str, str] | None:
+    """Give the level and text of an event's log line; waiting and plain progress have none."""
+    if dry_run and isinstance(event, ev.WorkflowComplete):
+        return "good" if event.status == "completed" else "bad", f"Dry run {event.status}"
+    make = LINES.get(type(event))
+    return make(event) if make else None
+
+
+def span(seconds: float) -> str:
+    """Give an expected time as people read it: "31 s", "6 min 50 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes > 1 else f"{seconds:.0f} s"

@@ -1,0 +1,1 @@
+"""Live delivery: the hub, the pieces of a page, and the sockets and streams that carry them."""

@@ -1,0 +1,216 @@
+"""The pieces of a job's page, each rendered from its own partial: the same for first page, poll and socket.
+
+A piece's html is a fold over the job's events and nothing else: no clock, no user, no request. So a piece
+that has not changed renders to the same text, and whoever replaces it by its id needs no merging.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.template.loader import get_template
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+from jobs.acts import spending
+from jobs.engine.progress import CallView, Progress, StageView
+from jobs.engine.results import Artifact, JobStatus, Source, Status
+from jobs.live import asks
+from jobs.live.asks import web_address
+from jobs.live.piece_contexts import (
+    CallRow,
+    CallsContext,
+    HeaderContext,
+    LogContext,
+    StageCallsContext,
+    StageContext,
+    SummaryContext,
+    Thing,
+    Wait,
+)
+from jobs.live.plans import plan_view
+from jobs.models import Job
+
+#: What each source means, for those who ask.
+SOURCES: Mapping[str, str] = {
+    Source.LIVE: "made on a configured outside server",
+    Source.LOCAL: "made on a server that comes with Flightplan",
+    Source.SIMULATED: "pretended by a server that comes with Flightplan: no money moves",
+    Source.FALLBACK: "a stand-in, because the service failed",
+}
+REHEARSED = "only planned: a launch would make it, and nothing of it exists"
+READABLE = (".md", ".markdown")
+PARTIALS: Mapping[str, type] = {
+    "jobs/_header.html": HeaderContext,
+    "jobs/_stage.html": StageContext,
+    "jobs/_summary.html": SummaryContext,
+    "jobs/_calls.html": CallsContext,
+    "jobs/_stage_calls.html": StageCallsContext,
+    "jobs/_log.html": LogContext,
+}
+
+
+def pieces(job: Job, progress: Progress) -> dict[str, str]:
+    """Give every piece of a job's page as id -> html, in the page's order. Reads no database."""
+    parts = {"job-header": _render("jobs/_header.html", header(job, progress))}
+    for stage in progress.stages:
+        parts[f"stage-{stage.id}"] = _render("jobs/_stage.html", stage_row(job, stage, progress))
+    parts["job-summary"] = _render("jobs/_summary.html", summary(job, progress))
+    parts["job-calls"] = _render("jobs/_calls.html", calls(progress))
+    for context in stage_calls(job, progress):
+        parts[f"calls-{context.id}"] = _render("jobs/_stage_calls.html", context)
+    return parts | {"job-log": _render("jobs/_log.html", LogContext(progress.log[::-1]))}
+
+
+def fragment(changed: Mapping[str, str]) -> str:
+    """Give what a socket message or a poll's answer holds: each piece replaces the element of its id.
+
+    A morph, so that what a person has opened stays open and the focus stays where it is.
+    """
+    return "".join(
+        f'<hx-partial hx-target="#{id}" hx-swap="outerMorph">{html}</hx-partial>\n'
+        for id, html in changed.items()
+    )
+
+
+@cache
+def version() -> str:
+    """Give a mark of what renders the pieces: a page of an older release is not told that nothing changed."""
+    files = (Path(__file__), *(Path(get_template(name).origin.name) for name in PARTIALS))
+    texts = (file.read_bytes() for file in files)
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:8]
+
+
+def header(job: Job, progress: Progress) -> HeaderContext:
+    """Give the context of the page's head."""
+    seconds = None
+    if progress.ended_at and (begin := progress.started_at or progress.queued_at):
+        seconds = (progress.ended_at - begin).total_seconds()
+    mendable = any(asks.mendable(stage, progress) for stage in progress.stages)
+    lines = spending.shown(job, progress)
+    return HeaderContext(
+        title=progress.title or job.title,
+        status=progress.status,
+        over=progress.ended,
+        made=sum(stage.ended for stage in progress.stages),
+        total=len(progress.stages),
+        queued_at=progress.queued_at,
+        started_at=progress.started_at,
+        ended_at=progress.ended_at,
+        expected_end=progress.expected_end,
+        seconds=seconds,
+        round=progress.round,
+        cancelling=progress.cancelling and not progress.ended,
+        unknown=asks.asked(job, progress.calls.values()),
+        down=progress.down,
+        error=progress.error,
+        cancel="" if progress.ended or progress.cancelling else asks.cancel_link(job),
+        again=asks.retry_link(job) if progress.ended and mendable else "",
+        activate=asks.activate_link(job) if lines else "",
+        lines=lines,
+        activating=progress.activating,
+        activating_at=progress.activating_at,
+        dry_run=progress.dry_run,
+        plan=plan_view(progress),
+    )
+
+
+def stage_row(job: Job, stage: StageView, progress: Progress) -> StageContext:
+    """Give the context of one stage's row."""
+    mine = progress.calls_of(stage.id)
+    running = stage.status is Status.RUNNING
+    again = progress.ended and asks.mendable(stage, progress)
+    return StageContext(
+        stage=stage,
+        waits=_waits(mine) if running else [],
+        retries=[call for call in mine if call.state == "retry"] if running else [],
+        unknown=asks.asked(job, mine),
+        stand_ins=sum(artifact.source == Source.FALLBACK for artifact in stage.artifacts),
+        cut_off=asks.how_far(stage, progress),
+        again=asks.retry_link(job, stage=stage.id) if again else "",
+    )
+
+
+def _waits(of_stage: list[CallView]) -> list[Wait]:
+    waiting: dict[str, list[CallView]] = {}
+    for call in of_stage:
+        if call.state == "waiting" and call.limit:
+            waiting.setdefault(call.server, []).append(call)
+    return [
+        Wait(server, len(some), max(call.in_use for call in some), some[-1].limit)
+        for server, some in waiting.items()
+    ]
+
+
+def summary(job: Job, progress: Progress) -> SummaryContext:
+    """Give the context of the artifacts' summary."""
+    groups = [
+        (stage.name, [thing(job, artifact) for artifact in progress.artifacts_of(stage)])
+        for stage in progress.stages
+        if progress.artifacts_of(stage)
+    ]
+    everything = [one for _, things in groups for one in things]
+    cancelled = progress.cancelling or progress.status is JobStatus.CANCELLED
+    broken_off = cancelled or (progress.ended and progress.status is not JobStatus.COMPLETED)
+    outside = asks.outside(progress) if broken_off else []
+    return SummaryContext(
+        groups=groups,
+        pictures=[one for one in everything if one.is_picture],
+        stand_ins=sum(one.artifact.source == Source.FALLBACK for one in everything),
+        over=progress.ended,
+        bundle=reverse("bundle", args=[job.pk]) if progress.ended and any(t.copy for t in everything) else "",
+        outside=outside,
+        existing=sum(len(things) for _, things in outside),
+        cancelled=cancelled,
+        dry_run=progress.dry_run,
+    )
+
+
+def thing(job: Job, artifact: Artifact) -> Thing:
+    """Give an artifact with its links; an address that is no web address gives none."""
+    copy = reverse("artifact", args=[job.pk, artifact.name]) if artifact.file else ""
+    readable = artifact.name.endswith(READABLE) and artifact.file
+    own = reverse("document", args=[job.pk, artifact.name]) if readable else copy
+    outside = web_address(artifact.url)
+    meaning = SOURCES.get(artifact.source, "")
+    if job.dry_run and artifact.source == Source.SIMULATED:
+        meaning = REHEARSED
+    return Thing(artifact, outside or own, copy, outside.startswith("http"), meaning)
+
+
+def calls(progress: Progress) -> CallsContext:
+    """Give the context of the heading above the calls."""
+    states = [call.state for call in progress.calls.values()]
+    counted = "planned" if progress.dry_run else "done"
+    return CallsContext(len(states), states.count(counted), progress.dry_run)
+
+
+def stage_calls(job: Job, progress: Progress) -> list[StageCallsContext]:
+    """Give the context of each stage's calls; a bar compares the calls of one stage."""
+    contexts = []
+    for stage in progress.stages:
+        mine = progress.calls_of(stage.id)
+        longest = max((call.waited + _work(call) for call in mine), default=0.0) or 1.0
+        may = progress.ended and not asks.sets_live(stage.id, progress)
+        rows = [_row(job, call, longest, may) for call in mine]
+        contexts.append(StageCallsContext(stage.id, stage.name, rows, stage.index == 0, progress.dry_run))
+    return contexts
+
+
+def _row(job: Job, call: CallView, longest: float, may: bool) -> CallRow:
+    wait, work = (round(100 * seconds / longest, 1) for seconds in (call.waited, _work(call)))
+    again = asks.retry_link(job, step=call.step) if may and asks.may_again(call) else ""
+    return CallRow(call, wait, work, web_address(call.remote_url), asks.step_link(job, call.step), again)
+
+
+def _work(call: CallView) -> float:
+    """The seconds that a call took, or those that it is expected to."""
+    return call.expected if call.state == "planned" else call.took
+
+
+def _render(name: str, context: Any) -> SafeString:
+    values = {field.name: getattr(context, field.name) for field in fields(context)}
+    return mark_safe(get_template(name).render(values).strip())  # noqa: S308 a template's own output

@@ -1,0 +1,102 @@
+"""A job's events over HTTP: a server-sent stream that resumes, or a page of JSON."""
+
+import logging
+from asyncio import get_running_loop
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse, StreamingHttpResponse
+
+from jobs.engine.events import KINDS, PUBLIC, Recorded
+from jobs.live.handback import hand_back
+from jobs.live.hub import HubBroken, JobGone, hub
+from jobs.models import Job
+from jobs.store import feed
+
+HEARTBEAT = 15.0
+RECHECK = 30.0
+RETRY_MS = 2000
+
+logger = logging.getLogger(__name__)
+
+
+def kinds(everything: bool) -> Collection[str]:
+    """Give the event types of a stream: the five public ones, or all of them."""
+    return KINDS.keys() if everything else PUBLIC
+
+
+def response(
+    job: Job, after: int, wanted: Collection[str], allowed: Callable[[], bool]
+) -> StreamingHttpResponse | HttpResponse:
+    """Give the answer that streams a job's events after the seq `after`; 204 when there will be none.
+
+    A browser's EventSource connects again after every end but a 204. `allowed` is asked every 30 seconds
+    whether the caller may still read on.
+    """
+    if job.ended and not _any(job.pk, after, wanted):
+        return HttpResponse(status=204)
+    answer = StreamingHttpResponse(stream(job.pk, after, wanted, allowed), "text/event-stream")
+    answer["Cache-Control"] = "no-cache"
+    answer["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _any(job_id: object, after: int, wanted: Collection[str]) -> bool:
+    while page := feed.after(job_id, after):
+        if any(one.event.type in wanted for one in page):
+            return True
+        after = page[-1].seq
+    return False
+
+
+async def stream(
+    job_id: UUID, after: int, wanted: Collection[str], allowed: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """Yield a job's events as server-sent ones until the job has ended.
+
+    Delivery: as the hub's `events`; `id:` is the cursor to resume by. Ends early, for the client to resume,
+    when the caller may no longer read, and when the hub cannot go on. It goes no faster than the client
+    reads: the server comes back for more when the last part was taken (`serving`).
+    """
+    now = get_running_loop().time
+    beat_at, check_at = now() + HEARTBEAT, now() + RECHECK
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    with hub().events(job_id, after) as events:
+        while not events.over:
+            try:
+                batch = await events.take(min(beat_at, check_at) - now())
+            except (JobGone, HubBroken) as error:
+                logger.warning("the stream of job %s ends: %r", job_id, error)
+                return
+            if now() >= check_at:
+                if not await sync_to_async(_asked)(allowed):
+                    return
+                check_at = now() + RECHECK
+            chunk = b"".join(encoded(job_id, one) for one in batch if one.event.type in wanted)
+            if chunk or now() >= beat_at:
+                beat_at = now() + HEARTBEAT
+                yield chunk or b": still here\n\n"
+
+
+def _asked(allowed: Callable[[], bool]) -> bool:
+    try:
+        return allowed()
+    finally:
+        hand_back()  # the answer may take for hours, and its thread with it
+
+
+def encoded(job_id: object, one: Recorded) -> bytes:
+    """Give one event in the text/event-stream format."""
+    return f"id: {one.seq}\nevent: {one.event.type}\ndata: {feed.line(job_id, one)}\n\n".encode()
+
+
+def page(job: Job, after: int, wanted: Collection[str], limit: int) -> dict[str, Any]:
+    """Give a page of a job's events after the seq `after`, out of the next `limit` of its log."""
+    found = feed.after(job.pk, after, limit)
+    return {
+        "items": [feed.public(job.pk, one) for one in found if one.event.type in wanted],
+        "after": found[-1].seq if found else after,
+        "last_event_id": job.last_seq,
+    }

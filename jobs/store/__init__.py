@@ -1,0 +1,1 @@
+"""The event log and the call rows: how they are written, read and announced."""

@@ -1,0 +1,1 @@
+"""MCP over a pipe or HTTP: processes, connections, sessions, and how results are read."""

@@ -1,0 +1,260 @@
+"""A server process in a group of its own, and the certain end of it with all its descendants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from jobs.tools.contract.spec import ServerSpec
+from jobs.tools.wire.stderr import CappedLog
+
+log = logging.getLogger(__name__)
+INHERITED = ("PATH", "HOME", "USER", "LANG")
+GRACE = 1.0  # seconds after stdin is closed, and again after SIGTERM
+REAP = 2.0  # seconds for the kernel to report a killed process
+LAST_WORDS = 0.2  # seconds for what a dead process left in its pipe
+MOST_UNREAD = 1 << 20
+FLOOD = 1 << 15
+BREATH = 0.01
+
+
+def environment(spec: ServerSpec) -> dict[str, str]:
+    """Exactly what a server process gets: PATH, HOME, USER, LANG where set, and its entry's env."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {**inherited, **spec.env}
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A process as the kernel shows it: `state` is its letter, `started` is in the kernel's ticks."""
+
+    pid: int
+    state: str
+    group: int
+    session: int
+    started: int
+
+    @property
+    def dead(self) -> bool:
+        """Whether it does nothing more, though nobody has buried it yet."""
+        return self.state in "ZXx"
+
+
+def stat(pid: int) -> Stat | None:
+    """What the kernel says of a process; None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # a name may hold spaces and brackets
+    return Stat(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def started_at(pid: int) -> int | None:
+    """When a process was started, in the kernel's ticks: with the pid its identity. None when it is gone."""
+    return seen.started if (seen := stat(pid)) else None
+
+
+def descendants(pid: int) -> list[tuple[int, int]]:
+    """Pid and start time of every living descendant, also of those that left the process group."""
+    found: list[tuple[int, int]] = []
+    todo = [pid]
+    while todo:
+        children = _children(todo.pop())
+        todo += children
+        found += [(child, start) for child in children if (start := started_at(child)) is not None]
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """What the threads of a process have started. It may come to its end at any moment of this look."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return children
+
+
+class Process(asyncio.SubprocessProtocol):
+    """One running server: chunks of its stdout in order, its stderr in a log, its end an event."""
+
+    def __init__(self, errors: CappedLog) -> None:
+        self.pid = 0
+        self.started: int | None = None
+        self._family: set[tuple[int, int]] = set()  # descendants that were seen, by pid and start time
+        self.ended = asyncio.Event()  # stdout is over: nothing more will come
+        self.read_out = asyncio.Event()  # and all that had come was handed on, or nobody takes it any more
+        self._exited = asyncio.Event()
+        self._errors = errors
+        self._chunks: deque[bytes] = deque()
+        self._unread = 0
+        self._news = asyncio.Event()
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    @classmethod
+    async def spawn(cls, spec: ServerSpec, errors: CappedLog) -> Process:
+        """Start the entry's command in its own session. Raises OSError or ValueError when that cannot be."""
+        process = cls(errors)
+        loop = asyncio.get_running_loop()
+        command = [spec.command, *spec.args]
+        try:
+            await loop.subprocess_exec(
+                lambda: process, *command, env=environment(spec), cwd=spec.cwd, start_new_session=True
+            )
+        except BaseException:
+            process.kill()
+            errors.close()
+            raise
+        return process
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._transport.get_returncode() if self._transport else None
+
+    # called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self.pid = self._transport.get_pid()
+        self.started = started_at(self.pid)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._errors.write(data)
+            if len(data) >= FLOOD:
+                self._rest(2)
+            return
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread > MOST_UNREAD and (pipe := self._reader(1)):
+            pipe.pause_reading()
+        self._news.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1:
+            self._end()
+
+    def process_exited(self) -> None:
+        self._exited.set()
+        # a grandchild may hold the pipe open for ever
+        asyncio.get_running_loop().call_later(LAST_WORDS, self._end)
+
+    # called by the transport
+
+    async def chunk(self) -> bytes | None:
+        """The next bytes of stdout; None at its end."""
+        while not self._chunks:
+            if self.ended.is_set():
+                return None
+            self._news.clear()
+            await self._news.wait()
+        data = self._chunks.popleft()
+        self._unread -= len(data)
+        if self._unread <= MOST_UNREAD and (pipe := self._reader(1)):
+            pipe.resume_reading()
+        return data
+
+    def write(self, data: bytes, most_unsent: int) -> bool:
+        """Hand bytes to stdin without waiting; False when the server is gone or reads nothing any more."""
+        pipe = self._transport.get_pipe_transport(0) if self._transport else None
+        pipe = cast("asyncio.WriteTransport | None", pipe)
+        if pipe is None or pipe.is_closing() or self._exited.is_set() or self.ended.is_set():
+            return False
+        if pipe.get_write_buffer_size() > most_unsent:
+            return False
+        pipe.write(data)
+        return True
+
+    def look_around(self) -> None:
+        """See who descends from it: who has left the group is not found any more once its parent has died."""
+        seen = {(pid, start) for pid, start in self._family if started_at(pid) == start}
+        self._family = seen | set(descendants(self.pid))
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group and every descendant, at once."""
+        if not self.pid:
+            return
+        self.look_around()
+        family = self._family
+        send_signal(os.killpg, self.pid, signal.SIGKILL)
+        kill_all(family)
+
+    async def put_down(self) -> bool:
+        """SIGKILL, and wait until it is dead: it does nothing more outside then. False: not in time."""
+        self.kill()
+        return await self._gone(REAP)
+
+    async def stop(self) -> None:
+        """End the server: stdin closed, SIGTERM, SIGKILL. Leaves nothing behind, even when cancelled."""
+        self.look_around()
+        try:
+            if self._transport and (pipe := self._transport.get_pipe_transport(0)):
+                pipe.close()
+            if not await self._gone(GRACE):
+                send_signal(os.killpg, self.pid, signal.SIGTERM)
+                await self._gone(GRACE)
+        finally:
+            self.kill()
+            self._end()
+            self._errors.close()
+        if not await self._gone(REAP):
+            log.warning("tool server process %d is still there after SIGKILL", self.pid)
+        if self._transport:
+            self._transport.close()
+            await asyncio.sleep(0)  # its pipes say good-bye in the next turn of the loop
+
+    async def _gone(self, seconds: float) -> bool:
+        """Whether process and group end within the time. Polled: waiting would also wait for its pipes."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while not (self._exited.is_set() and not send_signal(os.killpg, self.pid, 0)):
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    def _end(self) -> None:
+        self.ended.set()
+        self._news.set()
+
+    def _reader(self, fd: int) -> asyncio.ReadTransport | None:
+        pipe = self._transport.get_pipe_transport(fd) if self._transport else None
+        return None if pipe is None or pipe.is_closing() else cast(asyncio.ReadTransport, pipe)
+
+    def _rest(self, fd: int) -> None:
+        """Let a flooding pipe wait for a moment, so that the loop has time for others."""
+        if pipe := self._reader(fd):
+            pipe.pause_reading()
+            asyncio.get_running_loop().call_later(BREATH, self._resume, fd)
+
+    def _resume(self, fd: int) -> None:
+        if pipe := self._reader(fd):
+            pipe.resume_reading()
+
+
+def kill_all(family: Iterable[tuple[int, int]]) -> None:
+    """SIGKILL to each of these, by pid and start time."""
+    for pid, start in family:
+        if started_at(pid) == start:  # not a stranger under the same number
+            send_signal(os.kill, pid, signal.SIGKILL)
+
+
+def send_signal(how: Callable[[int, int], None], target: int, number: int) -> bool:
+    """Send a signal (0 only asks); False when nobody is there."""
+    try:
+        how(target, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody is there, though not ours to signal
+        return True
+    return True

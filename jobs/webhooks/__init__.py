@@ -1,0 +1,1 @@
+"""Webhooks: permitted addresses, signatures, deliveries and the sender."""

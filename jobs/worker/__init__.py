@@ -1,0 +1,1 @@
+"""The worker: its loop, leases, journal and heartbeat."""

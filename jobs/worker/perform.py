@@ -1,0 +1,194 @@
+"""One job's run in a worker: where engine, gateway, journal, feed and files meet."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime
+
+from django.utils import timezone
+
+from jobs.acts import actions, spending
+from jobs.acts.answers import leave_unknown
+from jobs.engine import events as ev
+from jobs.engine.context import Tools
+from jobs.engine.outlook import Outlook
+from jobs.engine.progress import Progress
+from jobs.engine.results import JobStatus, StageResult, Status, Stopped, Timing, judge_job
+from jobs.engine.runner import Before, Runner
+from jobs.models import ENDED, Job
+from jobs.registry import workflow
+from jobs.store import feed
+from jobs.store.files import JobFiles
+from jobs.store.writer import PASSING, Writer
+from jobs.tools.gateway import Gateway
+from jobs.worker import leases
+from jobs.worker.job_tools import JobTools
+from jobs.worker.journal import JobJournal
+from jobs.worker.leases import Lease
+from jobs.worker.outlooks import Outlooks
+from jobs.worker.rehearsal import Rehearsal, plan
+
+log = logging.getLogger(__name__)
+
+
+def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
+    """Give what earlier runs of this job have left in its log; a stage that a later round names counts for
+    nothing but the items it had made, so that its count never falls."""
+    ends = _ends(recorded)
+    results = {
+        id: StageResult(
+            status=Status(end.status),
+            made=end.current,
+            total=end.total,
+            artifacts=end.artifacts,
+            data=end.data,
+            error=end.error,
+        )
+        for id, end in ends.items()
+    }
+    # one that a round's end has put aside as skipped, without an end of its own, begins anew
+    started = {
+        stage.id: stage.started_at
+        for stage in progress.stages
+        if stage.started_at and (stage.id in ends or not stage.ended)
+    }
+    made = {stage.id: stage.current for stage in progress.stages}
+    timings = {
+        stage.id: Timing(stage.started_at, stage.seconds or 0.0)
+        for stage in progress.stages
+        if stage.id in ends and stage.started_at
+    }
+    unknown = frozenset(call.step for call in progress.calls.values() if call.state == "unknown")
+    return Before(results, started, made, timings, unknown)
+
+
+def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
+    ends: dict[str, ev.StageEnd] = {}
+    for one in recorded:
+        if isinstance(one.event, ev.StageEnd):
+            ends[one.event.stage] = one.event
+        elif anew := ev.begun_anew(one.event):
+            ends = {id: end for id, end in ends.items() if id not in anew}
+    return ends
+
+
+async def perform(
+    job: Job,
+    *,
+    gateway: Gateway,
+    writer: Writer,
+    stop: asyncio.Event,
+    lease: Lease,
+    outlooks: Outlooks | None = None,
+) -> None:
+    """Run a job that this worker holds the lease of, to its end or until it is stopped.
+
+    `outlooks` tells meanwhile how long it will take.
+
+    Raises Stopped when the job was stopped by its worker; the caller decides what becomes of it.
+    """
+
+    async def emit(event: ev.Event) -> datetime:
+        if isinstance(event, ev.StageEnd):
+            outlook.stage_ended(event.stage)
+        return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
+
+    flow = workflow(job.workflow).by_plan(job.plan)
+    journal = JobJournal(job, writer, stop, may_send=lease.good)
+
+    def planned() -> ev.JobPlanned:
+        return plan(job, flow, gateway)
+
+    recorded = await writer.run(lambda: list(feed.whole(job.pk)))
+    await journal.begin()
+    progress = Progress.from_events(recorded)
+    if progress.status is JobStatus.RUNNING:
+        await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker gave it back or was lost"))
+    brief = flow.load(job.params)
+    outlook = Outlook(flow, brief, order=job.created_at.timestamp(), sent_at=journal.sent_at)
+    tools: Tools = (
+        Rehearsal(job, flow, gateway, writer, stop)
+        if job.dry_run
+        else JobTools(job, flow, gateway, journal, stop, outlook)
+    )
+    earlier = before(progress, recorded)
+    for stage in earlier.results:
+        outlook.stage_ended(stage)
+    runner = Runner(
+        flow,
+        job=spending.informed(job),
+        brief=brief,
+        tools=tools,
+        files=JobFiles(job.folder),
+        emit=emit,
+        before=earlier,
+    )
+    with outlooks.watching(job, outlook) if outlooks and not job.dry_run else nullcontext():
+        await runner.run()
+
+
+def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None = None) -> datetime:
+    """Add an event to the log, at the worker's epoch, and give its time there; in the writer's thread.
+
+    Before the end of a dry run stands what it came to, which `planned` gives.
+    """
+    if isinstance(event, ev.WorkflowComplete):
+        if planned is not None:
+            feed.append(job.pk, [planned()], epoch=job.epoch)
+        # there should be none; but what is open at the end is unknown, and such a job is never completed
+        left = leave_unknown(job, "the job ended while this call was under way; it may have taken effect")
+        if left and event.status == JobStatus.COMPLETED:
+            event = replace(event, status=JobStatus.PARTIAL)
+        actions.finish(job.pk, job.epoch, event)
+        return timezone.now()
+    return feed.append(job.pk, [event], epoch=job.epoch)[-1].at
+
+
+async def perform_safely(
+    job: Job,
+    *,
+    gateway: Gateway,
+    writer: Writer,
+    stop: asyncio.Event,
+    lease: Lease,
+    outlooks: Outlooks | None = None,
+) -> None:
+    """Run a job so that it always ends or is given back: what breaks it is told in its log."""
+    try:
+        await perform(job, gateway=gateway, writer=writer, stop=stop, lease=lease, outlooks=outlooks)
+    except (Stopped, asyncio.CancelledError):
+        if await writer.run(lambda: _ended_as_cancelled(job)):
+            return
+        await writer.run(lambda: leases.hand_over(job.pk, job.epoch))
+        raise
+    except PASSING:
+        raise  # the database is away, not the job broken: its lease runs out, and it is taken up again
+    except Exception as error:
+        log.exception("job %s broke", job.pk)
+        reason = f"internal error ({type(error).__name__}); the worker's log has the details"
+        await writer.run(lambda: _end_broken(job, reason))
+
+
+def _ended_as_cancelled(job: Job) -> bool:
+    """End a job that somebody asked to cancel, where this worker still holds it; in the writer's thread."""
+    held = Job.objects.filter(pk=job.pk, epoch=job.epoch, leased_by=job.leased_by)
+    if not held.filter(cancel_asked_at__isnull=False).exclude(status__in=ENDED).exists():
+        return False
+    leave_unknown(job, "the job was cancelled while this call was under way; it may have taken effect")
+    actions.finish(job.pk, job.epoch, _end(job, JobStatus.CANCELLED))
+    return True
+
+
+def _end_broken(job: Job, reason: str) -> None:
+    """End a job that broke by what its stages had become; runs in the writer's thread."""
+    leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
+    stages = feed.progress(job.pk).stages
+    judged = judge_job({stage.id: stage.status for stage in stages}, unknown=True)
+    actions.finish(job.pk, job.epoch, _end(job, judged, reason))
+
+
+def _end(job: Job, status: JobStatus, reason: str = "") -> ev.WorkflowComplete:
+    artifacts = tuple(feed.progress(job.pk).artifacts)
+    return ev.WorkflowComplete(status=status, total_stages=len(job.plan), error=reason, artifacts=artifacts)
