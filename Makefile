@@ -1,4 +1,4 @@
-# Everything a person or a machine does with Flightplan. Needs make and Python 3.11, nothing else.
+# Everything a person or a machine does with Flightplan. Needs make and Python 3.11 or later, nothing else.
 #   make demo          set up, start, launch the sample campaign (PORT=8000, LOCAL_LATENCY=realistic)
 #   make test          set up and pass the tests            make unit      the quick tests only
 #   make trust         kill it at every call and every commit, and print what that did (about an hour; SEEDS=3)
@@ -14,9 +14,10 @@ SEEDS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
-# the first of the usual names that really is Python 3.11
-PYTHON ?= $(shell for name in python3.11 python3 python; do \
-  if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then echo $$name; break; fi; done)
+# the first of the usual names that is new enough; the system's own python3 before others
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  if $$name -c '$(RECENT)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 # tests meet no setting of the person who runs them
 CLEAN := env -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
   -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS \
@@ -83,10 +84,14 @@ $(VENV)/.develop: requirements-dev.lock | $(PY)
 
 $(PY):
 	@if [ -z "$(PYTHON)" ]; then \
-	  echo "Flightplan needs Python 3.11; neither python3.11 nor python3 is one ($$(python3 --version 2>&1))." >&2; \
-	  echo "Install it, or name it: make demo PYTHON=/path/of/python3.11" >&2; exit 1; fi
-	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
-	  echo "Flightplan needs Python 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; exit 1; fi
+	  echo "Flightplan needs Python 3.11 or later; python3 here is: $$(python3 --version 2>&1)." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make demo PYTHON=/path/of/python3.12" >&2; exit 1; fi
+	@if ! $(PYTHON) -c '$(RECENT)'; then \
+	  echo "Flightplan needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Install a later one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make demo PYTHON=/path/of/python3.12" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$(PYTHON) cannot make virtual environments. Install its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; fi
+	@echo "Creating a virtual environment in $(VENV) with $$($(PYTHON) --version 2>&1) ..."
 	@$(PYTHON) -m venv $(VENV)
 
 # pip-tools in an environment that is thrown away; the locks name no index
