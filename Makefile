@@ -55,6 +55,7 @@ SURE := jobs/worker/journal.py,jobs/store/calls.py,jobs/worker/leases.py,jobs/to
 cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
 	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py tests/jobs/test_journal_rows.py tests/jobs/test_call_rows.py \
+	  tests/jobs/test_rehearsal.py tests/jobs/test_plans.py \
 	  tests/jobs/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
 	  tests/tools/test_own_faults.py && \
 	$(PY) -m coverage report --include=$(SURE) --show-missing --fail-under=100
