@@ -23,7 +23,9 @@ TEXTS = [
     ROOT / "pyproject.toml",
     *ROOT.glob("requirements*.lock"),
 ]
-INDEX_HOSTS = r"pypi\.|pythonhosted|npmjs|registry\.(?!py\b)|--(extra-)?index-url\s|--find-links\s|--trusted-host\s"
+INDEX_HOSTS = (
+    r"pypi\.|pythonhosted|npmjs|registry\.(?!py\b)|--(extra-)?index-url\s|--find-links\s|--trusted-host\s"
+)
 MACHINE_PATHS = r"(?<![\w./~$}-])/(home|root|work|Users|tmp|opt|mnt|srv)(/|\b)|[A-Z]:\\\\"
 OURS = {"jobs", "campaigns"}
 # what Django gives every command
