@@ -54,9 +54,9 @@ trust: $(VENV)/.develop
 SURE := jobs/acts/answers.py,jobs/worker/journal.py,jobs/store/calls.py,jobs/worker/leases.py,jobs/tools/wire/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
 cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
-	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/test_journal.py tests/jobs/test_journal_rows.py tests/jobs/test_call_rows.py \
-	  tests/jobs/test_rehearsal.py tests/jobs/test_plans.py tests/jobs/test_resolve.py tests/jobs/test_spending.py tests/jobs/test_activation.py \
-	  tests/jobs/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
+	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/worker/test_journal.py tests/jobs/worker/test_journal_rows.py tests/jobs/store/test_call_rows.py \
+	  tests/jobs/worker/test_rehearsal.py tests/jobs/live/test_plans.py tests/jobs/acts/test_resolve.py tests/jobs/acts/test_spending.py tests/jobs/acts/test_activation.py \
+	  tests/jobs/worker/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
 	  tests/tools/test_own_faults.py && \
 	$(PY) -m coverage report --include=$(SURE) --show-missing --fail-under=100
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from tests.e2e.installation import Installation
-from tests.jobs.live import Closed, Socket, open_socket
+from tests.jobs.running import Closed, Socket, open_socket
 
 MOST = 5  # events at most between two cuts
 ALL = 10**9

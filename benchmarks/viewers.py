@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.house import ROOT, Story, cores, demand, installation, quantile, table, verdict
 from tests.e2e.installation import Installation
-from tests.jobs.live import narrow
+from tests.jobs.running import narrow
 
 VIEWERS, RATE, SECONDS = 1000, 2.0, 30.0
 POLLERS, POLL_EACH, POLL_SECONDS = 50, 1.0, 10.0

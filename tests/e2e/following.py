@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx2
 
-from tests.jobs import live
+from tests.jobs import running
 
 FAR = 30  # events after which a stream is under way
 AGAIN = 0.1  # seconds until a client that was cut tries again
 PIECE = re.compile(r'<hx-partial hx-target="#([^"]+)"[^>]*>(.*?)</hx-partial>', re.DOTALL)
-BROKEN = (OSError, asyncio.IncompleteReadError, httpx2.TransportError, live.Refused)
+BROKEN = (OSError, asyncio.IncompleteReadError, httpx2.TransportError, running.Refused)
 
 
 class Follower:
@@ -73,11 +73,11 @@ class Page(Follower):
         """Keep the pieces fresh until the server says that the job has ended."""
         while True:
             try:
-                async with live.open_socket(self.port, self.path, session=self.session) as socket:
+                async with running.open_socket(self.port, self.path, session=self.session) as socket:
                     while True:
                         self.pieces |= dict(PIECE.findall(await socket.receive()))
                         self.under_way.set()
-            except live.Closed as closed:
+            except running.Closed as closed:
                 if closed.args[0] == 1000:
                     return
                 self.cut.set()

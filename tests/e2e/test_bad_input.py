@@ -154,7 +154,7 @@ def test_once_the_file_is_mended_the_same_installation_launches(mended: tuple[In
 
 @pytest.mark.parametrize("case", ["brief", "servers file"])
 def test_the_command_ends_with_2_and_names_the_field(site: Installation, tmp_path: Path, case: str):
-    """One process for each kind of file; tests/jobs/test_launch_command.py has the other faults."""
+    """One process for each kind of file; tests/jobs/cli/test_launch_command.py has the other faults."""
     bad, file = BAD["wrong type"], tmp_path / "file.json"
     if case == "brief":
         file.write_text(json.dumps(bad[0]))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, csrf, until
-from tests.jobs.test_webhooks import documented
+from tests.jobs.webhooks.test_webhooks import documented
 from tests.receiver import Receiver, receiver, silence, status
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -11,13 +11,13 @@ from jobs.store.writer import Writer
 from jobs.webhooks import sender as deliver
 from jobs.worker.runtime import Runtime
 from tests import fakes, receiver
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 
 @pytest.fixture(scope="session")
 def site(django_db_setup: None) -> Iterator[int]:
     """Give the port of a Daphne that serves the tests' database."""
-    with live.daphne() as port:
+    with running.daphne() as port:
         yield port
 
 

@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 from jobs.engine import events as ev
 from jobs.models import Job
 from jobs.store import feed
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -35,7 +35,7 @@ window.WebSocket = class extends EventTarget {
 @pytest.fixture
 async def context(site: int) -> AsyncIterator[BrowserContext]:
     """Give a browser that is signed in; nothing may go against the content security policy."""
-    session = await sync_to_async(lambda: live.session_of(story.user()))()
+    session = await sync_to_async(lambda: running.session_of(story.user()))()
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -15,14 +15,14 @@ from playwright.async_api import Page, async_playwright
 from jobs.models import ApiToken
 from jobs.store import doorbell, feed
 from tests.e2e.test_browser import CHROMIUM, QUIET
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 append = sync_to_async(feed.append)
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium; CHROMIUM may name it")
 SOON = 20.0
-DOCS = live.ROOT / "docs" / "api.md"
+DOCS = running.ROOT / "docs" / "api.md"
 #: Follows a job as a page would, and keeps what came: the id, the type and the number of items made.
 FOLLOW = """
 path => {
@@ -137,7 +137,7 @@ async def test_the_python_client_of_the_documents_reads_every_event_once_to_the_
 @asynccontextmanager
 async def browsing(site: int) -> AsyncIterator[Page]:
     """Give a page of the site in a browser that has signed in."""
-    session = await sync_to_async(lambda: live.session_of(story.user()))()
+    session = await sync_to_async(lambda: running.session_of(story.user()))()
     cookie = {"name": "sessionid", "value": session, "url": f"http://127.0.0.1:{site}"}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)

@@ -13,7 +13,7 @@ from django.http import HttpResponse
 
 from jobs.live.handback import handing_back
 from jobs.models import ApiToken, Job
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 VIEWERS = 12
@@ -39,7 +39,7 @@ async def ask(site: int, path: str, token: str) -> tuple[asyncio.StreamReader, a
     reader, writer = await asyncio.open_connection("127.0.0.1", site)
     host = f"Host: 127.0.0.1:{site}\r\nAuthorization: Bearer {token}"
     writer.write(f"GET {path} HTTP/1.1\r\n{host}\r\n\r\n".encode())
-    async with asyncio.timeout(live.SOON):
+    async with asyncio.timeout(running.SOON):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     return reader, writer
 

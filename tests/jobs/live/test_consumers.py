@@ -12,7 +12,7 @@ from jobs.live import consumers
 from jobs.live.hub import hub
 from jobs.live.origins import is_own_origin
 from jobs.store import feed
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,7 +22,7 @@ SOON = 10.0
 
 @pytest.fixture
 def mine() -> str:
-    return live.session_of(story.user())
+    return running.session_of(story.user())
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def closing(socket: WebsocketCommunicator) -> int:
 
 async def test_a_page_gets_everything_then_what_changes_then_a_normal_end(site, mine):
     job = await sync_to_async(story.job)()
-    async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
+    async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
         first = await socket.receive()
         assert all(f'id="{id}"' in first for id in ("job-header", "stage-brief", "stage-creative", "job-log"))
         await append(job.pk, [story.begin(), story.step(1, 4)])
@@ -68,7 +68,7 @@ async def test_a_page_gets_everything_then_what_changes_then_a_normal_end(site, 
 
 async def test_the_page_of_a_job_that_has_ended_gets_everything_once_and_the_end(site, mine):
     job = await sync_to_async(story.ended_job)()
-    async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
+    async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
         texts, code = await socket.end()
     assert (len(texts), code) == (1, 1000)
 
@@ -77,7 +77,7 @@ async def test_many_pages_of_a_job_all_hear_of_its_end(site, mine):
     job = await sync_to_async(story.job)()
 
     async def view() -> str:
-        async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
+        async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
             texts = [await socket.receive()]
             ready.release()
             more, code = await socket.end()
@@ -97,8 +97,8 @@ async def test_many_pages_of_a_job_all_hear_of_its_end(site, mine):
 )
 async def test_a_page_of_another_origin_is_refused_even_from_another_port(site, mine, origin):
     job = await sync_to_async(story.job)()
-    with pytest.raises(live.Refused) as refused:
-        async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine, origin=origin):
+    with pytest.raises(running.Refused) as refused:
+        async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine, origin=origin):
             pass
     assert refused.value.args == (403,)
 
@@ -129,29 +129,29 @@ def test_the_own_origin_is_this_host_and_port_or_a_trusted_one(settings, scheme,
 
 @pytest.mark.parametrize("path", ["/ws/jobs/not-an-id/", "/ws/", "/ws/jobs/"])
 async def test_a_socket_address_that_does_not_exist_is_refused(site, mine, path):
-    with pytest.raises(live.Refused):
-        async with live.open_socket(site, path, session=mine):
+    with pytest.raises(running.Refused):
+        async with running.open_socket(site, path, session=mine):
             pass
 
 
 async def test_somebody_elses_job_and_no_job_at_all_close_alike(site, mine):
     theirs = await sync_to_async(lambda: story.job(story.user("noor")))()
     for id in (theirs.pk, uuid.uuid4()):
-        async with live.open_socket(site, f"/ws/jobs/{id}/", session=mine) as socket:
+        async with running.open_socket(site, f"/ws/jobs/{id}/", session=mine) as socket:
             assert await socket.end() == ([], 4404)
 
 
 async def test_staff_may_watch_every_job(site):
     job = await sync_to_async(story.ended_job)()
-    boss = await sync_to_async(lambda: live.session_of(story.user("boss", is_staff=True)))()
-    async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=boss) as socket:
+    boss = await sync_to_async(lambda: running.session_of(story.user("boss", is_staff=True)))()
+    async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=boss) as socket:
         assert (await socket.end())[1] == 1000
 
 
 @pytest.mark.parametrize("session", ["", "made-up"])
 async def test_who_is_not_signed_in_learns_nothing(site, session):
     job = await sync_to_async(story.job)()
-    async with live.open_socket(site, f"/ws/jobs/{job.pk}/", session=session) as socket:
+    async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=session) as socket:
         assert await socket.end() == ([], 4401)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.webhooks import signing as webhooks
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "webhooks.md"
 ID = uuid.UUID("4f0c8e0e-6f0b-4d0c-9a1f-0d7f3f1c2b60")
 BODY = '{"type":"job.ended","title":"Casa Olmeda – Zürich"}'.encode()
 

@@ -19,7 +19,7 @@ from jobs.live import stream
 from jobs.live.hub import hub
 from jobs.models import ApiToken
 from jobs.store import feed
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -245,7 +245,7 @@ async def test_a_token_that_dies_and_a_job_that_is_given_away_end_a_stream_that_
 async def test_a_session_that_ends_ends_its_stream_too(monkeypatch):
     request = RequestFactory().get("/")
     request.user = await sync_to_async(story.user)()
-    key = await sync_to_async(live.session_of)(request.user)
+    key = await sync_to_async(running.session_of)(request.user)
     request.session = SessionStore(key)
     caller = Caller(request.user, frozenset({"read"}))
     assert await sync_to_async(still_allowed)(request, caller)
@@ -273,7 +273,7 @@ async def test_a_client_that_goes_away_leaves_no_subscription(token):
 
 async def test_a_session_may_listen_as_well(site):
     job = await sync_to_async(story.ended_job)()
-    session = await sync_to_async(lambda: live.session_of(story.user()))()
+    session = await sync_to_async(lambda: running.session_of(story.user()))()
     async with httpx2.AsyncClient(timeout=SOON, cookies={"sessionid": session}) as client:
         answer = await client.get(f"http://127.0.0.1:{site}/api/jobs/{job.pk}/events")
     assert [one["id"] for one in parsed(answer.text)] == [2, 3, 5, 6]

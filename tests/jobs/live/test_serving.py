@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.jobs import flood, live
+from tests.jobs import flood, running
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ async def flooding() -> AsyncIterator[Flooding]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         code = SERVE.format(patience=PATIENCE, fd=listener.fileno())
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, cwd=live.ROOT, stdout=subprocess.PIPE, pass_fds=[listener.fileno()]
+            sys.executable, "-c", code, cwd=running.ROOT, stdout=subprocess.PIPE, pass_fds=[listener.fileno()]
         )
         yield Flooding(listener.getsockname()[1], process)
         process.terminate()
@@ -54,7 +54,7 @@ async def flooding() -> AsyncIterator[Flooding]:
 
 
 async def test_a_socket_that_never_reads_is_sent_little_and_then_cut_off(flooding: Flooding):
-    async with live.open_socket(flooding.port, "/") as never_read:
+    async with running.open_socket(flooding.port, "/") as never_read:
         lines = await flooding.until("gone", "all")
         assert lines[-1].startswith("gone")
         assert len(lines) <= MOST
@@ -64,7 +64,7 @@ async def test_a_socket_that_never_reads_is_sent_little_and_then_cut_off(floodin
 
 
 async def test_a_stream_that_is_never_read_is_sent_little_and_then_cut_off(flooding: Flooding):
-    with live.narrow(flooding.port) as client:
+    with running.narrow(flooding.port) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         lines = await flooding.until("gone", "all")
         assert lines[-1].startswith("gone")
@@ -72,13 +72,13 @@ async def test_a_stream_that_is_never_read_is_sent_little_and_then_cut_off(flood
 
 
 async def test_who_reads_slowly_gets_everything_and_a_proper_end(flooding: Flooding):
-    async with live.open_socket(flooding.port, "/") as slow:
+    async with running.open_socket(flooding.port, "/") as slow:
         got = 0
-        with pytest.raises(live.Closed) as closed:
+        with pytest.raises(running.Closed) as closed:
             while True:
                 kind, payload = await slow.frame()
                 if kind == 8:
-                    raise live.Closed(int.from_bytes(payload[:2]))
+                    raise running.Closed(int.from_bytes(payload[:2]))
                 got += len(payload)
                 await asyncio.sleep(2 * PATIENCE / flood.PARTS)  # so slow that all of it takes two of them
     assert got == flood.PART * flood.PARTS
@@ -87,7 +87,7 @@ async def test_who_reads_slowly_gets_everything_and_a_proper_end(flooding: Flood
 
 
 async def test_texts_of_any_length_arrive_whole(flooding: Flooding):
-    async with live.open_socket(flooding.port, "/big") as page:
+    async with running.open_socket(flooding.port, "/big") as page:
         for size in flood.SIZES:
             assert await page.receive() == "é" * size
 

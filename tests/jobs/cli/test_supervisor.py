@@ -19,7 +19,7 @@ from jobs.management.commands import worker as worker_command
 from jobs.worker import runtime
 from tests import fakes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SOON = 15.0
 #: A parent with two children. Each child writes its process id, then does what `does` says.
 PARENT = """

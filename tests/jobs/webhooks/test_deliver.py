@@ -15,7 +15,7 @@ from jobs.webhooks import signing as webhooks
 from jobs.webhooks.sender import Post
 from tests import receiver as at
 from tests.jobs.hooks import due_now, inside, letter, stands, work_off
-from tests.jobs.test_webhooks import documented
+from tests.jobs.webhooks.test_webhooks import documented
 from tests.jobs.working import launch, run, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]

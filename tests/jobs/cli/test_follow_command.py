@@ -17,7 +17,7 @@ from tests.jobs import story
 from tests.jobs.far import stranger
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENDS = [("completed", 0), ("partial", 3), ("failed", 1), ("cancelled", 1)]
 
 

@@ -12,7 +12,7 @@ from campaigns.models import Campaign
 from jobs.models import Job
 from jobs.store import feed
 from tests.campaigns.test_forms import sent
-from tests.jobs import live, story
+from tests.jobs import running, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
@@ -31,7 +31,7 @@ def test_any_number_of_clicks_at_once_on_one_form_makes_one_job(clicks, told):
     first.force_login(story.user())
     page = first.get(reverse("campaign-new"), {"preset": preset_names()[0]})
     data = sent(page.context["form"], token=page.context["token"], launch="yes").dict()
-    session = live.session_of(story.user())
+    session = running.session_of(story.user())
 
     def click(_: int) -> str:
         client = Client()

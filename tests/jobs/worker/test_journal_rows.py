@@ -12,7 +12,7 @@ from jobs.tools.contract.calls import Earlier
 from jobs.worker import leases
 from jobs.worker.journal import JobJournal
 from tests.jobs import story
-from tests.jobs.test_journal import DONE, call
+from tests.jobs.worker.test_journal import DONE, call
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
