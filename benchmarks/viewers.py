@@ -1,7 +1,7 @@
 """A thousand pages follow one job at two events a second; twenty others never read. `-m benchmarks.viewers`
 
-Real processes: `manage.py up`, a writer that commits through `jobs.store.feed`, a process of viewers. Each
-event shows a number; a viewer's delay is from the commit to the whole message in the viewer's process.
+Real processes: `manage.py up`, a writer that commits through `jobs.store.feed`, and a process of viewers.
+Each event shows a number; a viewer's delay is from the commit to the whole message in the viewer's process.
 """
 
 import contextlib

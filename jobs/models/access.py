@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-#: How recent the last beat of a worker is that counts as alive.
+#: A worker whose last beat is older than this counts as dead.
 FRESH = timedelta(seconds=15)
 
 

@@ -1,4 +1,4 @@
-"""What a tool answered, read."""
+"""A tool's reply, and the images in it."""
 
 from __future__ import annotations
 

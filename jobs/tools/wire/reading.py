@@ -1,4 +1,4 @@
-"""Reads what came back from a tool: into a reply, or the error class that it stands for."""
+"""Read a tool's raw result into a reply, or into the error it stands for."""
 
 from __future__ import annotations
 
