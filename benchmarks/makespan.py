@@ -118,7 +118,7 @@ def waits_of(calls: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
     django()
     from campaigns.workflow import LIFECYCLE
     from jobs.engine.estimate import PlannedCall, waits
-    from jobs.tools.rehearse import steps_in
+    from jobs.tools.dry_run import steps_in
 
     planned = [
         PlannedCall(

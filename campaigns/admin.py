@@ -33,7 +33,7 @@ class CampaignAdmin(NewestFirst):
 
     @admin.display(description="dry run", boolean=True)
     def dry_run(self, campaign: Campaign) -> bool:
-        """Tell whether it was only rehearsed."""
+        """Tell whether it was a dry run."""
         return campaign.job.dry_run
 
     @admin.display(description="job's page")

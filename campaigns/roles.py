@@ -54,7 +54,7 @@ _TASKS = Lookup(
 _ASANA = {
     # A dry run asks for no list either; some workspace there is.
     "asana_list_workspaces": ToolPolicy(
-        writes=False, rehearsal={"data": [{"gid": "$id", "name": "the first workspace"}]}
+        writes=False, dry_run_data={"data": [{"gid": "$id", "name": "the first workspace"}]}
     ),
     "asana_create_project": ToolPolicy(note_argument="notes", lookup=_PROJECTS),
     "asana_create_task": ToolPolicy(note_argument="notes", lookup=_TASKS),

@@ -1,1 +1,1 @@
-"""Documents made of a brief's data alone: the same for a service and for its stand-in."""
+"""Documents made of a brief's data alone: the same for a service and for its fallback."""

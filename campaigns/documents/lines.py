@@ -133,7 +133,7 @@ def render_line(
     dry_run: bool = False,
     live: bool = False,
 ) -> str:
-    """Markdown on one line; `why` tells what went wrong or why a stand-in is used."""
+    """Markdown on one line; `why` tells what went wrong or why a fallback is used."""
     facts = [
         ["Status", md(status) or "not created"],
         ["Source", md(source)],

@@ -55,7 +55,7 @@ class FailureFact:
 
     what: str
     why: str
-    stand_in: str = ""
+    fallback: str = ""
     unknown: bool = False
     skipped: bool = False
 
@@ -91,7 +91,7 @@ def report_title(brief: Brief, round: int) -> str:
 
 
 def render_report(brief: Brief, facts: ReportFacts, *, files_at: str | None = "") -> str:
-    """The seven chapters; every artifact with its link and its source, every failure with its stand-in.
+    """The seven chapters; every artifact with its link and its source, every failure with its fallback.
 
     `files_at` is where the files are for who reads it: "" beside the report, else an address that ends with
     a slash; None for a reader outside, who reaches neither our files nor other places of this site.
@@ -188,7 +188,7 @@ def _timeline(brief: Brief, facts: ReportFacts) -> str:
 
 
 def _failures(facts: ReportFacts) -> str:
-    rows = [[md(item.what), md(item.why), md(item.stand_in) or "nothing"] for item in facts.failures]
+    rows = [[md(item.what), md(item.why), md(item.fallback) or "nothing"] for item in facts.failures]
     return table(["What failed", "Why", "What stands in"], rows) if rows else "Nothing failed."
 
 
@@ -217,14 +217,14 @@ def _seconds(seconds: float | None) -> str:
 
 def _next_steps(brief: Brief, facts: ReportFacts) -> str:
     if facts.dry_run:
-        mend = ["Put right what failed, and rehearse it again."] if facts.failures else []
+        mend = ["Put right what failed, and do another dry run."] if facts.failures else []
         ahead = [*mend, f"Launch the campaign well before {day(brief.flight_start)} ({md(brief.timezone)})."]
         return "\n".join(f"{number}. {step}" for number, step in enumerate(ahead, 1))
     steps = []
     if facts.unknown:
         steps.append(f"Settle what is unknown before anything is sent again: {md(', '.join(facts.unknown))}.")
     if facts.failures:
-        steps.append("Retry what failed, or take its stand-in into use.")
+        steps.append("Retry what failed, or take its fallback into use.")
     if any(line.source == "simulated" for line in facts.lines):
         steps.append("Simulated lines spend nothing: create them on their DSPs before the flight.")
     if not facts.lines or any(line.status != ACTIVE for line in facts.lines):

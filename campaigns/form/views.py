@@ -99,7 +99,7 @@ def _first(request: HttpRequest) -> HttpResponse:
 
 def _launch(request: HttpRequest, form: LaunchForm, notice: Notice, token: str) -> HttpResponse:
     raw = {"campaign": form.raw(), "includeSearch": form.include_search, "dryRun": form.dry_run}
-    # a form that was rehearsed may be launched after it, without being asked whether that is meant
+    # after a dry run, the form may be launched after it, without being asked whether that is meant
     key = f"form-{token}{'-dry' if form.dry_run else ''}"
     try:
         launched = actions.launch(LIFECYCLE.id, raw, request.user, idempotency_key=key)

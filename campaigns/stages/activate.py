@@ -38,7 +38,7 @@ async def run(ctx: StageContext) -> StageResult:
         try:
             return await _created(ctx, line, lines)
         except StepError as error:
-            return await _stand_in(ctx, line, lines, error, misses)
+            return await _fallback(ctx, line, lines, error, misses)
 
     plan = ctx.brief.media_plan
     outcomes = await ctx.items(plan, make, name=lambda line: line.label)
@@ -57,10 +57,10 @@ async def _created(ctx: StageContext, line: Line, lines: dict[str, dict[str, Any
     reply = await ctx.call(server, TOOL, line_arguments(ctx.brief, line), step="line", item=slug)
     # a later round of this stage must not call a line paused that somebody has set live since
     live = await live_status(ctx, slug)
-    status, ident = live or standing(reply), "" if reply.rehearsed else reply.remote_id
+    status, ident = live or standing(reply), "" if reply.dry_run else reply.remote_id
     text = render_line(ctx.brief, line, ident, status, reply.source, dry_run=ctx.job.dry_run, live=bool(live))
     lines[slug] = _record(ctx, line, server, reply.source, id=ident, status=status)
-    note = remark(reply, live or (status if reply.rehearsed else f"created {status.lower()}"))
+    note = remark(reply, live or (status if reply.dry_run else f"created {status.lower()}"))
     return await line_page(ctx, line, text, reply.source, note, place(reply))
 
 
@@ -70,7 +70,7 @@ async def live_status(ctx: StageContext, slug: str) -> str:
     return (told_status(done.reply.data) or ACTIVE) if done and is_live(done.reply.data) else ""
 
 
-async def _stand_in(
+async def _fallback(
     ctx: StageContext, line: Line, lines: dict[str, dict[str, Any]], error: StepError, misses: Misses
 ) -> Missed:
     """A line that is only pretended, and says so; one that nobody could settle may exist on its DSP."""

@@ -20,8 +20,8 @@ IMAGES, CANVA = "image-gen", "canva"
 #: The most bytes of a picture file that is read at all.
 MOST_BYTES = 25_000_000
 ASSET_NAME = 50
-#: How the steps of a drawn stand-in end, and what is said of it to those who see it outside.
-DRAWN, DRAWN_SAID = "-drawn", " (drawn stand-in)"
+#: How the steps of a drawn fallback end, and what is said of it to those who see it outside.
+DRAWN, DRAWN_SAID = "-drawn", " (drawn fallback)"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Drawn:
 
     @property
     def suffix(self) -> str:
-        """What the steps of this picture end with: those of a stand-in are never taken for the real one's."""
+        """What the steps of this picture end with: those of a fallback are never taken for the real one's."""
         return DRAWN if self.lack else ""
 
 
@@ -72,7 +72,7 @@ async def _creative(ctx: StageContext, size: CreativeSize, misses: Misses) -> Ar
     except StepError as error:
         lack = f"no design: {misses.add(size.name, error)}"
         return _missed(artifact, await _left_outside(ctx, size, drawn), drawn.lack, lack)
-    seen = "" if design.rehearsed else address(design.data.get("view_url"))
+    seen = "" if design.dry_run else address(design.data.get("view_url"))
     artifact = replace(artifact, **(place(design) | ({"url": seen} if seen else {})))
     if drawn.lack:
         return _missed(artifact, "", drawn.lack)
@@ -86,13 +86,13 @@ def _missed(artifact: Artifact, outside: str, *lacks: str) -> Missed:
 
 
 async def _left_outside(ctx: StageContext, size: CreativeSize, drawn: Drawn) -> str:
-    """What of a drawn stand-in stays on the design server without being this creative's design, or ""."""
+    """What of a drawn fallback stays on the design server without being this creative's design, or ""."""
     design = None if drawn.lack else await ctx.done(f"design{DRAWN}", size.slug)
     left = design or await ctx.done(f"upload{DRAWN}", size.slug)
-    if left is None or left.reply.rehearsed:
+    if left is None or left.reply.dry_run:
         return ""
     where = place(left.reply)
-    return f"a drawn stand-in stays on {CANVA}: {where['url'] or where['remote_id']}"
+    return f"a drawn fallback stays on {CANVA}: {where['url'] or where['remote_id']}"
 
 
 async def _drawn(ctx: StageContext, size: CreativeSize, misses: Misses) -> Drawn:
@@ -115,7 +115,7 @@ async def _generated(ctx: StageContext, size: CreativeSize) -> Drawn:
         "save_path": str(saved),
     }
     reply = await ctx.call(IMAGES, "generate_image", args, step="image", item=size.slug)
-    if reply.rehearsed:
+    if reply.dry_run:
         preview = await asyncio.to_thread(draw_creative, ctx.brief, size)
         return Drawn(preview, reply.source, note=f"a preview drawn here; a launch has it made by {IMAGES}")
     if reply.images:

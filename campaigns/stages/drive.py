@@ -71,12 +71,12 @@ async def document(
     try:
         reply = await ctx.call(DOCS, "createDocument", args, step="document", item=item)
     except StepError as error:
-        return await _stand_in(ctx, own, error, misses, item)
+        return await _fallback(ctx, own, error, misses, item)
     await ctx.progress(1, 1, own.title)
     return misses.result(1, 1, [replace(own, source=reply.source, note=remark(reply, note), **place(reply))])
 
 
-async def _stand_in(
+async def _fallback(
     ctx: StageContext, own: Artifact, error: StepError, misses: Misses, item: str
 ) -> StageResult:
     reason = misses.add(own.title, error)

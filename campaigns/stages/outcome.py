@@ -24,7 +24,7 @@ class Misses:
     def __init__(self) -> None:
         self.items: dict[str, str] = {}
         self.unknown: list[str] = []
-        self.stand_ins: dict[str, str] = {}
+        self.fallbacks: dict[str, str] = {}
 
     def add(self, name: str, error: Exception | str) -> str:
         """Note that an item was missed and give the reason; an unsettled effect is noted as unknown."""
@@ -40,7 +40,7 @@ class Misses:
 
     def stands_in(self, name: str, what: str) -> None:
         """Note what takes the place of something that was missed."""
-        self.stand_ins[name] = what
+        self.fallbacks[name] = what
 
     def outcomes(self, outcomes: Iterable[ItemOutcome], name: Callable[[Any], str]) -> None:
         """Note the items that were missed and not noted yet."""
@@ -70,7 +70,7 @@ class Misses:
     def data(self) -> dict[str, Any]:
         """Give what was missed as JSON, without what is empty."""
         missed = [
-            {"item": name, "why": reason, "standIn": self.stand_ins.get(name, "")}
+            {"item": name, "why": reason, "fallback": self.fallbacks.get(name, "")}
             for name, reason in self.items.items()
         ]
         return {key: value for key, value in (("missed", missed), ("unknown", self.unknown)) if value}
@@ -96,7 +96,7 @@ def address(url: Any) -> str:
 
 def place(reply: Any) -> dict[str, Any]:
     """The `url` and `remote_id` of an artifact that a reply names; a made-up reply names nothing real."""
-    if reply.rehearsed:
+    if reply.dry_run:
         return {"url": "", "remote_id": ""}
     remote_id = reply.remote_id if len(reply.remote_id) <= ID_LIMIT else ""
     return {"url": address(reply.remote_url), "remote_id": remote_id}
@@ -105,7 +105,7 @@ def place(reply: Any) -> dict[str, Any]:
 def standing(reply: Any) -> str:
     """How a created line or campaign stands: by its server's word or as it was asked for; `planned` where
     nothing was sent."""
-    if reply.rehearsed:
+    if reply.dry_run:
         return "planned"
     told = reply.data.get("status")
     return told.upper()[:40] if isinstance(told, str) and told else "PAUSED"
@@ -113,7 +113,7 @@ def standing(reply: Any) -> str:
 
 def remark(reply: Any, note: str = "") -> str:
     """An artifact's note, which begins with the words that it does not exist where that is so."""
-    return "; ".join(filter(None, (NOT_SENT if reply.rehearsed else "", note)))
+    return "; ".join(filter(None, (NOT_SENT if reply.dry_run else "", note)))
 
 
 async def keep(ctx: StageContext, name: str, data: bytes | str) -> str:

@@ -106,7 +106,7 @@ def _failures(ctx: StageContext, id: str) -> Iterator[FailureFact]:
     for one in missed:
         unsettled = one["item"] in result.data.get("unknown", ())
         left = left_out(one["why"])
-        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["standIn"], unsettled, left)
+        yield FailureFact(f"{_name(ctx, id)}: {one['item']}", one["why"], one["fallback"], unsettled, left)
     if not missed and result.status is not Status.COMPLETED:
         yield FailureFact(_name(ctx, id), result.error)
 

@@ -155,7 +155,7 @@ class Build:
 
 async def _built(ctx: StageContext, plan: SearchPlan, build: Build, campaign: Any) -> StageResult:
     brief, status = ctx.brief, standing(campaign)
-    ident = "" if campaign.rehearsed else campaign.remote_id
+    ident = "" if campaign.dry_run else campaign.remote_id
     text = render_search(
         brief,
         plan,

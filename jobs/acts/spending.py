@@ -216,7 +216,7 @@ def informed(job: Job) -> JobInfo:
         str(job.pk),
         job.title,
         job.created_at.date(),
-        # every round of a dry run rehearses the first one of a launch
+        # every round of a dry run checks the first round of a launch
         1 if job.dry_run else job.round,
         job.dry_run,
         confirmed(job),

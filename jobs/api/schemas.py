@@ -244,7 +244,7 @@ class CallOut(Out):
     remote_id: str
     remote_url: str
     error: str
-    stand_in: bool = Field(description="A stand-in takes the place of what this call would have made")
+    fallback: bool = Field(description="A fallback takes the place of what this call would have made")
     how_to_check: list[str] = Field([], description="Of an unknown call: how a person finds out, in order")
     resolve_url: str = Field("", description="Of an unknown call: where to answer for it")
     expected: float = Field(description="Seconds that a planned call would take, 0 for any other")

@@ -176,14 +176,14 @@ def _holdups(calls: list[CallView], pauses: dict[str, float]) -> Iterator[str]:
 
 
 def _marks(calls: list[CallView]) -> Iterator[str]:
-    """Give what has not gone straight: retries so far, unknown calls, stand-ins."""
+    """Give what has not gone straight: retries so far, unknown calls, fallbacks."""
     retries = sum(max(0, call.attempts - (call.state != "retry")) for call in calls)
     if retries:
         yield f"{retries} {'retry' if retries == 1 else 'retries'}"
     if unknown := sum(call.state == "unknown" for call in calls):
         yield f"{unknown} unknown"
-    if stand_ins := sum(call.stand_in for call in calls):
-        yield f"{stand_ins} {'stand-in' if stand_ins == 1 else 'stand-ins'}"
+    if fallbacks := sum(call.fallback for call in calls):
+        yield f"{fallbacks} {'fallback' if fallbacks == 1 else 'fallbacks'}"
 
 
 def banner(server: str, why: str) -> str:

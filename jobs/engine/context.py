@@ -188,7 +188,7 @@ class StageContext:
         await _sure(self._emit(StageProgress(**self.where, current=told, total=total, detail=detail)))
 
     async def fallback(self, server: str, tool: str, reason: str, *, step: str, item: str = "") -> None:
-        """Tell that a stand-in takes the place of what a step would have made, and why."""
+        """Tell that a fallback takes the place of what a step would have made, and why."""
         event = CallFallback(
             stage=self.stage.id,
             step=self.step(step, item),

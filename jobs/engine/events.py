@@ -130,7 +130,7 @@ class StageComplete(StageEnd):
 
 @dataclass(frozen=True, kw_only=True)
 class StageError(StageEnd):
-    """A stage ended as failed; its stand-ins, if any, are among the artifacts."""
+    """A stage ended as failed; its fallbacks, if any, are among the artifacts."""
 
     type: ClassVar[str] = "stage:error"
 
@@ -210,7 +210,7 @@ class CallUnknown(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CallFallback(CallEvent):
-    """A stand-in takes the place of what this call would have made."""
+    """A fallback takes the place of what this call would have made."""
 
     type: ClassVar[str] = "call:fallback"
     reason: str
@@ -282,7 +282,7 @@ class JobResolved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobServerDown(Event):
-    """A server keeps failing: its calls are held back, and stand-ins take their place."""
+    """A server keeps failing: its calls are held back, and fallbacks take their place."""
 
     type: ClassVar[str] = "job:server-down"
     server: str

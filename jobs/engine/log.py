@@ -44,7 +44,7 @@ LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
     ev.CallComplete: _call_end,
     ev.CallUnknown: lambda e: ("warn", f"{_what(e)} unknown: {e.reason}"),
     ev.CallPlanned: lambda e: ("plain", f"{_what(e)} would be sent, about {span(e.seconds)}"),
-    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a stand-in takes its place, {e.reason}"),
+    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a fallback takes its place, {e.reason}"),
 }
 
 

@@ -74,7 +74,7 @@ class CallView:
     remote_url: str = ""
     source: str = ""
     error: str = ""
-    stand_in: bool = False
+    fallback: bool = False
     sent_at: datetime | None = None
     expected: float = 0.0
     per_minute: int = 0
@@ -218,7 +218,7 @@ class Progress:
     def _made_anew(self, steps: Iterable[str]) -> None:
         for step in steps:
             if call := self.calls.get(step):
-                call.state, call.error, call.stand_in = "waiting", "", False
+                call.state, call.error, call.fallback = "waiting", "", False
                 call.in_use = call.limit = 0
 
     @_fold.register
@@ -237,7 +237,7 @@ class Progress:
             states = {"exists": "done", "absent": "waiting", "skip": "skipped"}
             call.state, call.error = states[event.outcome], ""
             call.remote_id = event.remote_id or call.remote_id
-            call.stand_in = event.outcome == "skip"
+            call.fallback = event.outcome == "skip"
 
     @_fold.register
     def _(self, event: ev.JobServerDown, at: datetime) -> None:
@@ -284,7 +284,7 @@ class Progress:
     @_fold.register
     def _(self, event: ev.CallStart, at: datetime) -> None:
         call = self._call(event)
-        call.state, call.attempts, call.sent_at, call.stand_in = "sent", event.attempt, at, False
+        call.state, call.attempts, call.sent_at, call.fallback = "sent", event.attempt, at, False
 
     @_fold.register
     def _(self, event: ev.CallRetry, at: datetime) -> None:
@@ -308,5 +308,5 @@ class Progress:
     @_fold.register
     def _(self, event: ev.CallFallback, at: datetime) -> None:
         call = self.calls.get(event.step)
-        if call is not None:  # a step that was never asked for is no call; the log tells of its stand-in
-            call.stand_in, call.error = True, call.error or event.reason
+        if call is not None:  # a step that was never asked for is no call; the log tells of its fallback
+            call.fallback, call.error = True, call.error or event.reason

@@ -36,7 +36,7 @@ ENDED_JOB = frozenset({JobStatus.COMPLETED, JobStatus.PARTIAL, JobStatus.FAILED,
 
 
 class Source(StrEnum):
-    """Where an artifact really is: on an outside server, on a bundled one, pretended, or a stand-in."""
+    """Where an artifact really is: on an outside server, on a bundled one, pretended, or a fallback."""
 
     LIVE = "live"
     LOCAL = "local"
@@ -127,7 +127,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What an item's work returns when it could not make the real thing; `value` may be a stand-in."""
+    """What an item's work returns when it could not make the real thing; `value` may be a fallback."""
 
     error: str
     value: Any = None
@@ -135,7 +135,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """How one item of a stage ended; `made` is False for a stand-in as well as for nothing."""
+    """How one item of a stage ended; `made` is False for a fallback as well as for nothing."""
 
     thing: Any
     value: Any

@@ -112,7 +112,7 @@ def mendable(stage: StageView, progress: Progress) -> bool:
     if "failed" in states or cut_off(stage, progress):
         return True
     stood_in = any(one.source == Source.FALLBACK for one in stage.artifacts)
-    trouble = stage.status in _MISSED or stood_in or any(call.stand_in for call in mine)
+    trouble = stage.status in _MISSED or stood_in or any(call.fallback for call in mine)
     return trouble and not states & {"unknown", "skipped"}
 
 

@@ -57,7 +57,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class StageContext:
-    """`templates/jobs/_stage.html`: one row. `retries`, `unknown` and `stand_ins` are calls of this stage.
+    """`templates/jobs/_stage.html`: one row. `retries`, `unknown` and `fallbacks` are calls of this stage.
 
     `cut_off` says how far a stage came that the job's end stopped; `again` is where it is tried again, or "".
     """
@@ -66,7 +66,7 @@ class StageContext:
     waits: list[Wait]
     retries: list[CallView]
     unknown: list[Asked]
-    stand_ins: int
+    fallbacks: int
     cut_off: str
     again: str
 
@@ -97,7 +97,7 @@ class SummaryContext:
 
     groups: list[tuple[str, list[Thing]]]
     pictures: list[Thing]
-    stand_ins: int
+    fallbacks: int
     over: bool
     bundle: str
     outside: list[tuple[str, list[Outside]]]

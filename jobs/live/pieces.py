@@ -39,9 +39,9 @@ SOURCES: Mapping[str, str] = {
     Source.LIVE: "made on a configured outside server",
     Source.LOCAL: "made on a server that comes with Flightplan",
     Source.SIMULATED: "pretended by a server that comes with Flightplan: no money moves",
-    Source.FALLBACK: "a stand-in, because the service failed",
+    Source.FALLBACK: "a fallback, because the service failed",
 }
-REHEARSED = "only planned: a launch would make it, and nothing of it exists"
+DRY_RUN = "only planned: a launch would make it, and nothing of it exists"
 READABLE = (".md", ".markdown")
 PARTIALS: Mapping[str, type] = {
     "jobs/_header.html": HeaderContext,
@@ -128,7 +128,7 @@ def stage_row(job: Job, stage: StageView, progress: Progress) -> StageContext:
         waits=_waits(mine) if running else [],
         retries=[call for call in mine if call.state == "retry"] if running else [],
         unknown=asks.asked(job, mine),
-        stand_ins=sum(artifact.source == Source.FALLBACK for artifact in stage.artifacts),
+        fallbacks=sum(artifact.source == Source.FALLBACK for artifact in stage.artifacts),
         cut_off=asks.how_far(stage, progress),
         again=asks.retry_link(job, stage=stage.id) if again else "",
     )
@@ -159,7 +159,7 @@ def summary(job: Job, progress: Progress) -> SummaryContext:
     return SummaryContext(
         groups=groups,
         pictures=[one for one in everything if one.is_picture],
-        stand_ins=sum(one.artifact.source == Source.FALLBACK for one in everything),
+        fallbacks=sum(one.artifact.source == Source.FALLBACK for one in everything),
         over=progress.ended,
         bundle=reverse("bundle", args=[job.pk]) if progress.ended and any(t.copy for t in everything) else "",
         outside=outside,
@@ -177,7 +177,7 @@ def thing(job: Job, artifact: Artifact) -> Thing:
     outside = web_address(artifact.url)
     meaning = SOURCES.get(artifact.source, "")
     if job.dry_run and artifact.source == Source.SIMULATED:
-        meaning = REHEARSED
+        meaning = DRY_RUN
     return Thing(artifact, outside or own, copy, outside.startswith("http"), meaning)
 
 

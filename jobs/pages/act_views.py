@@ -154,7 +154,7 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
     plain = RetryPage(job, _asked(job, stage, step), stage, step)
     try:
-        event = _rehearsed(job, by, stage, step)
+        event = _retried_dry_run(job, by, stage, step)
     except actions.ActionRefused as refusal:
         return replace(plain, refused=str(refusal))
     progress = feed.progress(job.pk)
@@ -176,7 +176,7 @@ def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
     )
 
 
-def _rehearsed(job: Job, by: Any, stage: str, step: str) -> ev.JobRetrying:
+def _retried_dry_run(job: Job, by: Any, stage: str, step: str) -> ev.JobRetrying:
     """Do the retry, read what it would tell, and undo it: the page promises what the act does."""
     with transaction.atomic():
         actions.retry(Job.objects.get(pk=job.pk), by=by, stage=stage, step=step)

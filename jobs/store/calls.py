@@ -11,7 +11,7 @@ from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import rows
 from jobs.tools.contract.calls import Call, Sent
 from jobs.tools.contract.reply import Reply
-from jobs.tools.rehearse import Rehearsed
+from jobs.tools.dry_run import DryRunCall
 from jobs.tools.wire.fence import from_json
 
 State = ToolCall.State
@@ -135,11 +135,11 @@ def denied(row: ToolCall) -> Sent | None:
     return Sent(last.sent_at, from_json(last.process), row.args, "a person called it absent")
 
 
-def added(call: Call, rehearsed: Rehearsed) -> dict[str, Any]:
+def added(call: Call, checked: DryRunCall) -> dict[str, Any]:
     """Give the arguments that would be sent otherwise than the stage asked: with key or marker in them."""
     return {
         name: value
-        for name, value in rehearsed.arguments.items()
+        for name, value in checked.arguments.items()
         if name not in call.args or call.args[name] != value
     }
 

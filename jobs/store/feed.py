@@ -121,7 +121,7 @@ def _project(job: Job, event: ev.Event, now: datetime) -> None:
 
 
 def _keep(job: Job, end: ev.StageEnd) -> None:
-    """Store what a stage made; a stand-in of an earlier round that the real thing has replaced goes.
+    """Store what a stage made; a fallback of an earlier round that the real thing has replaced goes.
 
     What a later stage has made anew stays that stage's, as in the fold.
     """

@@ -40,13 +40,13 @@ from jobs.tools.contract.errors import (
 from jobs.tools.contract.policy import Role, ToolPolicy
 from jobs.tools.contract.reply import Reply
 from jobs.tools.contract.spec import ServerSpec
+from jobs.tools.dry_run import DryRunCall, check_call
 from jobs.tools.reconcile import Doubt, Reconciler
-from jobs.tools.rehearse import Rehearsed, rehearse
 from jobs.tools.server import Server, ServerStatus
 from jobs.tools.wire.fence import fence
 from jobs.tools.wire.reading import read_result
 
-__all__ = ["Call", "Gateway", "Journal", "Outcome", "Rehearsed", "Reply", "ServerStatus"]
+__all__ = ["Call", "DryRunCall", "Gateway", "Journal", "Outcome", "Reply", "ServerStatus"]
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
@@ -114,7 +114,7 @@ class Gateway:
         specs = (server.spec for server in self._servers.values())
         return {spec.name: Limits(spec.concurrency, spec.per_minute) for spec in specs}
 
-    async def rehearse(self, call: Call) -> Rehearsed:
+    async def dry_run(self, call: Call) -> DryRunCall:
         """Check a call as far as its server can be asked, and give the made-up reply: no tool is called.
 
         The server must be there, list the tool, and take the arguments exactly as they would be sent. One
@@ -127,8 +127,8 @@ class Gateway:
             wait=self._delay,
             reraise=True,
         )
-        rehearsed: Rehearsed = await loop(rehearse, self._servers[call.server], call, policy)
-        return rehearsed
+        checked: DryRunCall = await loop(check_call, self._servers[call.server], call, policy)
+        return checked
 
     async def call(self, call: Call, journal: Journal, earlier: Earlier | None = None) -> Reply:
         """Make one call with its retries, going on from what an earlier run of it left.

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.models import ENDED, Job
-from jobs.worker import poison
+from jobs.worker import quarantine
 
 # a clock that goes on while the machine sleeps, where there is one: a lease runs out meanwhile
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -65,7 +65,7 @@ def claim(job_id: object, worker: str) -> Job | None:
         if not rows.update(epoch=F("epoch") + 1, leased_by=worker, lease_until=until):
             return None
         job.refresh_from_db()
-        if last and poison.held_to_account(job, epoch):
+        if last and quarantine.held_to_account(job, epoch):
             return None
     return job
 

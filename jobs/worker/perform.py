@@ -24,11 +24,11 @@ from jobs.store.files import JobFiles
 from jobs.store.writer import PASSING, Writer
 from jobs.tools.gateway import Gateway
 from jobs.worker import leases
+from jobs.worker.dry_run import DryRun, plan
 from jobs.worker.job_tools import JobTools
 from jobs.worker.journal import JobJournal
 from jobs.worker.leases import Lease
 from jobs.worker.outlooks import Outlooks
-from jobs.worker.rehearsal import Rehearsal, plan
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ async def perform(
     brief = flow.load(job.params)
     outlook = Outlook(flow, brief, order=job.created_at.timestamp(), sent_at=journal.sent_at)
     tools: Tools = (
-        Rehearsal(job, flow, gateway, writer, stop)
+        DryRun(job, flow, gateway, writer, stop)
         if job.dry_run
         else JobTools(job, flow, gateway, journal, stop, outlook)
     )

@@ -21,7 +21,7 @@ from jobs.store.writer import Writer
 from jobs.tools.contract.config import BrokenServersFile
 from jobs.tools.gateway import Gateway
 from jobs.webhooks import sender as deliver
-from jobs.worker import durations, leases, poison
+from jobs.worker import durations, leases, quarantine
 from jobs.worker.heart import HEED_SECONDS, REMEMBER_SECONDS, Heart, Running, beat_seconds
 from jobs.worker.leases import Lease
 from jobs.worker.outlooks import TELL_SECONDS, Outlooks
@@ -117,7 +117,7 @@ class Runtime:
         self.writer = Writer()
         self.gateway: Gateway | None = None
         self._opening = asyncio.Lock()
-        self._company = poison.Company()
+        self._company = quarantine.Company()
         self.heart = Heart(self.name, self.writer, self.running, lambda: self.gateway)
         self.outlooks = Outlooks(self.writer, lambda: self.gateway)
         self.post = deliver.Post(self.writer)
@@ -267,4 +267,4 @@ class Runtime:
 def _alone(job_id: uuid.UUID) -> bool:
     """Tell whether a job is to begin alone; asked before its claim, so that it waits without a lease."""
     row = Job.objects.filter(leases.claimable(), pk=job_id).values_list("crashes", "leased_by").first()
-    return row is not None and poison.wants_to_be_alone(*row)
+    return row is not None and quarantine.wants_to_be_alone(*row)

@@ -1,4 +1,4 @@
-"""A person with a browser and a keyboard: cancels a campaign, tries again, and rehearses one first."""
+"""A person with a browser and a keyboard: cancels a campaign, tries again, and makes a dry run first."""
 
 import re
 from collections.abc import AsyncIterator
@@ -74,7 +74,7 @@ async def test_a_campaign_is_cancelled_and_tried_again_in_the_browser(page: Page
     assert made.items() <= done(site, job).items()
 
 
-async def test_a_campaign_is_rehearsed_and_then_launched_from_the_form(page: Page, site: Installation):
+async def test_a_campaign_is_dry_run_and_then_launched_from_the_form(page: Page, site: Installation):
     head = page.locator("#job-header")
     await page.goto("/campaigns/new?preset=aurora-one")
     await press(page, "button", "Dry run")

@@ -8,7 +8,7 @@ import pytest
 
 from campaigns.workflow import LIFECYCLE
 from jobs.engine.estimate import PlannedCall, waits
-from jobs.tools.rehearse import steps_in
+from jobs.tools.dry_run import steps_in
 from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, by_name, stages
 from tests.e2e.outside import ROLES, World
@@ -27,7 +27,7 @@ class Both:
     real: dict
 
 
-def rehearsed(site: Installation, **more: object) -> dict:
+def dry_run(site: Installation, **more: object) -> dict:
     """Make a dry run of the reference campaign, and give its job."""
     answer = site.post("aurora-one", **{"includeSearch": True, "dryRun": True} | more)
     assert answer.status_code == 202, answer.text
@@ -43,7 +43,7 @@ def starts(world: World) -> list[dict]:
 def both(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Both:
     world = World(tmp_path_factory.mktemp("outside"))
     site = start(TOOL_SERVERS=str(world.file))
-    dry = rehearsed(site)
+    dry = dry_run(site)
     sent = starts(world)
     return Both(world, site, dry, sent, site.ended(site.launch()))
 
@@ -121,7 +121,7 @@ def test_what_would_not_work_says_so_and_nothing_is_called(start: Start, tmp_pat
         "ttd": ["*:refuse"],
     }
     world = World(tmp_path, faults=faults)
-    job = rehearsed(start(TOOL_SERVERS=str(world.file)))
+    job = dry_run(start(TOOL_SERVERS=str(world.file)))
     assert job["status"] == "partial"
     wrong = {call["server"]: call["error"] for call in job["calls"] if call["state"] == "failed"}
     assert "has no tool asana_create_task" in wrong.pop("asana-v2")
@@ -139,7 +139,7 @@ def test_what_would_not_work_says_so_and_nothing_is_called(start: Start, tmp_pat
 
 def test_a_dry_run_needs_no_server_of_ones_own_and_makes_nothing_on_the_bundled_ones(start: Start):
     site = start()
-    job = rehearsed(site)
+    job = dry_run(site)
     assert (job["status"], job["plan"]["calls"]) == ("completed", len(job["calls"]))
     things = (path for path in (site.data / "local").rglob("*") if path.is_file())
     assert [path for path in things if ".sqlite3" not in path.name] == []

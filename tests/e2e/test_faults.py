@@ -54,7 +54,7 @@ ENDS = {
     },
 }
 #: What stands in for something real afterwards, by artifact.
-STAND_INS = {
+FALLBACKS = {
     "documents": {"brief.md", "media-plan.xlsx", "media-plan.csv", "report.md"},
     "projects": {"project-tasks.md", "search-campaign.md"},
 }
@@ -142,7 +142,7 @@ def test_what_stands_in_is_called_a_fallback_and_nothing_else_is(faulty: Faulty)
     found = {one["name"] for one in faulty.job["artifacts"] if one["source"] == "fallback"}
     lines = {name for name in found if name.startswith("line-")}
     pictures = {name for name in found if name.startswith("creative-")}
-    assert found - lines - pictures == STAND_INS[faulty.half]
+    assert found - lines - pictures == FALLBACKS[faulty.half]
     # a picture that was generated stays the generated one where only its design is missing
     assert (len(lines), len(pictures)) == ((3, 4) if faulty.half == "documents" else (2, 0))
     for one in faulty.job["artifacts"]:
@@ -155,12 +155,12 @@ def test_every_line_and_creative_has_its_page_or_picture_all_the_same(faulty: Fa
     assert kinds.count("line") == 5 and kinds.count("image") == 4
 
 
-def test_the_page_and_the_report_name_each_stand_in(faulty: Faulty):
-    stand_ins = [one for one in faulty.job["artifacts"] if one["source"] == "fallback"]
-    assert f"{len(stand_ins)} stand-in" in faulty.page
-    assert faulty.page.count("b-fallback") >= len(stand_ins)
+def test_the_page_and_the_report_name_each_fallback(faulty: Faulty):
+    fallbacks = [one for one in faulty.job["artifacts"] if one["source"] == "fallback"]
+    assert f"{len(fallbacks)} fallback" in faulty.page
+    assert faulty.page.count("b-fallback") >= len(fallbacks)
     plain = faulty.report.replace("\\", "")
-    for one in stand_ins:
+    for one in fallbacks:
         if one["name"] != "report.md":  # it cannot tell its own end
             row = next(line for line in plain.splitlines() if one["title"] in line and "fallback" in line)
             assert row

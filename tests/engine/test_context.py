@@ -1,4 +1,4 @@
-"""A stage's context: stable step names, items side by side with a count that never falls, stand-ins told."""
+"""A stage's context: stable step names, items side by side with a count that never falls, fallbacks told."""
 
 import asyncio
 
@@ -79,7 +79,7 @@ async def test_an_item_that_fails_is_counted_as_missed_and_holds_nobody_up():
             raise StepError("refused")
         if thing == "bug":
             raise ZeroDivisionError
-        return Missed("drawn here", value="stand-in") if thing == "missed" else thing
+        return Missed("drawn here", value="fallback") if thing == "missed" else thing
 
     async def run(ctx):
         outcomes.extend(await ctx.items(["step", "bug", "missed", "fine"], work, name=str))
@@ -92,7 +92,7 @@ async def test_an_item_that_fails_is_counted_as_missed_and_holds_nobody_up():
         (False, "drawn here"),
         (True, ""),
     ]
-    assert outcomes[2].value == "stand-in"
+    assert outcomes[2].value == "fallback"
     assert story.counts("a")[-1] == 1
 
 
@@ -166,7 +166,7 @@ async def test_a_count_never_falls_even_when_a_stage_tells_less():
     assert (await play(run)).counts("a") == [3, 3, 3, 4]
 
 
-async def test_a_stand_in_is_told_with_its_reason():
+async def test_a_fallback_is_told_with_its_reason():
     async def run(ctx):
         await ctx.fallback("canva", "create_design", "refused", step="design", item="Square")
         return DONE

@@ -123,7 +123,7 @@ def test_a_stage_runs_counts_and_ends_with_its_artifacts_and_its_time():
     assert (progress.status, progress.ended) == (JobStatus.RUNNING, False)
 
 
-def test_a_failed_stage_says_why_and_shows_its_stand_in():
+def test_a_failed_stage_says_why_and_shows_its_fallback():
     error = ev.StageError(**place(), status="failed", current=0, total=1, error="gone", artifacts=(MADE,))
     progress = fold(ev.StageStart(**place()), error)
     assert progress.stage("creative").error == "gone"
@@ -170,16 +170,16 @@ def test_a_stage_that_the_plan_does_not_name_is_no_stage():
         fold().stage("search")
 
 
-def test_a_stand_in_for_a_step_that_was_never_asked_for_makes_no_call_that_waits_for_ever():
+def test_a_fallback_for_a_step_that_was_never_asked_for_makes_no_call_that_waits_for_ever():
     where = {"stage": "brief", "step": "brief.document", "server": "google-docs", "tool": "createDocument"}
     queued = ev.JobQueued(workflow="w", version=1, title="T", stages=PLAN)
     fallback = ev.CallFallback(**where, reason="refused")
     unasked = Progress.from_events([ev.Recorded(1, T0, queued), ev.Recorded(2, T0, fallback)])
     assert unasked.calls == {}
-    assert "a stand-in takes its place" in unasked.log[-1].text
+    assert "a fallback takes its place" in unasked.log[-1].text
     story = [queued, ev.CallStart(**where, attempt=1), fallback]
     asked = Progress.from_events([ev.Recorded(i, T0, event) for i, event in enumerate(story, 1)])
-    assert asked.calls["brief.document"].stand_in
+    assert asked.calls["brief.document"].fallback
 
 
 def test_the_log_of_a_dry_run_does_not_say_that_it_was_launched():

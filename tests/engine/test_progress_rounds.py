@@ -47,7 +47,7 @@ def test_a_retry_puts_the_job_its_stages_and_its_steps_back_and_counts_the_round
         "brief": Status.PENDING,
         "creative": Status.PENDING,
     }
-    assert (call_of(progress).state, call_of(progress).error, call_of(progress).stand_in) == (
+    assert (call_of(progress).state, call_of(progress).error, call_of(progress).fallback) == (
         "waiting",
         "",
         False,
@@ -60,10 +60,10 @@ def test_a_round_is_timed_by_itself():
     assert progress.started_at > progress.queued_at
 
 
-def test_what_is_done_in_a_later_round_has_no_stand_in_any_more():
+def test_what_is_done_in_a_later_round_has_no_fallback_any_more():
     done = ev.CallComplete(**TASK, state="done", attempt=4, waited=0, took=1, remote_id="i-1", source="live")
     progress = fold(*tried(), retrying("creative.image.a"), ev.CallStart(**TASK, attempt=4), done)
-    assert (call_of(progress).state, call_of(progress).stand_in) == ("done", False)
+    assert (call_of(progress).state, call_of(progress).fallback) == ("done", False)
 
 
 def test_an_end_leaves_no_stage_running_and_no_call_waiting():

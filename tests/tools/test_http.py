@@ -269,10 +269,10 @@ async def test_a_dry_run_over_http_sees_that_a_server_which_greeted_it_has_gone(
     monkeypatch.setattr("jobs.tools.wire.connection.HEARD", 0.0)
     one = site()
     door = one.door(tmp_path)
-    assert (await door.rehearse(task())).reply.rehearsed
+    assert (await door.dry_run(task())).reply.dry_run
     one.stop()
     with pytest.raises(errors.ServerUnavailable, match="asana-v2"):
-        await door.rehearse(task())
+        await door.dry_run(task())
     one.start()
-    assert (await door.rehearse(task())).reply.rehearsed
+    assert (await door.dry_run(task())).reply.dry_run
     assert ledger(tmp_path / "asana-v2.jsonl", "start") == []

@@ -19,12 +19,12 @@ def breaking(error: Exception, times: int = 1):
     left = [error] * times
 
     def broken(real):
-        def stand_in(*args):
+        def fallback(*args):
             if left:
                 raise left.pop()
             return real(*args)
 
-        return stand_in
+        return fallback
 
     return broken
 

@@ -56,9 +56,9 @@ class ToolPolicy:
     means that the thing exists, though incomplete. `retry_failed`: a failure that the tool reports is worth
     a retry. `placing`: arguments that say where the effect goes and not what it is; a step that is sent again
     with others of these is still the same step. `careful`: it prepares spend, so that it is never taken for
-    absent while a server that cannot be stopped may still be at work on it. `rehearsal`: what a dry run takes
-    for its answer beside the made-up id; "$id" stands for that id, at any depth. `sized_by`: arguments that
-    say how large the effect is, and so how long it takes.
+    absent while a server that cannot be stopped may still be at work on it. `dry_run_data`: what a dry run
+    takes for its answer beside the made-up id; "$id" stands for that id, at any depth. `sized_by`: arguments
+    that say how large the effect is, and so how long it takes.
     """
 
     writes: bool = True
@@ -76,7 +76,7 @@ class ToolPolicy:
     retry_failed: bool = False
     placing: tuple[str, ...] = ()
     careful: bool = False
-    rehearsal: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    dry_run_data: Mapping[str, Any] = field(default_factory=dict, compare=False)
     sized_by: tuple[str, ...] = ()
 
     def size(self, args: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ class ImageContent:
 class Reply:
     """What a tool answered. `data`: its JSON object, {} for plain text, {"items": [...]} for a bare list;
     `remote_id`, `remote_url`: what the policy's keys name in it, or ""; `source`: what a success is called;
-    `rehearsed`: nothing was sent, and the reply is made up for a dry run.
+    `dry_run`: nothing was sent, and the reply is made up for a dry run.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -29,4 +29,4 @@ class Reply:
     remote_id: str = ""
     remote_url: str = ""
     source: Source = Source.LIVE
-    rehearsed: bool = False
+    dry_run: bool = False

@@ -1,4 +1,4 @@
-"""The summary report: its chapters, links with their source, failures with their stand-in."""
+"""The summary report: its chapters, links with their source, failures with their fallback."""
 
 import re
 from datetime import UTC, datetime

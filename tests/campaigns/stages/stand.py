@@ -20,7 +20,7 @@ from jobs.engine.results import JobStatus, Source, StageResult, Status
 from jobs.engine.runner import Before, Runner
 from jobs.tools.contract.errors import ToolError, ToolFailed, Unknown
 from jobs.tools.contract.reply import ImageContent, Reply
-from jobs.tools.rehearse import made_up
+from jobs.tools.dry_run import made_up
 from tests.campaigns.briefs import TODAY
 from tests.fakes import listing
 
@@ -125,14 +125,14 @@ class ToolBox:
         return Reply({"path": str(path)}, "", (), "", "", source)
 
 
-class Rehearsing(ToolBox):
+class DryRunTools(ToolBox):
     """Tools of a dry run: every call is checked against the contract, and answered with a made-up id."""
 
     def source(self, server: str) -> Source:
         return Source.SIMULATED
 
     def answer(self, sent: Sent) -> Reply:
-        """What the rehearsal of this step goes on with."""
+        """The reply with which the dry run of this step continues."""
         return made_up(sent.step, ROLES[sent.server].tools[sent.tool])
 
 
@@ -237,7 +237,7 @@ class Played:
         return [(one.current, one.total) for one in told]
 
     def fallbacks(self) -> list[tuple[str, str]]:
-        """The stand-ins told, as (step, reason)."""
+        """The fallbacks told, as (step, reason)."""
         return [(one.step, one.reason) for one in self.events if isinstance(one, ev.CallFallback)]
 
     def artifact(self, name: str):
@@ -257,7 +257,7 @@ async def play(
     """Run these stages of the lifecycle (all without any named); the others count as ended.
 
     `more` are fields of the job; with `confirmed` lines the stage that sets them live is one of its stages.
-    With tools that rehearse it is a dry run.
+    With DryRunTools it is a dry run.
     """
     events: list[ev.Event] = []
 
@@ -276,7 +276,7 @@ async def play(
             "0f0e0d0c-0000-4000-8000-000000000001",
             brief.title,
             date.fromisoformat(str(TODAY)),
-            **{"dry_run": isinstance(tools, Rehearsing)} | more,
+            **{"dry_run": isinstance(tools, DryRunTools)} | more,
         ),
         brief=brief,
         tools=tools,

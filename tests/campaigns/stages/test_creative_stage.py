@@ -85,7 +85,7 @@ async def test_three_of_four_creatives_complete_the_stage(aurora, tools, files):
     sources = [artifact.source for artifact in result.artifacts]
     assert sources == [Source.LOCAL, Source.FALLBACK, Source.LOCAL, Source.LOCAL]
     assert result.data["missed"] == [
-        {"item": "Leaderboard", "why": "the model refuses", "standIn": result.artifacts[1].file}
+        {"item": "Leaderboard", "why": "the model refuses", "fallback": result.artifacts[1].file}
     ]
 
 
@@ -159,7 +159,7 @@ async def test_an_unknown_picture_keeps_the_job_from_being_completed(aurora, too
     assert played.status == JobStatus.PARTIAL
 
 
-async def test_a_stop_draws_no_stand_in(aurora, tools, files):
+async def test_a_stop_draws_no_fallback(aurora, tools, files):
     tools.faults.add("image-gen", Stopped("cancelled"))
     with pytest.raises(Stopped):
         await play("creative", brief=aurora, tools=tools, files=files)

@@ -127,7 +127,7 @@ async def test_a_sheet_without_its_cells_is_half_a_plan(aurora, tools, files):
     assert [step for step, _ in played.fallbacks()] == ["plan.cells"]
 
 
-async def test_our_own_files_stand_in_for_a_sheet_that_could_not_be_made(brief, tools, files):
+async def test_our_own_files_fallback_for_a_sheet_that_could_not_be_made(brief, tools, files):
     tools.faults.add("createSpreadsheet", ToolFailed("the quota of sheets is used up"))
     played = await play("plan", brief=brief, tools=tools, files=files)
     result = played.results["plan"]
@@ -140,7 +140,7 @@ async def test_our_own_files_stand_in_for_a_sheet_that_could_not_be_made(brief, 
     assert not tools.of("writeSpreadsheet")
 
 
-async def test_a_stop_leaves_no_stand_in(aurora, tools, files):
+async def test_a_stop_leaves_no_fallback(aurora, tools, files):
     tools.faults.add("google-docs", Stopped("cancelled"))
     with pytest.raises(Stopped):
         await play("brief", "plan", brief=aurora, tools=tools, files=files)

@@ -173,7 +173,7 @@ def test_every_link_of_a_job_opens(world):
     assert all(world.files.path(artifact.file).is_file() for artifact in artifacts if artifact.file)
 
 
-def test_servers_that_cannot_be_started_leave_stand_ins_and_the_rest_succeeds(outage):
+def test_servers_that_cannot_be_started_leave_fallbacks_and_the_rest_succeeds(outage):
     statuses = {id: str(result.status) for id, result in outage.played.results.items()}
     assert statuses == {
         "brief": "failed",

@@ -81,7 +81,7 @@ async def test_the_reference_campaign_takes_the_calls_it_is_known_for(aurora, to
     assert len([sent for sent in tools.calls if sent.stage != "search"]) == 1 + 1 + 2 + 15 + 12 + 5 + 1
 
 
-async def test_with_everything_down_the_job_ends_as_partial_with_a_stand_in_for_all(light, tools, files):
+async def test_with_everything_down_the_job_ends_as_partial_with_a_fallback_for_all(light, tools, files):
     for server in (
         "google-docs",
         "asana-v2",
@@ -102,8 +102,8 @@ async def test_with_everything_down_the_job_ends_as_partial_with_a_stand_in_for_
     assert {a.source for a in artifacts if a.name != "landing-page.html"} == {Source.FALLBACK}
     assert all(files.path(artifact.file).is_file() for artifact in artifacts)
     text = files.read("report.md")
-    for stand_in in ("brief.md", "media-plan.xlsx", "project-tasks.md", "search-campaign.md"):
-        assert stand_in in text.replace("\\", "")
+    for fallback in ("brief.md", "media-plan.xlsx", "project-tasks.md", "search-campaign.md"):
+        assert fallback in text.replace("\\", "")
     assert "ttd cannot be reached" in text and "Skipped: Search Campaign" in text
 
 

@@ -1,4 +1,4 @@
-"""Later rounds: what is missing is made, stand-ins are replaced, and nothing finished is sent again."""
+"""Later rounds: what is missing is made, fallbacks are replaced, and nothing finished is sent again."""
 
 import json
 
@@ -74,7 +74,7 @@ async def test_a_second_run_in_the_same_round_sends_nothing_that_failed(light, t
     assert ends[0] == ends[1]
 
 
-async def test_a_later_round_makes_all_that_was_missed_and_leaves_no_stand_in(light, tools, files):
+async def test_a_later_round_makes_all_that_was_missed_and_leaves_no_fallback(light, tools, files):
     down(tools, *SERVERS)
     await play(brief=light, tools=tools, files=files)
     tools.again()
@@ -110,7 +110,7 @@ async def test_a_long_name_takes_from_no_document_what_tells_it_apart_in_its_fol
     assert len(set(titles)) == 4 and all(len(title) <= 200 for title in titles)
 
 
-async def test_a_stand_in_for_a_later_report_is_told_under_its_own_step(aurora, tools, files):
+async def test_a_fallback_for_a_later_report_is_told_under_its_own_step(aurora, tools, files):
     tools.faults.add("createDocument", ToolFailed("the quota is used up"), "round-2")
     played = await play("report", brief=aurora, tools=tools, files=files, round=2)
     assert played.fallbacks() == [("report.document.round-2", "the quota is used up")]
@@ -185,7 +185,7 @@ async def test_a_picture_that_comes_later_gets_an_upload_and_a_design_of_its_own
     ]
     for sent in drawn:
         name = sent.args.get("name") or sent.args["title"]
-        assert name.endswith(" (drawn stand-in)")
+        assert name.endswith(" (drawn fallback)")
         assert len(name) <= (50 if sent.tool == "upload_asset" else 200)
     tools.again()
     second = await play("creative", brief=aurora, tools=tools, files=files, round=2)
@@ -196,11 +196,11 @@ async def test_a_picture_that_comes_later_gets_an_upload_and_a_design_of_its_own
     ]
     (design,) = tools.of("create_design")
     assert design.args["asset_id"] == "creative.upload.leaderboard-id" and "drawn" not in design.args["title"]
-    stand_in, real = (played.results["creative"].artifacts[1] for played in (first, second))
-    assert (real.name, real.source) == (stand_in.name, Source.LOCAL)
+    fallback, real = (played.results["creative"].artifacts[1] for played in (first, second))
+    assert (real.name, real.source) == (fallback.name, Source.LOCAL)
     assert real.url == "https://canva.example/creative.design.leaderboard-id/view"
     edit = "https://canva.example/creative.design-drawn.leaderboard-id/edit"
-    assert real.note == f"a drawn stand-in stays on canva: {edit}"
+    assert real.note == f"a drawn fallback stays on canva: {edit}"
     assert "missed" not in second.results["creative"].data
     tools.again()
     third = await play("creative", brief=aurora, tools=tools, files=files, round=3)
@@ -211,7 +211,7 @@ async def test_a_drawn_picture_without_its_design_names_what_stays_outside(auror
     tools.faults.add("generate_image", ToolFailed("the model is busy"), ".leaderboard")
     tools.faults.add("create_design", ToolFailed("too many designs"), ".leaderboard")
     first = await play("creative", brief=aurora, tools=tools, files=files)
-    left = "a drawn stand-in stays on canva: creative.upload-drawn.leaderboard-id"
+    left = "a drawn fallback stays on canva: creative.upload-drawn.leaderboard-id"
     note = f"drawn here: the model is busy; no design: too many designs; {left}"
     assert first.results["creative"].artifacts[1].note == note
     tools.again()

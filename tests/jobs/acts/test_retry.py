@@ -221,9 +221,9 @@ def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):
     assert acting.last_round(job).stages == ["creative", "report"]
 
 
-def test_a_stand_in_that_the_next_round_replaced_is_gone_and_the_count_of_stages_is_right():
-    stand_in = acting.made("brief-local.md", Source.FALLBACK)
-    job = acting.ended(acting.end("brief", "failed", stand_in), calls={"brief.document": "failed"})
+def test_a_fallback_that_the_next_round_replaced_is_gone_and_the_count_of_stages_is_right():
+    fallback = acting.made("brief-local.md", Source.FALLBACK)
+    job = acting.ended(acting.end("brief", "failed", fallback), calls={"brief.document": "failed"})
     actions.retry(job, story.user())
     again = leases.claim(job.pk, "worker-b")
     real = acting.end("brief", "completed", acting.made("brief.md"))

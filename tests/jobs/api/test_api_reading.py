@@ -54,7 +54,7 @@ def test_a_job_is_told_in_full():
             "remoteId": "7",
             "remoteUrl": "",
             "error": "",
-            "standIn": False,
+            "fallback": False,
             "howToCheck": [],
             "resolveUrl": "",
             "expected": 0.0,

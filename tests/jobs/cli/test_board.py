@@ -100,10 +100,10 @@ def test_an_unknown_call_makes_its_row_amber_and_is_counted():
     assert "\x1b[33mrunning, 1 unknown" in styled
 
 
-def test_stand_ins_are_counted():
+def test_fallbacks_are_counted():
     failed = ev.CallComplete(**call(), state="failed", attempt=1, waited=0, took=1, error="it broke")
-    stand_in = ev.CallFallback(**call(), reason="it broke")
-    assert "1 stand-in" in row(shown(ev.StageStart(**PLACE), failed, stand_in, progress(1)))
+    fallback = ev.CallFallback(**call(), reason="it broke")
+    assert "1 fallback" in row(shown(ev.StageStart(**PLACE), failed, fallback, progress(1)))
 
 
 def test_a_server_that_is_down_stands_above_the_bars_until_it_answers():

@@ -150,7 +150,7 @@ def test_an_address_that_is_no_web_address_becomes_no_link(url: str):
     assert "<a" not in rendered(done)["job-summary"]
 
 
-def test_a_picture_is_shown_at_its_exact_size_and_a_stand_in_is_marked():
+def test_a_picture_is_shown_at_its_exact_size_and_a_fallback_is_marked():
     artifact = Artifact(
         name="creative-728x90.png",
         title="Leaderboard",
@@ -163,7 +163,7 @@ def test_a_picture_is_shown_at_its_exact_size_and_a_stand_in_is_marked():
     done = ev.StageError(**where(0), status="failed", current=0, total=1, artifacts=(artifact,), error="no")
     html = rendered(done)["job-summary"]
     assert 'width="728" height="90" alt="Leaderboard"' in html
-    assert "1 stand-in" in html
+    assert "1 fallback" in html
     assert '<span class="badge b-fallback"' in html
 
 

@@ -53,10 +53,10 @@ def test_the_log_of_a_dry_run_ends_as_a_dry_run_and_its_time_reads_like_one():
     assert told[-2:] == ["Dry run: 37 calls, about 4 min 45 s; nothing was sent", "Dry run completed"]
 
 
-def test_a_stand_in_of_a_dry_run_is_said_to_be_what_a_launch_would_be_left_with():
-    stand_in = Artifact(name="tasks.md", title="Tasks", kind="table", source=Source.FALLBACK, file="t.md")
+def test_a_fallback_of_a_dry_run_is_said_to_be_what_a_launch_would_be_left_with():
+    fallback = Artifact(name="tasks.md", title="Tasks", kind="table", source=Source.FALLBACK, file="t.md")
     end = ev.StageError(
-        **story.STAGE, status="failed", current=0, total=1, artifacts=(stand_in,), error="no tool"
+        **story.STAGE, status="failed", current=0, total=1, artifacts=(fallback,), error="no tool"
     )
     parts = rendered(story.begin(), end)
     assert "a check did not pass" in parts["job-summary"]
@@ -123,7 +123,7 @@ def test_a_later_round_forgets_the_plan_until_it_has_one_of_its_own():
 def test_simulated_things_of_a_dry_run_are_explained_as_planned():
     thing = Artifact(name="brief.md", title="Brief", kind="document", source=Source.SIMULATED)
     told = ev.StageComplete(**story.STAGE, status="completed", current=1, total=1, artifacts=(thing,))
-    assert pieces.REHEARSED in rendered(told)["job-summary"]
+    assert pieces.DRY_RUN in rendered(told)["job-summary"]
 
 
 def test_a_launch_is_shown_without_a_word_of_it():
@@ -187,7 +187,7 @@ def test_the_page_that_asks_before_a_retry_says_that_it_stays_a_dry_run():
 def test_the_list_of_jobs_marks_dry_runs():
     story.job(title="In earnest")
     assert "dry run" not in text(browser().get("/"))
-    story.job(title="Rehearsed", dry_run=True)
+    story.job(title="DryRunCall", dry_run=True)
     assert "dry run" in text(browser().get("/"))
 
 

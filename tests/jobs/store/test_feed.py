@@ -110,7 +110,7 @@ def test_a_stage_counts_as_ended_by_its_latest_end_unless_a_later_round_runs_it_
 
 def test_a_later_result_of_a_stage_takes_away_what_it_does_not_hold_any_more_and_nothing_of_others():
     job = story.job(plan=acting.PLAN)
-    feed.append(job.pk, [acting.end("brief", "failed", acting.made("stand-in.md"), acting.made("kept.md"))])
+    feed.append(job.pk, [acting.end("brief", "failed", acting.made("fallback.md"), acting.made("kept.md"))])
     feed.append(job.pk, [acting.end("creative", "completed", acting.made("image.png"))])
     feed.append(job.pk, [acting.end("brief", "completed", acting.made("kept.md"), acting.made("real.md"))])
     names = set(Artifact.objects.filter(job=job).values_list("name", flat=True))

@@ -109,7 +109,7 @@ def test_the_end_after_a_retry_is_told_like_any_other():
     ]
 
 
-def test_a_rehearsal_is_told_as_one():
+def test_a_dry_run_is_reported_as_one():
     hook()
     feed.append(story.job(dry_run=True).pk, story.end())
     assert Delivery.objects.get().payload["dryRun"] is True

@@ -1,4 +1,4 @@
-"""Poison: three deaths with the same thing under way set a job aside, and only that job."""
+"""Quarantine: three deaths with the same thing under way set a job aside, and only that job."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ import pytest
 from jobs.engine import events as ev
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import feed
-from jobs.worker import leases, poison
-from jobs.worker.poison import MOST_SILENT_DEATHS, Company, after_death, evidence, wants_to_be_alone
+from jobs.worker import leases, quarantine
+from jobs.worker.quarantine import MOST_SILENT_DEATHS, Company, after_death, evidence, wants_to_be_alone
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -241,7 +241,7 @@ def test_two_suspects_run_one_after_the_other():
 
 
 def test_a_suspect_that_lived_for_its_time_has_company_again(monkeypatch):
-    monkeypatch.setattr(poison, "ALONE_SECONDS", 0.01)
+    monkeypatch.setattr(quarantine, "ALONE_SECONDS", 0.01)
 
     async def play():
         floor = Floor()

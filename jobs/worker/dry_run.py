@@ -18,14 +18,14 @@ from jobs.store.writer import Writer
 from jobs.tools.contract.calls import Call
 from jobs.tools.contract.errors import ToolError, ToolFailed
 from jobs.tools.contract.reply import Reply
+from jobs.tools.dry_run import DryRunCall, made_up, steps_in
 from jobs.tools.gateway import Gateway
-from jobs.tools.rehearse import Rehearsed, made_up, steps_in
 from jobs.worker.job_tools import wanted
 
 State = ToolCall.State
 
 
-class Rehearsal:
+class DryRun:
     """The engine's door for one dry run, as JobTools is for a launch. `stop` set: nothing new is checked.
 
     What would be sent stands in the call's row as `planned`, what could not be as `failed` with the reason;
@@ -49,7 +49,7 @@ class Rehearsal:
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
     ) -> Reply:
-        """Rehearse one call and give its made-up reply. Raises ToolError and Stopped."""
+        """Dry-run one call and return its made-up reply. Raises ToolError and Stopped."""
         call = wanted(
             self.job, self.flow, self.gateway, server, tool, args, stage=stage, step=step, item=item
         )
@@ -64,9 +64,9 @@ class Rehearsal:
             raise outcome
         return outcome.reply
 
-    async def _unless_stopped(self, call: Call) -> Rehearsed | ToolError:
-        """Give how the rehearsal ended. Raises Stopped at once: nothing is on its way that must end first."""
-        checking = asyncio.create_task(self.gateway.rehearse(call))
+    async def _unless_stopped(self, call: Call) -> DryRunCall | ToolError:
+        """Return how the dry run of the call ended. Raises Stopped at once: no call has to finish first."""
+        checking = asyncio.create_task(self.gateway.dry_run(call))
         stopping = asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,11 +103,11 @@ class Rehearsal:
             return self._reply(row)
         return ToolFailed(row.error) if row.state == State.FAILED else None
 
-    def _conclude(self, call: Call, outcome: Rehearsed | ToolError) -> None:
+    def _conclude(self, call: Call, outcome: DryRunCall | ToolError) -> None:
         where = {name: getattr(call, name) for name in ("stage", "step", "server", "tool", "item")}
-        planned = isinstance(outcome, Rehearsed)
+        planned = isinstance(outcome, DryRunCall)
         event: ev.Event
-        if isinstance(outcome, Rehearsed):
+        if isinstance(outcome, DryRunCall):
             seconds = self._expected(call)
             event = ev.CallPlanned(
                 **where, seconds=seconds, limit=outcome.limit, per_minute=outcome.per_minute
@@ -126,8 +126,8 @@ class Rehearsal:
             "args": dict(call.args),
             "args_hash": call_hash(call),
             "state": State.PLANNED if planned else State.FAILED,
-            "error": "" if isinstance(outcome, Rehearsed) else outcome.message[:500],
-            "reply": {"added": added(call, outcome)} if isinstance(outcome, Rehearsed) else None,
+            "error": "" if isinstance(outcome, DryRunCall) else outcome.message[:500],
+            "reply": {"added": added(call, outcome)} if isinstance(outcome, DryRunCall) else None,
             "ended_at": timezone.now(),
         }
         ToolCall.objects.update_or_create(job=self.job, step=call.step, defaults=values)

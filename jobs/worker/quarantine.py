@@ -1,4 +1,4 @@
-"""Poison: a job that keeps killing its worker is found by what was under way at each death, and set aside."""
+"""Quarantine: find and stop a job that keeps killing its worker, by what was in progress at each death."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable

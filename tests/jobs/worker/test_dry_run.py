@@ -67,7 +67,7 @@ def test_what_would_not_work_fails_with_the_reason(world, worker, fault, words):
     assert fakes.ledger(ledger, "start") == []
 
 
-def test_trying_again_rehearses_again_and_the_plan_is_that_of_the_new_round(world, worker):
+def test_a_retry_of_a_dry_run_is_a_dry_run_and_the_plan_is_that_of_the_new_round(world, worker):
     ledger = world("create_campaign:missing")
     first = worker()
     job = run(first, launch(dryRun=True))

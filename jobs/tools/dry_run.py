@@ -1,4 +1,4 @@
-"""The gateway's rehearsal of one call: checked by its server's own schema, answered here, and never sent."""
+"""One call of a dry run: checked by its server's own schema, answered here, and never sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ID = "$id"
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
+class DryRunCall:
     """A call that would be sent: its made-up reply, and the arguments with key and marker in their places.
 
     It would go under one of `limit` permits, and with at most `per_minute` others a minute (0: no such rate).
@@ -29,7 +29,7 @@ class Rehearsed:
     per_minute: int
 
 
-async def rehearse(server: Server, call: Call, policy: ToolPolicy) -> Rehearsed:
+async def check_call(server: Server, call: Call, policy: ToolPolicy) -> DryRunCall:
     """Check a call at its server, which may be asked for nothing but its tools. Raises ToolError."""
     connection = await server.session.connection()
     await connection.answers()
@@ -38,15 +38,15 @@ async def rehearse(server: Server, call: Call, policy: ToolPolicy) -> Rehearsed:
     tool.check(arguments, made_up=[name for name, value in arguments.items() if any(steps_in(value))])
     rate = server.spec.per_minute
     per_minute = rate.get(call.tool, 0) if isinstance(rate, Mapping) else rate or 0
-    return Rehearsed(made_up(call.step, policy), arguments, server.spec.concurrency, per_minute)
+    return DryRunCall(made_up(call.step, policy), arguments, server.spec.concurrency, per_minute)
 
 
 def made_up(step: str, policy: ToolPolicy) -> Reply:
     """The reply that a dry run goes on with: the policy's sample, under an id that nobody takes for a real
     one, and that tells in later calls which step they wait for."""
     id = PREFIX + step
-    data = dict.fromkeys(policy.id_keys, id) | _filled(policy.rehearsal, id)
-    return Reply(data=data, remote_id=id, source=Source.SIMULATED, rehearsed=True)
+    data = dict.fromkeys(policy.id_keys, id) | _filled(policy.dry_run_data, id)
+    return Reply(data=data, remote_id=id, source=Source.SIMULATED, dry_run=True)
 
 
 def steps_in(value: Any) -> Iterator[str]:
