@@ -13,7 +13,7 @@ WORKERS ?= 2
 SEEDS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
+PIP := $(PY) -m pip -q --disable-pip-version-check --no-input
 # the first of the usual names that is new enough; the system's own python3 before others
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -73,15 +73,21 @@ screenshots: $(VENV)/.develop
 	@$(PY) docs/screenshots.py
 
 # a stamp tells that what stands in a lock is installed; it is made last, so an interrupted install is done again
+define install
+@echo "Installing the $$(grep -c '^[a-z].*==' $<) packages of $< into $(VENV); this takes a minute or two ..."
+@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
+if ! $(PIP) install --retries 2 --require-hashes -r $< >"$$log" 2>&1; then \
+  if grep -qE 'NewConnectionError|ConnectTimeout|ConnectionReset|name resolution|Network is unreachable' "$$log"; then \
+    echo "There is no network: pip could not reach its package index. Connect, or set PIP_INDEX_URL to one that this machine reaches, and run this again." >&2; \
+  else cat "$$log" >&2; fi; exit 1; fi
+@touch $@
+endef
+
 $(VENV)/.runtime: requirements.lock | $(PY)
-	@echo "Installing what Flightplan needs into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.lock
-	@touch $@
+	$(install)
 
 $(VENV)/.develop: requirements-dev.lock | $(PY)
-	@echo "Installing what Flightplan and its tests need into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@touch $@
+	$(install)
 
 $(PY):
 	@if [ -z "$(PYTHON)" ]; then \

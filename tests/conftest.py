@@ -1,6 +1,7 @@
 """What all tests share: a database in a real file, because threads and processes meet in it."""
 
 import os
+from collections import Counter
 
 import pytest
 from django.conf import settings
@@ -17,3 +18,10 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     if settings.SQLITE:
         file = tmp_path_factory.mktemp("database") / "test.sqlite3"
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(file)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line a reason for which tests were skipped."""
+    reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    for reason, tests in sorted(reasons.items()):
+        terminalreporter.write_line(f"{tests} skipped: {reason.removeprefix('Skipped: ')}")

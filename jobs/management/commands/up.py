@@ -56,10 +56,12 @@ class Command(BaseCommand):
 
     def supervise(self, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
         """Prepare the database, run the children, and call `on_ready` with the address once all is up."""
+        self.say(f"Preparing the database in {settings.DATA_DIR} ...")
         call_command("migrate", interactive=False, verbosity=0)
         made_up = ensure_admin()
         if made_up:
             self.say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
+        self.say("Starting the web process and the worker ...")
         connections.close_all()
         fd = listener.fileno()
         address = address_of(*listener.getsockname()[:2])

@@ -15,7 +15,7 @@ from tests.jobs import story
 pytestmark = [
     pytest.mark.storage,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(settings.SQLITE, reason="SQLite is of one machine"),
+    pytest.mark.skipif(settings.SQLITE, reason="needs PostgreSQL; DATABASE_URL names it"),
 ]
 SOON = 10.0
 append = sync_to_async(feed.append)

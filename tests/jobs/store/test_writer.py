@@ -85,7 +85,7 @@ def test_a_caller_that_is_cancelled_leaves_a_whole_write(writer):
     assert Job.objects.get(pk=job.pk).title == "kept"
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="only a server ends a session")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="needs PostgreSQL; DATABASE_URL names it")
 def test_a_session_that_the_server_ended_while_the_process_slept_loses_no_write(writer):
     job, other, tries = story.job(), story.job(), []
 
