@@ -19,7 +19,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   if $$name -c '$(RECENT)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 # tests meet no setting of the person who runs them
-CLEAN := env -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
+CLEAN := env -u PYTHONDONTWRITEBYTECODE -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
   -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS \
   -u PUBLIC_URL -u STUCK_SECONDS
 # each process of a test run has a folder of its own, xdist hands it down; a file stays together, so that

@@ -5,11 +5,39 @@ from collections import Counter
 
 import pytest
 from django.conf import settings
+from django.core.management.color import no_style
+from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis
 
 # the build machine tries the same wild inputs each time; on a developer's they differ from run to run
 hypothesis.register_profile("ci", derandomize=True, database=None)
 hypothesis.load_profile("ci" if os.environ.get("CI") else "default")
+
+# written once when the database is made, and never by a test
+KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+def pytest_configure() -> None:
+    """Leave out what costs each test 60 ms and proves nothing: slow hashes, a walk over all static files."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+def empty_tables(case: TransactionTestCase) -> None:
+    """Delete the rows of all tables but KEPT, after a test that commits.
+
+    Django's own way empties these three as well, and fills them again for each test.
+    """
+    for alias in case._databases_names(include_mirrors=False):
+        database = connections[alias]
+        tables = set(database.introspection.django_table_names(only_existing=True, include_views=False))
+        database.ops.execute_sql_flush(
+            database.ops.sql_flush(no_style(), sorted(tables - KEPT), reset_sequences=False)
+        )
+
+
+TransactionTestCase._fixture_teardown = empty_tables
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,8 @@ def _count(what: str, texts: Sequence[str], bounds: tuple[int, int]) -> Iterator
 
 def ad_length(text: str) -> int:
     """Characters as the ads service counts them: those of double width count twice."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
