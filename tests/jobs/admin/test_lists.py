@@ -30,7 +30,7 @@ from jobs.store import feed, keyset
 from tests.jobs import story
 
 pytestmark = pytest.mark.django_db
-FEW, MANY = 250, 2500
+FEW, MANY = 250, 1250
 EACH = 100  # instructions of the database between two counts of them
 LISTS = (WorkflowEvent, ToolCall, CallAttempt, Artifact, AuditEntry, Delivery, Job, Campaign)
 
