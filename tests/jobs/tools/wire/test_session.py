@@ -19,7 +19,7 @@ from jobs.tools.wire.process import started_at, stat
 from jobs.tools.wire.session import Session
 from tests import fakes
 from tests.fakes import ledger
-from tests.tools.conftest import ROLES, TASK, until
+from tests.jobs.tools.conftest import ROLES, TASK, until
 
 ASANA = {"asana-v2": ROLES["asana-v2"]}
 

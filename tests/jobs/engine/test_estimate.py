@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jobs.engine.estimate import ORDINARY, PlannedCall, estimate, expected, waits
 from jobs.engine.graph import Hop
 from jobs.engine.play import Limits
-from tests.engine.flows import flow, stage
+from tests.jobs.engine.flows import flow, stage
 
 FLOW = flow(
     stage("a", path=(Hop("docs", "create", 30), Hop("docs", "fill", 15))),

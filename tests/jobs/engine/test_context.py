@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.engine.context import Done, JobInfo, slug
 from jobs.engine.results import Missed, Status, StepError, Stopped, judge
-from tests.engine.flows import DONE, Story, Tools, stage
+from tests.jobs.engine.flows import DONE, Story, Tools, stage
 
 
 async def play(run, tools: Tools | None = None) -> Story:

@@ -9,10 +9,10 @@ from jobs.tools.contract.errors import Stopped
 from jobs.tools.wire.fence import process_of
 from jobs.tools.wire.process import started_at
 from tests.fakes import ledger
+from tests.jobs.tools.conftest import task
+from tests.jobs.tools.test_gateway import told
+from tests.jobs.tools.test_settling import sent, until_started
 from tests.memory import MemoryJournal
-from tests.tools.conftest import task
-from tests.tools.test_gateway import told
-from tests.tools.test_settling import sent, until_started
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from jobs.tools.contract.config import load_servers
 from jobs.tools.wire.process import stat
 from jobs.tools.wire.session import Session
-from tests.tools.conftest import ROLES, until
+from tests.jobs.tools.conftest import ROLES, until
 
 pytestmark = pytest.mark.slow
 CALLS = 5

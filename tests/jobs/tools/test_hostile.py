@@ -9,8 +9,8 @@ import pytest
 from jobs.tools.contract import errors
 from jobs.tools.gateway import Gateway
 from tests.fakes import ledger
+from tests.jobs.tools.conftest import task, until
 from tests.memory import MemoryJournal
-from tests.tools.conftest import task, until
 
 pytestmark = pytest.mark.slow
 QUICK = {"asana_v2": {"timeout": 0.8}}
@@ -220,7 +220,7 @@ async def test_no_process_is_left_behind_when_closing_is_cancelled(gateway, tmp_
 def test_no_process_is_left_behind_when_the_loop_is_torn_down_under_it(tmp_path):
     from jobs.tools.contract.config import load_servers
     from tests import fakes
-    from tests.tools.conftest import ROLES
+    from tests.jobs.tools.conftest import ROLES
 
     path = tmp_path / "asana-v2.jsonl"
 

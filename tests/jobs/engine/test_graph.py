@@ -4,7 +4,7 @@ import pytest
 
 from jobs.engine.graph import BrokenWorkflow, Hop, Stage
 from jobs.engine.inputs import Fault, InvalidInput
-from tests.engine.flows import Story, done, flow, stage
+from tests.jobs.engine.flows import Story, done, flow, stage
 
 IMAGE, UPLOAD = Hop("image-gen", "generate_image", 100), Hop("canva", "upload_asset", 20)
 REPORT = Hop("google-docs", "createDocument", 30)

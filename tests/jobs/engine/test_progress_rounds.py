@@ -5,7 +5,7 @@ from dataclasses import replace
 from jobs.engine import events as ev
 from jobs.engine.progress import Progress
 from jobs.engine.results import JobStatus, Status
-from tests.engine.test_progress import fold, place
+from tests.jobs.engine.test_progress import fold, place
 
 TASK = {"stage": "creative", "step": "creative.image.a", "server": "image-gen", "tool": "generate_image"}
 FAILED = ev.CallComplete(**TASK, state="failed", attempt=3, waited=0, took=1, error="it broke")

@@ -7,9 +7,9 @@ from jobs.tools import lookup, server
 from jobs.tools.contract.errors import Unknown
 from jobs.tools.wire.connection import Connection
 from tests.fakes import ledger
+from tests.jobs.tools.conftest import task
+from tests.jobs.tools.test_gateway import told
 from tests.memory import MemoryJournal
-from tests.tools.conftest import task
-from tests.tools.test_gateway import told
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from jobs.tools.contract.policy import ToolPolicy
 from jobs.tools.contract.tool import Tool
 from jobs.tools.dry_run import made_up, steps_in
 from tests import fakes
-from tests.tools.conftest import ROLES, call, task
+from tests.jobs.tools.conftest import ROLES, call, task
 
 
 def asked(tmp_path) -> list[dict]:

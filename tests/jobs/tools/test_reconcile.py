@@ -11,7 +11,7 @@ from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 from jobs.tools.contract.reply import Reply
 from jobs.tools.reconcile import MOST_PAGES, Doubt, Reconciler
 from tests.fakes import entry
-from tests.tools.conftest import ROLES, call
+from tests.jobs.tools.conftest import ROLES, call
 
 FOUND = Reply({"items": [{"id": "c-1", "url": "https://dsp.example/c-1"}]})
 NOTHING = Reply({"items": []})

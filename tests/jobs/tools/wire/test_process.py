@@ -15,8 +15,8 @@ import pytest
 
 from jobs.tools.contract.errors import ConnectionLost, Unknown
 from jobs.tools.wire.process import descendants
+from tests.jobs.tools.conftest import task
 from tests.memory import MemoryJournal
-from tests.tools.conftest import task
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.engine.results import Source
 from jobs.tools.contract.config import BrokenServersFile, load_servers
-from tests.tools.conftest import ROLES
+from tests.jobs.tools.conftest import ROLES
 
 BUNDLED = {name: {"command": "python", "args": ["-m", "local", name]} for name in ROLES}
 TOKEN = "sk-0123456789abcdef"

@@ -19,8 +19,8 @@ from jobs.tools.contract.errors import (
 from jobs.tools.wire.fence import process_of
 from jobs.tools.wire.process import started_at
 from tests.fakes import ledger, peak
+from tests.jobs.tools.conftest import call, task, until
 from tests.memory import MemoryJournal
-from tests.tools.conftest import call, task, until
 
 
 def told(journal: MemoryJournal) -> list[str]:

@@ -15,9 +15,9 @@ from jobs.tools.contract.reply import Reply
 from jobs.tools.wire.fence import process_of
 from jobs.tools.wire.process import started_at
 from tests.fakes import ledger
+from tests.jobs.tools.conftest import FIND_CAMPAIGNS, call, task, until
+from tests.jobs.tools.test_gateway import told
 from tests.memory import MemoryJournal
-from tests.tools.conftest import FIND_CAMPAIGNS, call, task, until
-from tests.tools.test_gateway import told
 
 pytestmark = pytest.mark.slow
 LINE = {"name": "Line", "budget": 5}

@@ -7,7 +7,7 @@ import pytest
 from jobs.tools.contract.policy import Lookup, ToolPolicy, marker
 from jobs.tools.contract.reply import Reply
 from jobs.tools.lookup import Undecided, arguments, next_page, ours, sent_name
-from tests.tools.conftest import call
+from tests.jobs.tools.conftest import call
 
 KEY = "ab" * 16
 BY_KEY = Lookup("find_campaigns", {"external_id": "$key"})

@@ -17,7 +17,7 @@ from jobs.engine.results import (
     Timing,
 )
 from jobs.engine.runner import Before
-from tests.engine.flows import DONE, START, Story, Tools, stage
+from tests.jobs.engine.flows import DONE, START, Story, Tools, stage
 
 FAILED = StageResult(status=Status.FAILED, made=0, total=1, error="no")
 

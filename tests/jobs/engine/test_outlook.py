@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jobs.engine.graph import Hop
 from jobs.engine.outlook import Outlook, seconds_left
 from jobs.engine.play import Limits
-from tests.engine.flows import flow, stage
+from tests.jobs.engine.flows import flow, stage
 
 
 def four(brief: object) -> int:

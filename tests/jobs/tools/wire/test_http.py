@@ -16,8 +16,8 @@ from jobs.tools.wire.connection import Connection
 from jobs.tools.wire.http import retry_after
 from tests import fakes
 from tests.fakes import ledger
+from tests.jobs.tools.conftest import BLIND, ROLES, task
 from tests.memory import MemoryJournal
-from tests.tools.conftest import BLIND, ROLES, task
 
 ASANA = {"asana-v2": BLIND["asana-v2"]}  # what is ambiguous stays so
 SEEING = {"asana-v2": ROLES["asana-v2"]}
