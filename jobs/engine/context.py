@@ -18,13 +18,13 @@ from jobs.engine.results import (
     LogLost,
     Missed,
     Source,
+    SpendLine,
     StageResult,
     StepError,
     Stopped,
     Timing,
     cause_of,
 )
-from jobs.engine.spend import SpendLine
 
 log = logging.getLogger(__name__)
 Made = TypeVar("Made")

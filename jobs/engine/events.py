@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypedDict
 
 from jobs.engine.results import Artifact, Source
 
@@ -144,6 +144,42 @@ class WorkflowComplete(Event):
     total_stages: int
     artifacts: tuple[Artifact, ...] = ()
     error: str = ""
+
+
+class CallFields(TypedDict):
+    """The five fields that identify a call in its job."""
+
+    stage: str
+    step: str
+    server: str
+    tool: str
+    item: str
+
+
+class AnyCall(Protocol):
+    """Anything that carries the five fields: a call, its row, its view or one of its events."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def item(self) -> str: ...
+
+
+def call_fields(call: AnyCall) -> CallFields:
+    """Return the five fields that identify a call, as its events and its row hold them."""
+    return {
+        "stage": call.stage,
+        "step": call.step,
+        "server": call.server,
+        "tool": call.tool,
+        "item": call.item,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

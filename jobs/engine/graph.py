@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.engine.durations import Durations
 from jobs.engine.inputs import Request
-from jobs.engine.results import StepError
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine, StepError
 
 if TYPE_CHECKING:
     from jobs.engine.context import StageContext

@@ -165,7 +165,7 @@ class Progress:
     def _call(self, event: ev.CallEvent) -> CallView:
         call = self.calls.get(event.step)
         if call is None:
-            call = CallView(event.step, event.stage, event.server, event.tool, event.item)
+            call = CallView(**ev.call_fields(event))
             self.calls[event.step] = call
         return call
 

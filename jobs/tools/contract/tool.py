@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import mcp_types as types
-from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
-from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -95,7 +95,7 @@ def _may_repeat(hints: types.ToolAnnotations | None) -> bool:
 def _validator(schema: Mapping[str, Any]) -> Any:
     kind = validator_for(schema)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
     except SchemaError:
         return None
     # an empty registry: nothing is fetched

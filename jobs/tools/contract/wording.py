@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +67,20 @@ def seconds_to_wait(error: object) -> float | None:
     unit = (found[2] or "s").lower()
     factor = 0.001 if unit.startswith(("ms", "milli")) else 60.0 if unit[0] == "m" else 1.0
     return float(found[1]) * factor
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait by a Retry-After header (a number or a date); None if it names no time."""
+    value = headers.get("retry-after", "")
+    is_number = value.strip().replace(".", "", 1).isdigit()
+    try:
+        return max(0.0, float(value)) if is_number else _seconds_until(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _seconds_until(date: str) -> float:
+    return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
 
 
 def is_unknown_tool(text: str) -> bool:

@@ -15,7 +15,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
 from jobs.tools.contract.spec import ServerSpec
-from jobs.tools.wire.later import retry_after
+from jobs.tools.contract.wording import retry_after
 from jobs.tools.wire.lines import LARGEST_LINE, Density
 from jobs.tools.wire.trace import Trace, current_trace
 
@@ -100,7 +100,7 @@ class TellingClient(httpx2.AsyncClient):
             trace.fault = f"the connection broke off ({type(error).__name__})"
             return httpx2.Response(502, request=request)
         trace.status = response.status_code
-        trace.retry_after = retry_after(response.headers.get("retry-after", ""))
+        trace.retry_after = retry_after(response.headers)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             trace.fault = "the answer is compressed, which was not asked for"

@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from jobs.acts import answers
 from jobs.acts.answers import leave_unknown
-from jobs.engine.results import Source, Stopped
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import Source, SpendLine, Stopped
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import feed
 from jobs.store.calls import ANSWERED, call_hash

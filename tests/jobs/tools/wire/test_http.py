@@ -11,9 +11,9 @@ import pytest
 from jobs.engine.results import Source
 from jobs.tools.contract import errors
 from jobs.tools.contract.config import load_servers
+from jobs.tools.contract.wording import retry_after
 from jobs.tools.gateway import Gateway
 from jobs.tools.wire.connection import Connection
-from jobs.tools.wire.http import retry_after
 from tests import fakes
 from tests.fakes import ledger
 from tests.jobs.tools.conftest import BLIND, ROLES, task
@@ -218,11 +218,11 @@ async def test_leaving_a_connection_with_calls_on_the_way_raises_nothing_else(si
 
 
 def test_retry_after_is_read_as_seconds_and_as_a_date():
-    assert retry_after("7") == 7.0
-    assert retry_after("0.5") == 0.5
-    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
-    assert retry_after("soon") is None
-    assert retry_after("") is None
+    assert retry_after({"retry-after": "7"}) == 7.0
+    assert retry_after({"retry-after": "0.5"}) == 0.5
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({}) is None
 
 
 async def test_a_server_where_nobody_listens_is_told_so_and_not_called_an_answer(tmp_path):
