@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.engine.bound import FEW, bound
+from jobs.engine.bound import MOST_ORDERED, bound
 from jobs.engine.play import Limits, Played, play
 
 
@@ -37,7 +37,7 @@ def test_what_leads_to_a_servers_calls_and_what_follows_them_counts():
 
 
 def test_of_many_calls_the_work_is_taken_as_if_it_could_be_divided():
-    assert alone(*[10.0] * (FEW + 1)) == 35
+    assert alone(*[10.0] * (MOST_ORDERED + 1)) == 35
 
 
 SECONDS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
@@ -58,7 +58,7 @@ def test_of_few_calls_the_best_order_reaches_it_and_no_order_beats_it(permits: i
     assert least == min(ends)
 
 
-@given(st.lists(st.integers(1, 20), min_size=FEW + 1, max_size=12), st.integers(1, 4))
+@given(st.lists(st.integers(1, 20), min_size=MOST_ORDERED + 1, max_size=12), st.integers(1, 4))
 def test_no_order_of_many_calls_beats_it(seconds: list, permits: int):
     calls = [Played("s", "t", one) for one in seconds]
     assert alone(*seconds, permits=permits) <= max(play(calls, {"s": Limits(permits)})) + 1e-9

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.engine.estimate import ORDINARY, PlannedCall, estimate, expected, waits
+from jobs.engine.estimate import DEFAULT_SECONDS, PlannedCall, estimate, expected, waits
 from jobs.engine.graph import Hop
 from jobs.engine.play import Limits
 from tests.jobs.engine.flows import flow, stage
@@ -96,7 +96,7 @@ def test_a_rate_of_one_tool_holds_no_other_back():
 def test_the_expected_seconds_are_those_of_the_stages_own_path_then_of_another_ones():
     assert expected(FLOW, "c", "docs", "create") == 20
     assert expected(FLOW, "b", "docs", "fill") == 15
-    assert expected(FLOW, "a", "docs", "read") == ORDINARY
+    assert expected(FLOW, "a", "docs", "read") == DEFAULT_SECONDS
 
 
 SERVERS = ("docs", "ads", "images")

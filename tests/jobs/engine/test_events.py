@@ -63,7 +63,7 @@ def test_names_are_written_in_camel_case_and_what_a_stage_hands_on_stays_as_it_i
 @pytest.mark.parametrize(
     ("type", "payload", "words"),
     [
-        ("stage:began", {}, "no event is called stage:began"),
+        ("stage:began", {}, "there is no event type stage:began"),
         ("job:cancelling", {"by": "mara", "why": "x"}, "job:cancelling: .*why"),
         ("job:cancelling", {}, "job:cancelling: .*by"),
     ],

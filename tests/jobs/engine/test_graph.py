@@ -22,10 +22,10 @@ def lifecycle():
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
-        ([stage("a", "b")], "stage a needs b, which is no stage"),
-        ([stage("a"), stage("a")], "stage a stands twice"),
-        ([stage("a", "a")], "in a circle: a -> a"),
-        ([stage("a", "c"), stage("b", "a"), stage("c", "b")], "in a circle: "),
+        ([stage("a", "b")], "stage a needs b, which is not a stage"),
+        ([stage("a"), stage("a")], "stage a is listed twice"),
+        ([stage("a", "a")], "form a cycle: a -> a"),
+        ([stage("a", "c"), stage("b", "a"), stage("c", "b")], "form a cycle: "),
     ],
 )
 def test_a_workflow_that_does_not_fit_together_is_refused_when_it_is_built(stages, words):
@@ -111,5 +111,5 @@ async def test_a_stage_that_is_gone_fails_with_its_reason_and_the_others_run():
     ended = next(event for event in story.events if event.type == "stage:error")
     assert (ended.stage_name, ended.error) == (
         "Old Stage",
-        "this version of Flightplan has no stage gone any more; it cannot be run",
+        "this version of Flightplan no longer has a stage gone; it cannot be run",
     )

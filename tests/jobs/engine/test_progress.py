@@ -161,7 +161,7 @@ def test_every_kind_of_event_can_be_folded_and_every_line_belongs_to_one():
         """An event that nobody taught the fold."""
 
     assert set(LINES) <= set(ev.KINDS.values())
-    with pytest.raises(ev.UnknownEvent, match="the fold does not know"):
+    with pytest.raises(ev.UnknownEvent, match="the projection cannot apply"):
         fold(Unheard())
 
 
@@ -176,7 +176,7 @@ def test_a_fallback_for_a_step_that_was_never_asked_for_makes_no_call_that_waits
     fallback = ev.CallFallback(**where, reason="refused")
     unasked = Progress.from_events([ev.Recorded(1, T0, queued), ev.Recorded(2, T0, fallback)])
     assert unasked.calls == {}
-    assert "a fallback takes its place" in unasked.log[-1].text
+    assert "a fallback is used" in unasked.log[-1].text
     story = [queued, ev.CallStart(**where, attempt=1), fallback]
     asked = Progress.from_events([ev.Recorded(i, T0, event) for i, event in enumerate(story, 1)])
     assert asked.calls["brief.document"].fallback

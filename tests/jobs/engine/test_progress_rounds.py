@@ -106,7 +106,7 @@ def test_an_activation_adds_its_stage_once_and_says_who_asked_and_when():
     assert [(stage.id, stage.index) for stage in progress.stages][-1] == ("live", 2)
     assert (progress.status, progress.round, progress.activating) == (JobStatus.QUEUED, 2, told)
     assert progress.activating_at is not None
-    assert progress.log[-1].text == "To be set live, asked by sol: 5 lines"
+    assert progress.log[-1].text == "Going live, requested by sol: 5 lines"
     again = fold(*tried(), told, ended(), replace(told, round=3, steps=["creative.image.a"]))
     assert [stage.id for stage in again.stages].count("live") == 1
     assert call_of(again).state == "waiting"
