@@ -28,7 +28,7 @@ from jobs.store.calls import (
 )
 from jobs.store.writer import Writer
 from jobs.tools.contract.calls import Call, Earlier, Outcome, ServerProcess
-from jobs.tools.contract.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
+from jobs.tools.contract.errors import CircuitOpen, SpendRefused, ToolError, ToolFailed, Unknown
 from jobs.tools.contract.reply import Reply
 
 LONGEST_TEXT = 20_000
@@ -218,7 +218,7 @@ class JobJournal:
         """Tell once that a server is left alone, and not with each call that is held back."""
         if outcome.state == "done":
             self._down.discard(call.server)
-        elif isinstance(outcome.error, HeldBack) and call.server not in self._down:
+        elif isinstance(outcome.error, CircuitOpen) and call.server not in self._down:
             self._down.add(call.server)
             return [ev.JobServerDown(server=call.server, reason=outcome.error.reason)]
         return []

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.tools.circuit import THRESHOLD
 from jobs.tools.contract.calls import Earlier, Sent
-from jobs.tools.contract.errors import HeldBack, Stopped, ToolError, ToolFailed, Unknown
+from jobs.tools.contract.errors import CircuitOpen, Stopped, ToolError, ToolFailed, Unknown
 from jobs.tools.contract.policy import ToolPolicy
 from jobs.tools.contract.reply import Reply
 from jobs.tools.wire.fence import process_of
@@ -191,14 +191,14 @@ async def test_a_server_that_keeps_failing_is_left_alone_and_others_are_not(gate
     results = await asyncio.gather(
         *(door.call(task(f"{n}"), MemoryJournal()) for n in range(30)), return_exceptions=True
     )
-    assert {type(one) for one in results} == {Unknown, HeldBack}
+    assert {type(one) for one in results} == {Unknown, CircuitOpen}
     assert len(ledger(tmp_path / "asana-v2.jsonl", "start")) < 12
-    assert "left alone" in str(next(one for one in results if isinstance(one, HeldBack)))
+    assert "are paused" in str(next(one for one in results if isinstance(one, CircuitOpen)))
     assert door.status()["asana-v2"].held_back
     assert (await door.call(call("create_campaign", LINE), MemoryJournal())).remote_id
 
 
-@pytest.mark.parametrize(("fault", "ends"), [("slow=0.3", {Reply: 5}), ("rpc", {Unknown: 1, HeldBack: 4})])
+@pytest.mark.parametrize(("fault", "ends"), [("slow=0.3", {Reply: 5}), ("rpc", {Unknown: 1, CircuitOpen: 4})])
 async def test_calls_beside_a_probe_share_its_fate(gateway, tmp_path, fault, ends):
     door = gateway(f"asana_create_task:{fault}", lookups=False)
     circuit = door._servers["asana-v2"].circuit

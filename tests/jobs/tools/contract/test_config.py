@@ -128,7 +128,7 @@ def test_no_secret_shows_in_a_spec_or_in_a_text_that_it_redacts(tmp_path):
         ('"command": "x", "perMinute": {"a": 0}', "perMinute", "for a: must be a whole number of at least 1"),
         ('"command": "x", "timeout": -1', "timeout", "must be a number of seconds above 0"),
         ('"command": "x", "source": "real"', "source", "must be one of live, local, simulated"),
-        ('"command": "x", "args": "-v"', "args", "must be a list of texts"),
+        ('"command": "x", "args": "-v"', "args", "must be a list of strings"),
         ('"command": "x", "args": ["-v", 3]', "args.1", "must be text in quotes"),
         ('"command": "x", "env": {"A": null}', "env.A", "must be text in quotes"),
         ('"command": 5', "command", "must be text in quotes"),
@@ -184,7 +184,7 @@ def test_unknown_roles_stay_unused_and_misspelt_fields_are_told(tmp_path, caplog
     assert set(servers.unused) == {"asana"}
     assert servers["asana-v2"].bundled
     assert servers.warnings == [
-        "mcpServers.asana plays no role and is not used; did you mean asana-v2?",
+        "mcpServers.asana matches no role and is not used; did you mean asana-v2?",
         "mcpServers.ttd.concurency is not known; did you mean concurrency?",
     ]
     assert "did you mean concurrency" in caplog.text
