@@ -93,7 +93,7 @@ async def test_all_who_wait_for_a_failing_connect_learn_it_together_and_the_next
 async def test_a_server_that_never_greets_is_given_up_after_the_connect_timeout(tmp_path):
     one = session(tmp_path, "*:mute", connect_timeout=0.4)
     began = time.monotonic()
-    with pytest.raises(ServerUnavailable, match="does not answer the greeting"):
+    with pytest.raises(ServerUnavailable, match="does not answer the initialize request"):
         await one.tool("x")
     assert 0.4 <= time.monotonic() - began < 3
     await one.aclose()
