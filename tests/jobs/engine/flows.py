@@ -1,4 +1,4 @@
-"""Small workflows in memory for the engine's tests: stages that end as told, tools that answer, a story."""
+"""Small in-memory workflows for the engine's tests: scripted stages, tools and recorded events."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -22,17 +22,17 @@ async def done(ctx: StageContext) -> StageResult:
 
 
 def stage(id: str, *needs: str, run: Callable[..., Any] = done, path: tuple[Hop, ...] = ()) -> Stage:
-    """Give a stage that is named after its id."""
+    """Return a stage that is named after its id."""
     return Stage(id, f"Stage {id}", run, needs, path)
 
 
 def flow(*stages: Stage) -> Workflow:
-    """Give a workflow of these stages."""
+    """Return a workflow of these stages."""
     return Workflow("w", "W", stages, parse=lambda raw: None, load=lambda params: None)
 
 
 class Tools:
-    """Answers every call with its step, or raises what it was told to."""
+    """Answers every call with its step, or raises the error set for it."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.steps: list[str] = []
@@ -52,7 +52,7 @@ class Tools:
 
 
 class Story:
-    """A job that is run in memory, and the events it told."""
+    """A job that runs in memory, and the events it emitted."""
 
     def __init__(self, *stages: Stage, tools: Tools | None = None, before: Before | None = None) -> None:
         self.events: list[Event] = []
@@ -72,11 +72,11 @@ class Story:
         return START + timedelta(seconds=len(self.events))
 
     def told(self, *types: str) -> list[tuple[str, str]]:
-        """Give type and stage of each event, of these types where some are named."""
+        """Return type and stage of each event, filtered by type if any are given."""
         told = ((event.type, getattr(event, "stage", "")) for event in self.events)
         return [one for one in told if not types or one[0] in types]
 
     def counts(self, stage: str) -> list[int]:
-        """Give the counts that a stage told, in order."""
+        """Return the counts that a stage emitted, in order."""
         progress = (e for e in self.events if e.type == "stage:progress" and e.stage == stage)
         return [event.current for event in progress]

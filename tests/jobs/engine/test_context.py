@@ -1,4 +1,4 @@
-"""A stage's context: stable step names, items side by side with a count that never falls, fallbacks told."""
+"""A stage's context: stable step names, concurrent items with a count that never falls, fallbacks."""
 
 import asyncio
 
@@ -71,7 +71,7 @@ async def test_items_run_side_by_side_and_come_back_in_order():
     assert story.counts("a") == [0, 1, 2, 3]
 
 
-async def test_an_item_that_fails_is_counted_as_missed_and_holds_nobody_up():
+async def test_a_failed_item_counts_as_missed_and_does_not_delay_others():
     outcomes = []
 
     async def work(thing):
@@ -96,7 +96,7 @@ async def test_an_item_that_fails_is_counted_as_missed_and_holds_nobody_up():
     assert story.counts("a")[-1] == 1
 
 
-async def test_when_the_job_is_stopped_items_under_way_end_and_what_they_made_is_told():
+async def test_when_the_job_is_stopped_items_in_progress_finish_and_are_reported():
     stopped, ended = asyncio.Event(), []
 
     async def work(thing):
@@ -120,7 +120,7 @@ async def test_when_the_job_is_stopped_items_under_way_end_and_what_they_made_is
 @pytest.mark.parametrize(
     "error", [OSError("the disk is full"), Stopped("the lease is lost")], ids=["log", "stop"]
 )
-async def test_when_a_count_cannot_be_told_the_other_items_come_to_their_end(error):
+async def test_when_a_count_cannot_be_recorded_the_other_items_still_finish(error):
     failed, ended = asyncio.Event(), []
 
     async def work(thing):
@@ -157,7 +157,7 @@ async def test_no_items_are_no_failure():
     assert (await play(run)).counts("a") == [0]
 
 
-async def test_a_count_never_falls_even_when_a_stage_tells_less():
+async def test_a_count_never_falls_even_if_a_stage_reports_less():
     async def run(ctx):
         for made in (3, 1, 2, 4):
             await ctx.progress(made, 4)
@@ -166,7 +166,7 @@ async def test_a_count_never_falls_even_when_a_stage_tells_less():
     assert (await play(run)).counts("a") == [3, 3, 3, 4]
 
 
-async def test_a_fallback_is_told_with_its_reason():
+async def test_a_fallback_is_emitted_with_its_reason():
     async def run(ctx):
         await ctx.fallback("canva", "create_design", "refused", step="design", item="Square")
         return DONE

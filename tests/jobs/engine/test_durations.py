@@ -46,7 +46,7 @@ def test_what_was_learned_counts_at_once_also_for_what_was_asked_before():
 
 
 @pytest.mark.parametrize("other", [("canva", "generate_image"), ("image-gen", "find_images")])
-def test_one_tool_of_one_server_tells_nothing_of_another(other: tuple[str, str]):
+def test_durations_of_one_tool_do_not_affect_another(other: tuple[str, str]):
     assert learned(1, 1, 1)(*other) is None
 
 

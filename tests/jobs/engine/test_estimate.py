@@ -39,7 +39,7 @@ def test_calls_of_different_items_go_side_by_side_within_the_permits():
     assert took(*calls, docs=5) == (10, 10)
 
 
-def test_a_server_without_known_limits_bears_one_call_at_a_time():
+def test_a_server_without_known_limits_takes_one_call_at_a_time():
     assert took(planned("a.1", item="1"), planned("a.2", item="2")) == (20, 20)
 
 
@@ -129,7 +129,7 @@ def test_no_schedule_beats_the_bound_nor_the_longest_call(calls, permits, rate):
 
 
 @given(plans(), PERMITS)
-def test_without_rates_something_is_always_under_way(calls, permits):
+def test_without_rates_a_call_is_always_in_progress(calls, permits):
     found = estimate(FLOW, calls, {name: Limits(n) for name, n in permits.items()})
     assert found.seconds <= sum(call.seconds for call in calls)
 
@@ -147,5 +147,5 @@ def test_with_a_permit_for_every_call_only_the_longest_chain_counts(calls):
 
 
 @pytest.mark.parametrize("rate", [0, -1])
-def test_a_rate_that_lets_nothing_through_is_taken_for_one(rate):
+def test_a_rate_of_zero_counts_as_one(rate):
     assert took(planned("a.1", 1), docs=Limits(1, per_minute=rate)) == (1, 1)

@@ -11,7 +11,7 @@ REPORT = Hop("google-docs", "createDocument", 30)
 
 
 def lifecycle():
-    """Give a creative stage of two hops, a short one, and a report behind both."""
+    """Return a creative stage of two hops, a short stage, and a report after both."""
     return flow(
         stage("creative", path=(IMAGE, UPLOAD)),
         stage("landing"),

@@ -1,4 +1,4 @@
-"""What is still ahead of jobs: calls to come, under way and made, and the seconds that are left of each."""
+"""What running jobs still have to do: calls that remain, in progress and ended, and the seconds left."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ def test_what_is_done_is_not_ahead_any_more():
     assert job.left() == 100 + 20 + 30
 
 
-def test_a_call_under_way_has_so_much_less_left():
+def test_time_already_spent_on_a_call_is_subtracted():
     job = Job()
     for step in "abcd":
         job.asked(step)
@@ -94,7 +94,7 @@ def test_what_was_learned_counts_by_the_size_of_a_call_once_it_was_asked_for():
     assert job.left(learned=learned) == 50 + 20 + 30
 
 
-def test_more_calls_than_the_brief_told_of_count_too():
+def test_calls_beyond_the_count_of_the_brief_are_included():
     job = Job()
     for step in "abcdef":
         job.asked(step)

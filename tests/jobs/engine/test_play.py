@@ -19,7 +19,7 @@ def test_a_call_begins_when_all_that_it_waits_for_have_ended():
     assert play(calls, {"a": Limits(2), "b": Limits(1)}) == [2, 5, 6]
 
 
-def test_a_server_of_which_nothing_is_known_bears_one_call_at_a_time():
+def test_an_unknown_server_takes_one_call_at_a_time():
     assert play([Played("s", "t", 1), Played("s", "t", 1)], {}) == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""The fold: what people see follows from the log alone, in whatever portions it arrives."""
+"""The projection: what people see follows from the log alone, however the events are batched."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -57,7 +57,7 @@ stories = st.lists(anything, max_size=90)
 
 
 def log(*events: ev.Event) -> list[ev.Recorded]:
-    """Give a job's log: the launch, then these events, a second apart."""
+    """Return a job's log: the launch, then these events, one second apart."""
     queued = ev.JobQueued(workflow="w", version=1, title="Aurora", stages=PLAN)
     return [ev.Recorded(n + 1, T0 + timedelta(seconds=n), e) for n, e in enumerate([queued, *events])]
 
@@ -71,7 +71,7 @@ def fold(*events: ev.Event) -> Progress:
 
 
 @given(stories, st.lists(st.integers(0, 91), max_size=4))
-def test_folding_in_portions_equals_folding_at_once(events, cuts):
+def test_applying_events_in_batches_equals_applying_them_all_together(events, cuts):
     whole = log(*events)
     progress, edges = Progress(), sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
     for begin, end in pairwise(edges):
@@ -158,7 +158,7 @@ def test_a_stage_with_nothing_to_count_is_full_when_completed_and_empty_before()
 
 def test_every_kind_of_event_can_be_folded_and_every_line_belongs_to_one():
     class Unheard(ev.Event):
-        """An event that nobody taught the fold."""
+        """An event that the projection does not know."""
 
     assert set(LINES) <= set(ev.KINDS.values())
     with pytest.raises(ev.UnknownEvent, match="the projection cannot apply"):

@@ -1,4 +1,4 @@
-"""The fold over rounds: cancelled, tried again, answered for, and servers that are left alone."""
+"""The projection over rounds: cancelled, retried and resolved, and servers with paused calls."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def test_a_retry_puts_the_job_its_stages_and_its_steps_back_and_counts_the_round
     )
 
 
-def test_a_round_is_timed_by_itself():
+def test_each_round_is_timed_separately():
     progress = fold(*tried(), retrying(), ev.StageStart(**place()))
     assert progress.started_at == progress.stage("creative").started_at
     assert progress.started_at > progress.queued_at
@@ -81,7 +81,7 @@ def test_an_end_leaves_no_stage_running_and_no_call_waiting():
     )
 
 
-def test_an_answer_for_an_unknown_call_is_shown_at_once():
+def test_a_resolution_of_an_unknown_call_is_shown_immediately():
     lost = [ev.CallStart(**TASK, attempt=1), ev.CallUnknown(**TASK, attempt=1, reason="lost")]
     for outcome, state in {"exists": "done", "absent": "waiting", "skip": "skipped"}.items():
         answer = ev.JobResolved(by="mara", step=TASK["step"], outcome=outcome, remote_id="i-9")
@@ -89,7 +89,7 @@ def test_an_answer_for_an_unknown_call_is_shown_at_once():
         assert (call.state, call.remote_id, call.error) == (state, "i-9", "")
 
 
-def test_a_server_that_is_left_alone_is_shown_until_it_answers_or_a_new_round_begins():
+def test_a_paused_server_is_shown_until_it_answers_or_a_new_round_begins():
     down = ev.JobServerDown(server="image-gen", reason="no answer")
     assert fold(down).down == {"image-gen": "no answer"}
     assert fold(down, FAILED).down

@@ -82,7 +82,7 @@ async def test_a_stage_that_raises_has_failed_and_the_others_go_on(error, words)
     assert (ended.status, ended.error) == ("failed", words)
 
 
-async def test_a_stage_that_fails_halfway_keeps_the_count_it_has_told():
+async def test_a_stage_that_fails_halfway_keeps_its_reported_count():
     async def run(ctx):
         await ctx.progress(2, 5)
         raise StepError("gone")
@@ -120,7 +120,7 @@ async def test_the_end_lists_every_artifact_in_the_order_of_the_stages():
     assert [artifact.name for artifact in story.events[-1].artifacts] == ["second", "first"]
 
 
-async def test_a_stopped_job_starts_no_further_stage_and_tells_no_end():
+async def test_a_stopped_job_starts_no_more_stages_and_emits_no_end():
     story = Story(stage("a", run=fails(Stopped("cancelled"))), stage("b", "a"), stage("c"))
     with pytest.raises(Stopped):
         await story.runner.run()
@@ -128,7 +128,7 @@ async def test_a_stopped_job_starts_no_further_stage_and_tells_no_end():
     assert story.told("workflow:complete", "stage:error") == []
 
 
-async def test_what_an_earlier_run_has_ended_is_not_done_again_but_handed_on():
+async def test_stages_that_ended_in_an_earlier_run_are_reused():
     seen = {}
 
     async def look(ctx):
@@ -159,7 +159,7 @@ async def test_a_stage_that_was_begun_before_is_not_begun_twice_and_its_count_ne
     assert story.counts("a") == [2, 2, 2, 3]
 
 
-async def test_a_lost_log_ends_the_run_instead_of_going_on_untold():
+async def test_a_lost_log_ends_the_run():
     story = Story(stage("a"), tools=Tools())
 
     async def broken(event):
@@ -212,7 +212,7 @@ async def test_a_stop_in_a_group_of_errors_is_a_stop():
         ([StepError("refused"), StepError("late")], "refused"),
     ],
 )
-async def test_a_group_of_errors_is_told_as_what_weighs_most_in_it(errors, words):
+async def test_a_group_of_errors_is_reported_as_its_most_severe_error(errors, words):
     story = Story(stage("a", run=fails(group(*errors))))
     await story.runner.run()
     assert next(event for event in story.events if event.type == "stage:error").error == words
@@ -224,7 +224,7 @@ class Away(Exception):
 
 @pytest.mark.parametrize("lost", [Away("no database"), Stopped("the lease is lost")], ids=["away", "lease"])
 @pytest.mark.parametrize("at", ["stage:start", "stage:progress", "call:fallback", "stage:complete"])
-async def test_what_the_log_raises_comes_out_after_the_stages_under_way_have_ended(lost, at):
+async def test_an_error_of_the_log_is_raised_after_running_stages_have_ended(lost, at):
     lose, ended = asyncio.Event(), []
 
     async def loses(ctx):

@@ -15,7 +15,7 @@ DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
 
 
 class Tools:
-    """Answers every call with its step, after the gate is open; fails or stops where it was told to."""
+    """Answers every call with its step once the gate is open; fails or stops where it is set to."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.steps: list[str] = []
@@ -70,7 +70,7 @@ async def test_a_shared_step_is_made_once_and_every_asker_gets_it():
     assert seen == ["one.folder"] * 3
 
 
-async def test_a_shared_step_keeps_its_name_whoever_asks_first():
+async def test_a_shared_step_has_the_same_name_whichever_stage_asks_first():
     tools, seen = Tools(), []
     quiet = Stage("one", "One", asks([]), needs=("two",))
     await runner(Stage("two", "Two", asks(seen)), quiet, tools=tools).run()

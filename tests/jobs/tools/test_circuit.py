@@ -9,7 +9,7 @@ from jobs.tools.circuit import COOL_DOWN, LONGEST_COOL_DOWN, THRESHOLD, Circuit
 
 
 class Clock:
-    """A clock that goes only when told."""
+    """A clock that advances only when the test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -70,7 +70,7 @@ def test_strikes_without_an_incident_are_each_their_own(circuit):
     assert circuit.open
 
 
-def test_a_success_between_begins_the_row_anew(circuit):
+def test_a_success_in_between_resets_the_count(circuit):
     for number in range(20):
         circuit.strike(number)
         circuit.strike(number + 100)

@@ -29,7 +29,7 @@ def told(journal: MemoryJournal) -> list[str]:
     return [words.get(event[0], lambda e: e[3].state)(event) for event in journal.events]
 
 
-async def test_a_call_gives_a_typed_reply_and_tells_its_journal_before_and_after(gateway, tmp_path):
+async def test_a_call_returns_a_typed_reply_and_is_journaled_before_and_after(gateway, tmp_path):
     journal = MemoryJournal()
     reply = await gateway().call(task("Launch"), journal)
     assert reply.remote_id == reply.data["gid"]
@@ -175,7 +175,7 @@ async def test_a_lease_that_ran_out_after_the_intent_sends_nothing(gateway, tmp_
     assert ledger(tmp_path / "asana-v2.jsonl", "start") == []
 
 
-async def test_a_stopped_job_sends_nothing_and_gives_its_permit_back(gateway, tmp_path):
+async def test_a_stopped_job_sends_nothing_and_releases_its_permit(gateway, tmp_path):
     journal = MemoryJournal()
     journal.stop_before = Stopped("cancelled")
     door = gateway()

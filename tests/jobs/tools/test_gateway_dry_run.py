@@ -19,7 +19,7 @@ def asked(tmp_path) -> list[dict]:
     return [one for role in ROLES for one in fakes.ledger(tmp_path / f"{role}.jsonl", "start")]
 
 
-async def test_a_call_is_checked_and_answered_without_a_word_to_the_tool(gateway, tmp_path):
+async def test_a_dry_run_checks_and_answers_a_call_without_calling_the_tool(gateway, tmp_path):
     door = gateway()
     done = await door.dry_run(task("Launch", step="project.task.launch"))
     assert done.reply.dry_run and done.reply.source is Source.SIMULATED

@@ -55,7 +55,7 @@ def group_members(path) -> list[int]:
 
 
 @pytest.mark.parametrize("fault", SINGLE)
-async def test_a_bad_answer_ends_its_own_call_and_no_other(gateway, tmp_path, fault):
+async def test_a_bad_answer_ends_only_its_own_call(gateway, tmp_path, fault):
     quick = QUICK if SINGLE[fault] is errors.TimedOut else {}
     door = gateway(f"asana_create_task:{fault}?bad", lookups=False, **quick)
     bad = asyncio.create_task(cause(door, task("bad")))
@@ -70,7 +70,7 @@ async def test_a_bad_answer_ends_its_own_call_and_no_other(gateway, tmp_path, fa
 
 
 @pytest.mark.parametrize("fault", DEADLY)
-async def test_a_death_makes_calls_on_the_way_ambiguous_and_the_next_call_gets_a_new_server(
+async def test_a_death_makes_calls_in_flight_ambiguous_and_the_next_call_gets_a_new_server(
     gateway, tmp_path, fault
 ):
     door = gateway(f"asana_create_task:{fault}?bad", "asana_create_task:slow=3?along", lookups=False, **QUICK)
@@ -124,7 +124,7 @@ async def test_a_structured_answer_that_breaks_the_tools_own_schema_is_ambiguous
     assert "id: 'not a number' is not of type 'integer'" in error.message
 
 
-async def test_a_flood_of_notifications_starves_nobody(gateway):
+async def test_a_flood_of_notifications_does_not_starve_other_calls(gateway):
     door = gateway("asana_create_task:flood=80000?flood")
     flood = asyncio.create_task(door.call(task("flood"), MemoryJournal()))
     loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ async def test_an_answer_of_sixty_megabytes_costs_neither_memory_nor_the_connect
     assert len(ledger(tmp_path / "asana-v2.jsonl", "hello")) == 1
 
 
-async def test_stderr_goes_to_a_log_of_its_own_that_keeps_the_newest_megabyte(gateway, tmp_path):
+async def test_stderr_goes_to_its_own_log_that_keeps_the_newest_megabyte(gateway, tmp_path):
     door = gateway("asana_create_task:stderr=3")
     await door.call(task(), MemoryJournal())
     log = tmp_path / "logs" / "asana-v2.stderr.log"
@@ -181,7 +181,7 @@ async def test_no_process_is_left_behind_after_closing(gateway, tmp_path, fault)
     assert group_members(tmp_path / "asana-v2.jsonl") == []
 
 
-async def test_a_grandchild_in_a_session_of_its_own_is_found_and_ended_too(gateway, tmp_path):
+async def test_a_grandchild_in_its_own_session_is_found_and_ended_too(gateway, tmp_path):
     door = gateway("asana_create_task:orphan=session")
     await door.call(task(), MemoryJournal())
     [orphan] = ledger(tmp_path / "asana-v2.jsonl", "orphan")
@@ -190,7 +190,7 @@ async def test_a_grandchild_in_a_session_of_its_own_is_found_and_ended_too(gatew
     await until(lambda: not alive(orphan["child"]))
 
 
-async def test_a_grandchild_in_a_session_of_its_own_is_ended_though_its_parent_died_first(gateway, tmp_path):
+async def test_a_grandchild_in_its_own_session_is_ended_although_its_parent_died_first(gateway, tmp_path):
     door = gateway("asana_create_task:orphan=session@1", "asana_create_task:die-after@2")
     await door.call(task(), MemoryJournal())
     await door.call(task(), MemoryJournal())
@@ -199,7 +199,7 @@ async def test_a_grandchild_in_a_session_of_its_own_is_ended_though_its_parent_d
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; a dead one that nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
@@ -235,7 +235,7 @@ def test_no_process_is_left_behind_when_the_loop_is_torn_down_under_it(tmp_path)
     assert group_members(path) == []
 
 
-async def test_a_call_that_is_cancelled_gives_its_permit_back_and_harms_no_other(gateway, tmp_path):
+async def test_a_cancelled_call_releases_its_permit_and_affects_no_other(gateway, tmp_path):
     door = gateway("asana_create_task:hang?stuck", asana_v2={"concurrency": 1})
     stuck = asyncio.create_task(door.call(task("stuck"), MemoryJournal()))
     await until(lambda: ledger(tmp_path / "asana-v2.jsonl", "start"))

@@ -1,4 +1,4 @@
-"""The gateway of a worker that slept past its lease: it calls nothing more, and ends nobody's server."""
+"""The gateway of a worker that slept past its lease: it sends no more calls and ends no server."""
 
 import asyncio
 

@@ -27,7 +27,7 @@ async def turns(count: int = 10) -> None:
 
 
 class Crowd:
-    """Calls that take a permit, tell so in `log`, and keep it until they are let go."""
+    """Calls that take a permit, note it in `log`, and hold it until they are released."""
 
     def __init__(self, permits: Permits) -> None:
         self.permits, self.log, self.tasks = permits, [], {}
@@ -79,7 +79,7 @@ async def test_the_oldest_job_goes_first_and_within_it_the_longest_remaining_pat
     assert crowd.log == ["running", "old, long", "old, long, later", "old, short", "young, long"]
 
 
-async def test_a_permit_that_is_free_is_taken_without_a_word_and_a_wait_is_told_once():
+async def test_a_free_permit_is_taken_silently_and_a_wait_is_reported_once():
     told = []
 
     async def tell(in_use: int, limit: int) -> None:
@@ -155,7 +155,7 @@ async def test_a_rate_of_one_tool_holds_back_that_tool_only():
     assert crowd.permits.in_use == 0
 
 
-async def test_a_rate_frees_up_by_itself_when_its_time_has_come():
+async def test_a_rate_admits_the_next_call_once_its_window_has_passed():
     permits = Permits(5, 2, window=0.05)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -167,7 +167,7 @@ async def test_a_rate_frees_up_by_itself_when_its_time_has_come():
 
 @given(st.integers(1, 4), st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_whoever_is_cancelled_and_whenever_no_permit_is_lost_or_doubled(limit: int, seed: int):
+def test_no_cancellation_loses_or_duplicates_a_permit(limit: int, seed: int):
     asyncio.run(storm(limit, random.Random(seed)))
 
 

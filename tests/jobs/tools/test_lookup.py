@@ -1,4 +1,4 @@
-"""Looking an effect up: what is asked, which item is ours, and when an answer tells nothing."""
+"""Looking up an effect: the arguments, the matching item, and inconclusive answers."""
 
 import re
 
@@ -59,7 +59,7 @@ def test_what_shows_another_key_than_was_asked_for_is_never_adopted():
         ours(Reply({"items": [theirs]}), one, policy, BY_KEY)
 
 
-def test_the_marker_tells_ours_among_tasks_of_the_same_name():
+def test_the_marker_identifies_the_task_among_tasks_of_the_same_name():
     policy = ToolPolicy(note_argument="notes", lookup=BY_NOTES)
     theirs = {"gid": "1", "name": "Kick-off", "notes": "ref fp-000000000000"}
     mine = {"gid": "2", "name": "Kick-off", "notes": f"Do it.\n\nref {marker(KEY)}"}
@@ -67,7 +67,7 @@ def test_the_marker_tells_ours_among_tasks_of_the_same_name():
     assert ours(listed(theirs), task(), policy, BY_NOTES) is None
 
 
-def test_a_task_of_our_name_without_its_notes_tells_nothing():
+def test_a_task_of_the_same_name_without_notes_is_inconclusive():
     policy = ToolPolicy(note_argument="notes", lookup=BY_NOTES)
     with pytest.raises(Undecided, match="does not show notes"):
         ours(listed({"gid": "1", "name": "Kick-off"}), task(), policy, BY_NOTES)
@@ -82,7 +82,7 @@ def test_a_document_is_ours_by_its_name_in_our_folder():
     assert ours(Reply({"files": [{"id": "1", "name": ""}]}), call("createDocument"), policy, BY_NAME) is None
 
 
-def test_an_answer_without_a_list_tells_nothing():
+def test_an_answer_without_a_list_is_inconclusive():
     with pytest.raises(Undecided, match="no list"):
         ours(Reply({}, "nothing found"), task(), ToolPolicy(), BY_NOTES)
     assert ours(listed("no object"), task(), ToolPolicy(), BY_NOTES) is None

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def breaking(error: Exception, times: int = 1):
-    """Give a function that raises so often, and nothing to the caller afterwards."""
+    """Return a function that raises `error` the first `times` times and returns None afterwards."""
     left = [error] * times
 
     def broken(real):
@@ -52,7 +52,7 @@ async def test_a_look_up_that_breaks_leaves_the_effect_unknown_and_never_sends_i
     assert told(journal) == ["intent 1", "unknown"]
 
 
-async def test_a_server_that_cannot_be_ended_for_sure_is_watched_instead(gateway, tmp_path, monkeypatch):
+async def test_a_server_that_may_not_have_ended_is_watched_instead(gateway, tmp_path, monkeypatch):
     asked = []
 
     async def retire(connection):

@@ -21,7 +21,7 @@ CALL = call("create_campaign", {"name": "Line", "budget": 5})
 
 
 class Story:
-    """A look-up tool that answers as it is told, and a log of what was done in which order."""
+    """A scripted look-up tool, and a log of what was done in which order."""
 
     def __init__(self, *answers, stopped: bool = True):
         self.answers, self.stopped, self.log = list(answers), stopped, []
@@ -45,7 +45,7 @@ class Story:
         return await Reconciler(spec, role, self.ask).settle(CALL, policy, doubt)
 
 
-async def test_what_exists_is_adopted_at_once_and_nobody_is_stopped_for_it():
+async def test_an_existing_effect_is_adopted_immediately_without_stopping_its_server():
     story = Story(FOUND)
     reply = await story.settle()
     assert (reply.remote_id, reply.remote_url) == ("c-1", "https://dsp.example/c-1")
@@ -66,7 +66,7 @@ async def test_what_was_made_last_thing_before_the_stop_is_found():
     assert story.log == ["look", "stop", "look"]
 
 
-async def test_nothing_is_absent_while_somebody_may_still_make_it():
+async def test_nothing_counts_as_absent_while_a_server_may_still_make_it():
     story = Story(NOTHING, stopped=False)
     assert await story.settle() is None
     assert story.log == ["look", "stop", "look", "look", "look"]
@@ -99,13 +99,13 @@ async def test_an_effect_that_has_no_look_up_stays_unknown():
         Reply({"items": [{"name": "without an id"}]}),
     ],
 )
-async def test_a_look_up_that_tells_nothing_leaves_it_unknown_and_nobody_at_work_on_it(answer):
+async def test_an_inconclusive_look_up_leaves_the_effect_unknown_and_stops_the_server(answer):
     story = Story(answer)
     assert await story.settle() is None
     assert story.log == ["look", "stop"], "a person may answer that it is absent, and it is sent again"
 
 
-async def test_a_job_that_is_lost_while_it_looks_settles_nothing_and_ends_nobody():
+async def test_a_lease_lost_during_a_look_up_resolves_nothing_and_ends_no_server():
     story = Story(Stopped("the lease ran out"))
     with pytest.raises(Stopped):
         await story.settle()

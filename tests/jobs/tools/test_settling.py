@@ -54,9 +54,7 @@ async def test_an_effect_that_comes_late_is_found_and_never_made_twice(gateway, 
 
 
 @pytest.mark.parametrize(("role", "tool"), [("asana-v2", "asana_create_task"), ("ttd", "create_campaign")])
-async def test_a_server_that_breaks_inside_and_does_it_all_the_same_makes_it_once(
-    gateway, tmp_path, role, tool
-):
+async def test_an_effect_made_despite_an_internal_error_is_made_once(gateway, tmp_path, role, tool):
     one = task() if role == "asana-v2" else call(tool, LINE)
     reply = await gateway(f"{tool}:error-first=1.0@1").call(one, MemoryJournal())
     await asyncio.sleep(1.2)  # by now its first process would have made it
@@ -96,7 +94,7 @@ async def test_an_attempt_that_a_lost_worker_left_open_is_sent_again_where_it_wa
     assert len(effects(tmp_path)) == 1
 
 
-async def test_the_server_of_a_lost_worker_is_put_down_before_anything_is_sent_again(gateway, tmp_path):
+async def test_the_server_of_a_lost_worker_is_killed_before_anything_is_sent_again(gateway, tmp_path):
     theirs, ours = gateway("asana_create_task:slow=1.5@1"), gateway()
     one, journal = task(), MemoryJournal()
     lost = asyncio.create_task(theirs.call(one, MemoryJournal()))
@@ -109,7 +107,7 @@ async def test_the_server_of_a_lost_worker_is_put_down_before_anything_is_sent_a
     assert (made["gid"], made["pid"] != start["pid"]) == (reply.remote_id, True)
 
 
-async def test_what_a_tool_called_failed_but_did_is_found_before_it_is_tried_again(gateway, tmp_path):
+async def test_an_effect_made_despite_a_reported_failure_is_found_before_a_retry(gateway, tmp_path):
     door, one, journal = gateway(), task(), MemoryJournal()
     made = await door.call(one, MemoryJournal())  # and the answer had said that it failed
     reply = await door.call(one, journal, Earlier(1, refused=True))
@@ -119,13 +117,13 @@ async def test_what_a_tool_called_failed_but_did_is_found_before_it_is_tried_aga
 
 
 @pytest.mark.parametrize("look_up", ["none", "asana_get_tasks_for_project:iserror"])
-async def test_what_a_tool_called_failed_and_no_look_up_shows_is_tried_again(gateway, tmp_path, look_up):
+async def test_a_reported_failure_that_no_look_up_contradicts_is_retried(gateway, tmp_path, look_up):
     journal = MemoryJournal()
     assert (await gateway(look_up).call(task(), journal, Earlier(1, refused=True))).remote_id
     assert told(journal) == ["intent 2", "done"]
 
 
-async def test_what_a_person_called_absent_too_early_is_not_made_by_its_old_server_as_well(gateway, tmp_path):
+async def test_a_call_resolved_as_absent_too_early_is_not_also_made_by_its_old_server(gateway, tmp_path):
     theirs, ours = gateway("asana_create_task:slow=1.2@1"), gateway()
     one, journal = task(), MemoryJournal()
     lost = asyncio.create_task(theirs.call(one, MemoryJournal()))
@@ -137,7 +135,7 @@ async def test_what_a_person_called_absent_too_early_is_not_made_by_its_old_serv
     assert [made["gid"] for made in effects(tmp_path)] == [reply.remote_id]
 
 
-async def test_what_a_person_called_absent_but_exists_is_adopted(gateway, tmp_path):
+async def test_an_effect_resolved_as_absent_that_exists_is_adopted(gateway, tmp_path):
     door, one, journal = gateway(), task(), MemoryJournal()
     made = await door.call(one, MemoryJournal())
     reply = await door.call(one, journal, Earlier(1, denied=sent(None)))
@@ -145,13 +143,13 @@ async def test_what_a_person_called_absent_but_exists_is_adopted(gateway, tmp_pa
 
 
 @pytest.mark.parametrize("look_up", ["none", "asana_get_tasks_for_project:iserror"])
-async def test_what_a_person_called_absent_and_no_look_up_shows_is_sent_again(gateway, tmp_path, look_up):
+async def test_a_call_resolved_as_absent_that_no_look_up_finds_is_sent_again(gateway, tmp_path, look_up):
     journal = MemoryJournal()
     assert (await gateway(look_up).call(task(), journal, Earlier(1, denied=sent(None)))).remote_id
     assert told(journal) == ["intent 2", "done"]
 
 
-async def test_a_repeatable_call_that_was_lost_is_done_again_without_asking(gateway, tmp_path):
+async def test_a_lost_repeatable_call_is_sent_again_without_a_look_up(gateway, tmp_path):
     cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
     journal = MemoryJournal()
     await gateway().call(call("writeSpreadsheet", cells), journal, Earlier(1, sent(None)))
@@ -186,7 +184,7 @@ async def test_a_money_call_that_ended_in_doubt_is_looked_up_by_its_key(gateway,
     assert len(effects(tmp_path, "ttd")) == 1
 
 
-async def test_a_server_that_keeps_failing_is_left_alone_and_others_are_not(gateway, tmp_path):
+async def test_calls_to_a_failing_server_are_paused_and_to_others_are_not(gateway, tmp_path):
     door = gateway("asana_create_task:rpc", lookups=False)
     results = await asyncio.gather(
         *(door.call(task(f"{n}"), MemoryJournal()) for n in range(30)), return_exceptions=True
@@ -227,7 +225,7 @@ async def test_a_call_from_before_the_circuit_opened_does_not_give_up_the_probe(
 
 
 @pytest.mark.parametrize("says", ["iserror=503 Service Unavailable", "429"])
-async def test_a_server_that_is_in_trouble_by_its_own_words_is_left_alone(gateway, tmp_path, says):
+async def test_calls_to_a_server_that_reports_an_outage_are_paused(gateway, tmp_path, says):
     door = gateway(f"asana_create_task:{says}")
     for n in range(10):
         with pytest.raises(ToolError):
@@ -251,7 +249,7 @@ async def test_a_tool_that_refuses_is_no_failing_server(gateway, tmp_path):
     assert not door.status()["asana-v2"].held_back
 
 
-async def test_what_was_sent_without_its_key_is_never_called_absent_by_a_look_up_for_it(
+async def test_a_call_sent_without_its_key_never_counts_as_absent_after_a_look_up(
     gateway, tmp_path, monkeypatch
 ):
     policy = ToolPolicy(key_argument="reference", lookup=FIND_CAMPAIGNS)  # the server takes no reference
@@ -262,7 +260,7 @@ async def test_what_was_sent_without_its_key_is_never_called_absent_by_a_look_up
     assert len(effects(tmp_path, "ttd")) == 1
 
 
-async def test_a_lost_call_is_not_done_again_where_the_server_says_that_it_would_do_more(gateway, tmp_path):
+async def test_a_lost_call_is_not_sent_again_if_the_server_says_it_is_not_idempotent(gateway, tmp_path):
     cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
     door = gateway()
     tools = (await door._servers["google-docs"].session.connection()).tools
@@ -272,7 +270,7 @@ async def test_a_lost_call_is_not_done_again_where_the_server_says_that_it_would
     assert effects(tmp_path, "google-docs") == []
 
 
-async def test_a_call_that_was_given_back_is_settled_with_the_connection_that_had_it(gateway, tmp_path):
+async def test_a_call_handed_back_is_resolved_with_the_connection_that_sent_it(gateway, tmp_path):
     door, one = gateway("asana_create_task:slow=1.5@1", "asana_create_task:slow=1?along"), task()
     given_back = asyncio.create_task(door.call(one, MemoryJournal()))
     [start] = await until_started(tmp_path)

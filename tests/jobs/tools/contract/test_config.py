@@ -56,7 +56,7 @@ def test_a_role_that_the_file_leaves_out_is_played_by_its_bundled_server(tmp_pat
     assert servers["ttd"].bundled
 
 
-def test_comments_and_trailing_commas_are_allowed_and_foreign_keys_are_left_alone(tmp_path):
+def test_comments_and_trailing_commas_are_allowed_and_unknown_keys_are_ignored(tmp_path):
     servers = load(
         tmp_path,
         """{ // ours
@@ -80,7 +80,7 @@ def test_our_own_fields_set_limits_deadline_and_source(tmp_path):
     assert spec.per_minute == {"create_campaign": 3}
 
 
-def test_variables_are_filled_in_everywhere_and_a_default_stands_in(tmp_path):
+def test_variables_are_expanded_everywhere_and_may_have_a_default(tmp_path):
     spec = entry(
         tmp_path,
         '"command": "${BIN}", "args": ["--t=${env:TOKEN}"], "cwd": "${DIR:-sub}",'
@@ -104,7 +104,7 @@ def test_an_http_server_takes_headers_and_a_bearer_token(tmp_path, key):
     assert spec.headers == {"X-A": "b", "Authorization": f"Bearer {TOKEN}"}
 
 
-def test_a_header_that_stands_there_wins_over_the_token(tmp_path):
+def test_an_authorization_header_takes_precedence_over_the_token(tmp_path):
     fields = '"url": "https://x.example", "bearerToken": "other", "headers": {"authorization": "Basic abc"}'
     assert entry(tmp_path, fields).headers == {"authorization": "Basic abc"}
 
@@ -147,7 +147,7 @@ def test_a_fault_names_its_field_and_what_it_must_be(tmp_path, fields, field, me
     assert message in said
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_faults_are_reported_together(tmp_path):
     text = (
         '{"mcpServers": {"ttd": {"command": "x", "timeout": 0}, "asana-v2": {"url": "x"}, "google-docs": 5}}'
     )
@@ -177,7 +177,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path):
         load_servers(tmp_path / "none.json", ROLES, BUNDLED)
 
 
-def test_unknown_roles_stay_unused_and_misspelt_fields_are_told(tmp_path, caplog):
+def test_unknown_roles_stay_unused_and_misspelled_fields_are_reported(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     text = '{"mcpServers": {"asana": {"command": "a"}, "ttd": {"command": "b", "concurency": 3}}}'
     servers = load(tmp_path, text)

@@ -19,7 +19,7 @@ SLEEP = "exec sleep 600"
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still acts; a dead one that nobody has buried does not."""
+    """Return whether a process still runs; a zombie does not."""
     seen = stat(pid)
     return seen is not None and not seen.dead
 
@@ -41,7 +41,7 @@ class Started:
         return process_of(server.pid, start), said
 
     def bury(self) -> None:
-        """Wait for the newest leader to end by itself, so that its number is free."""
+        """Wait for the newest leader to exit, so that its pid is free."""
         self.servers[-1].wait(10)
 
     def kill_and_not_bury(self) -> None:
@@ -89,7 +89,7 @@ async def test_an_orphan_in_the_group_is_killed_though_its_leader_is_gone(start)
     assert not alive(orphan)
 
 
-async def test_a_descendant_in_a_session_of_its_own_is_killed_with_its_living_ancestor(start):
+async def test_a_descendant_in_its_own_session_is_killed_with_its_living_ancestor(start):
     process, [child] = start("setsid sh -c 'echo $$; exec sleep 600' & wait", 1)
     assert stat(child).session != process.pid
     assert await fence(process)
@@ -161,7 +161,7 @@ async def test_what_is_not_known_is_never_certain(start, broken):
     assert alive(process.pid)
 
 
-async def test_a_machine_that_tells_nothing_of_itself_is_never_certain(start, tmp_path, monkeypatch):
+async def test_a_machine_without_a_known_identity_is_never_certain(start, tmp_path, monkeypatch):
     process, _ = start(SLEEP)
     monkeypatch.setattr(module, "BOOT", tmp_path / "none")
     monkeypatch.setattr(module, "PIDS", tmp_path / "none")

@@ -142,7 +142,7 @@ async def test_a_hung_call_ends_at_its_deadline_and_no_other_call_waits_for_it(s
     assert (await door.call(task(), MemoryJournal())).remote_id
 
 
-async def test_a_server_that_nobody_runs_is_unavailable_and_nothing_was_sent(tmp_path):
+async def test_a_server_that_does_not_run_is_unavailable_and_nothing_was_sent(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         one = Site(tmp_path / "l.jsonl")
@@ -195,7 +195,7 @@ async def test_the_official_server_over_streamable_http_works_the_same(tmp_path)
         await serving
 
 
-async def test_leaving_a_connection_with_calls_on_the_way_raises_nothing_else(site, tmp_path):
+async def test_closing_a_connection_with_calls_in_flight_raises_nothing_else(site, tmp_path):
     one = site("asana_create_task:hang")
     spec = load_servers(
         fakes.servers_file(tmp_path / "s.json", {"asana-v2": {"url": f"http://127.0.0.1:{one.port}/"}}),
@@ -225,7 +225,7 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
     assert retry_after({}) is None
 
 
-async def test_a_server_where_nobody_listens_is_told_so_and_not_called_an_answer(tmp_path):
+async def test_a_refused_connection_is_reported_as_such_and_not_as_an_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = {"url": f"http://127.0.0.1:{port}/mcp?key={TOKEN}", "timeout": 5}
@@ -258,7 +258,7 @@ async def test_over_http_an_effect_that_comes_after_the_deadline_is_found(site, 
     assert reply.remote_id == made["gid"]
 
 
-async def test_over_http_what_outlived_its_deadline_is_never_taken_for_absent(site, tmp_path):
+async def test_over_http_a_call_that_exceeded_its_deadline_never_counts_as_absent(site, tmp_path):
     door = site("asana_create_task:hang").door(tmp_path, roles=SEEING, timeout=0.3)
     with pytest.raises(errors.Unknown):
         await door.call(task(), MemoryJournal())

@@ -78,7 +78,7 @@ def test_a_broken_answer_becomes_an_error_to_the_request_that_it_names(line):
     assert isinstance(error.error.data, Broken)
 
 
-def test_an_id_inside_of_a_broken_answer_is_nobodys_request():
+def test_an_id_inside_a_broken_answer_belongs_to_no_request():
     assert read_line(b'{"result":{"id":7,"name":"\xff"},"jsonrpc":"2.0","id":') is None
 
 

@@ -52,7 +52,7 @@ def test_a_process_that_is_buried_while_it_is_looked_at_has_no_descendants(befor
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-async def test_a_server_that_is_buried_while_it_is_looked_at_ends_its_own_call_and_not_the_job(
+async def test_a_server_reaped_during_a_check_ends_its_own_call_and_not_the_job(
     gateway, before_each_look, monkeypatch, nth
 ):
     looked_at, bury, looks = threading.Event(), os.waitpid, itertools.count(1)

@@ -53,7 +53,7 @@ def test_an_answer_is_fit_for_every_database(form):
     assert reply.text.encode()
 
 
-def test_a_read_may_answer_a_list_or_plain_words():
+def test_a_read_may_return_a_list_or_plain_text():
     assert read("[1, 2]", READS).data == {"items": [1, 2]}
     assert (read("hello", READS).data, read("hello", READS).text) == ({}, "hello")
     assert read("{broken", READS).data == {}
@@ -131,7 +131,7 @@ def test_an_error_that_names_what_exists_carries_it_and_is_never_retried(text):
     assert not failed.value.retryable
 
 
-def test_an_unknown_tool_is_told_apart_from_a_failure():
+def test_an_unknown_tool_is_distinguished_from_a_failure():
     for text in ("Unknown tool: make", "MCP error -32602: Tool make not found"):
         with pytest.raises(errors.UnknownTool):
             read(text, error=True)
@@ -188,12 +188,12 @@ def test_a_protocol_error_has_the_class_that_says_whether_the_effect_may_exist(
 @pytest.mark.parametrize(
     ("status", "over"), [(500, True), (501, True), (502, False), (503, False), (504, False), (524, False)]
 )
-def test_a_status_that_gateways_give_too_does_not_tell_that_the_server_is_done(status, over):
+def test_a_status_that_gateways_also_send_does_not_mean_that_the_server_is_done(status, over):
     trace = Trace(sent=True, status=status)
     assert protocol_error(SPEC, "make", MCPError(-32603, "x"), trace).over is over
 
 
-def test_the_waiting_time_is_found_wherever_it_stands():
+def test_the_waiting_time_is_found_in_any_position():
     assert wording.seconds_to_wait({"retryAfter": "9"}) == 9.0
     assert wording.seconds_to_wait({"message": "retry after 4 seconds"}) == 4.0
     assert wording.seconds_to_wait("no time is told") is None
@@ -217,5 +217,5 @@ def test_the_marker_of_a_key_is_short_and_stable():
         ("invalid keyword", False),
     ],
 )
-def test_a_service_in_trouble_is_told_from_one_that_refuses(text, outage):
+def test_an_outage_is_distinguished_from_a_refusal(text, outage):
     assert wording.is_outage(text) is outage

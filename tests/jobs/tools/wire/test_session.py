@@ -48,7 +48,7 @@ def alive(pid: int) -> bool:
 
 
 def called(connection: Connection, name: str, timeout: float = 20.0) -> asyncio.Task:
-    """A call that creates a task, on its way."""
+    """A call in flight that creates a task."""
     arguments = {"project_id": "1", "name": name}
     return asyncio.create_task(connection.call("asana_create_task", arguments, {}, timeout))
 
@@ -76,7 +76,7 @@ async def test_many_callers_share_one_connection_and_its_tools_are_known(tmp_pat
     await one.aclose()
 
 
-async def test_all_who_wait_for_a_failing_connect_learn_it_together_and_the_next_at_once(tmp_path):
+async def test_all_waiting_callers_fail_together_and_the_next_one_immediately(tmp_path):
     one = session(tmp_path, "*:refuse", delay=30.0)
     outcomes = await asyncio.gather(*(one.tool("x") for _ in range(20)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {ServerUnavailable}
@@ -90,7 +90,7 @@ async def test_all_who_wait_for_a_failing_connect_learn_it_together_and_the_next
     await one.aclose()
 
 
-async def test_a_server_that_never_greets_is_given_up_after_the_connect_timeout(tmp_path):
+async def test_a_server_that_never_initializes_is_given_up_after_the_connect_timeout(tmp_path):
     one = session(tmp_path, "*:mute", connect_timeout=0.4)
     began = time.monotonic()
     with pytest.raises(ServerUnavailable, match="does not answer the initialize request"):
@@ -121,7 +121,7 @@ async def test_a_closed_session_takes_no_call_and_closing_twice_is_fine(tmp_path
     assert not one.connected
 
 
-async def test_a_session_closed_while_it_connects_ends_at_once_and_leaves_nobody_waiting(tmp_path):
+async def test_a_session_closed_while_connecting_ends_immediately_and_wakes_all_callers(tmp_path):
     one = session(tmp_path, "*:mute")
     waiting = asyncio.create_task(one.tool("x"))
     await until(lambda: ledger(tmp_path / "ledger.jsonl", "hello"))
@@ -141,7 +141,7 @@ async def test_no_secret_of_the_entry_shows_in_the_reason_of_a_failure(tmp_path)
     await one.aclose()
 
 
-async def test_an_attempt_binds_to_one_connection_and_knows_its_process(tmp_path):
+async def test_an_attempt_uses_one_connection_and_knows_its_process(tmp_path):
     one = session(tmp_path)
     connection = await one.connection()
     assert connection is await one.connection()
@@ -209,7 +209,7 @@ async def test_a_connection_that_ended_long_ago_is_certainly_dead(tmp_path):
     assert not one.connected
 
 
-async def test_a_server_over_http_cannot_be_ended_and_is_left_alone(tmp_path, site):
+async def test_a_server_over_http_cannot_be_ended_and_stays_connected(tmp_path, site):
     one = Session(load_servers(site, ASANA, {})["asana-v2"])
     connection = await one.connection()
     assert connection.identity is None
@@ -224,7 +224,7 @@ async def test_a_connection_without_a_process_yet_has_nothing_to_end(tmp_path):
     assert await Connection(session(tmp_path).spec, log_dir=None).retire()
 
 
-async def test_a_process_without_a_known_start_is_put_down_all_the_same(tmp_path):
+async def test_a_process_without_a_known_start_time_is_killed_too(tmp_path):
     one = session(tmp_path)
     connection = await one.connection()
     pid, connection.identity = connection.identity.pid, None
@@ -301,7 +301,7 @@ for line in sys.stdin:
 """
 
 
-async def test_a_server_is_told_that_nobody_waits_for_its_answer_any_longer(tmp_path):
+async def test_a_server_is_notified_that_a_call_was_cancelled(tmp_path):
     heard = tmp_path / "heard"
     entry = {"command": sys.executable, "args": ["-c", LISTENER, str(heard)]}
     one = Session(load_servers(None, ASANA, {"asana-v2": entry})["asana-v2"])
