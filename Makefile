@@ -56,8 +56,8 @@ cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
 	DATA_DIR=$$data $(CLEAN) $(PY) -m coverage run -m pytest -q -p no:cacheprovider tests/jobs/worker/test_journal.py tests/jobs/worker/test_journal_rows.py tests/jobs/store/test_call_rows.py \
 	  tests/jobs/worker/test_dry_run.py tests/jobs/live/test_plans.py tests/jobs/acts/test_resolve.py tests/jobs/acts/test_spending.py tests/jobs/acts/test_activation.py \
-	  tests/jobs/worker/test_leases.py tests/tools/test_fence.py tests/tools/test_lookup.py tests/tools/test_reconcile.py \
-	  tests/tools/test_own_faults.py && \
+	  tests/jobs/worker/test_leases.py tests/jobs/tools/wire/test_fence.py tests/jobs/tools/test_lookup.py tests/jobs/tools/test_reconcile.py \
+	  tests/jobs/tools/test_own_faults.py && \
 	$(PY) -m coverage report --include=$(SURE) --show-missing --fail-under=100
 
 lint: $(VENV)/.develop

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from campaigns.brief.schema import Brief
 from campaigns.documents.text import bullets, md, money, table
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine
 
 SEARCH_STAYS = (
     "Flightplan has no tool for the status of one: it stays paused until it is set live in Google Ads itself."

@@ -8,7 +8,7 @@ from campaigns.brief.fields import slug_of
 from campaigns.brief.schema import Brief, CreativeSize, Line
 from campaigns.documents.links import tracked
 from campaigns.documents.text import DRY_RUN, day, md, money, number, table, within
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine
 
 #: The tool server's role that plays each DSP.
 DSP_SERVERS: Mapping[str, str] = {"TTD": "ttd", "DV360": "dv360", "Amazon DSP": "amazon-dsp"}

@@ -10,8 +10,7 @@ from campaigns.documents.lines import ACTIVE, STATUS_STEP, is_live, line_slug, r
 from campaigns.stages.activate import line_page
 from campaigns.stages.outcome import Misses, address, keep
 from jobs.engine.context import StageContext
-from jobs.engine.results import Artifact, Source, StageResult, Status, StepError
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import Artifact, Source, SpendLine, StageResult, Status, StepError
 from jobs.tools.contract.errors import Unknown
 
 TOOL = "set_campaign_status"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from jobs.engine.events import call_fields
 from jobs.models import CallAttempt, ToolCall
 from jobs.tools.contract.calls import Call
 from jobs.tools.contract.policy import Role, ToolPolicy, marker
@@ -34,8 +35,7 @@ def _lost(row: ToolCall) -> bool:
 
 
 def _call(row: ToolCall) -> Call:
-    facts = {"stage": row.stage, "step": row.step, "server": row.server, "tool": row.tool, "key": row.key}
-    return Call(job=str(row.job_id), order=0.0, args=row.args, **facts)
+    return Call(job=str(row.job_id), order=0.0, args=row.args, key=row.key, **call_fields(row))
 
 
 def _mark(row: ToolCall, policy: ToolPolicy) -> list[str]:

@@ -18,7 +18,7 @@ from jobs.engine.context import JobInfo
 from jobs.engine.graph import Activation, Stage
 from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.progress import Progress
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine
 from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
 from jobs.store import feed
 

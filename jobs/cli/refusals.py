@@ -8,7 +8,6 @@ import httpx2
 
 from jobs.cli.installation import Trouble
 from jobs.engine.inputs import Fault, InvalidInput
-from jobs.tools.wire.later import retry_after as seconds_of
 
 INPUT = (400, 413, 422)
 HOW = "manage.py apitoken USER --scope read --scope launch"
@@ -93,11 +92,6 @@ class Refusals:
     def _safe(self, text: str) -> str:
         """Give a text of the server's without the token, should it have sent it back."""
         return text.replace(self._token, "(the token)") if self._token else text
-
-
-def retry_after(answer: httpx2.Response) -> float | None:
-    """Give the seconds that an answer asks to wait, None where it names none."""
-    return seconds_of(answer.headers.get("retry-after", ""))
 
 
 def _json(answer: httpx2.Response) -> dict[str, Any] | None:

@@ -13,9 +13,10 @@ import httpx2
 from jobs.cli.installation import WORKFLOW, Launched, Tell, Told, Trouble
 from jobs.cli.patience import OUTAGE, Patience
 from jobs.cli.reading import Reading
-from jobs.cli.refusals import Refusals, retry_after
+from jobs.cli.refusals import Refusals
 from jobs.engine.inputs import Fault
 from jobs.engine.results import ENDED_JOB, Artifact
+from jobs.tools.contract.wording import retry_after
 
 CONNECT = 10.0
 ANSWER = 30.0
@@ -138,7 +139,7 @@ class Remote:
                 answer.read()
                 if answer.status_code in FINAL:
                     raise self._refusals.of(answer)
-                raise _Cut(f"it answered {answer.status_code}", retry_after(answer))
+                raise _Cut(f"it answered {answer.status_code}", retry_after(answer.headers))
             yield iter(httpx2.EventSource(answer, LARGEST_EVENT))
 
     def _ended(self, job_id: str, reading: Reading) -> bool:
@@ -151,7 +152,7 @@ class Remote:
         except httpx2.HTTPError as error:
             raise _Cut(self._refusals.why(error)) from error
         if answer.status_code != 200 and answer.status_code not in FINAL:
-            raise _Cut(f"it answered {answer.status_code}", retry_after(answer))
+            raise _Cut(f"it answered {answer.status_code}", retry_after(answer.headers))
         job = self._refusals.body(answer)
         self.status = str(job.get("status", ""))
         return self.status in ENDED_JOB and job.get("lastEventId", 0) <= reading.cursor
@@ -192,7 +193,7 @@ class Remote:
                 self._met, patience.outage = True, LOST
                 if answer.status_code not in LATER:
                     return self._refusals.body(answer)
-                why, after = f"it answered {answer.status_code}", retry_after(answer)
+                why, after = f"it answered {answer.status_code}", retry_after(answer.headers)
             except httpx2.TransportError as error:
                 if hopeless := self._refusals.hopeless(error):
                     raise hopeless from error

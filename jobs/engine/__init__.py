@@ -1,1 +1,1 @@
-"""The engine: stages, needs, results and the story they tell. Standard library only."""
+"""The engine: stages, their dependencies, results and events. Standard library only."""

@@ -1,12 +1,12 @@
-"""What no order of planned calls could beat: chains that lead to a server's calls, its work, what follows."""
+"""A lower bound on how long planned calls take, from their chains and from the work of each server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
-#: Of so few calls every order is tried; of more the work is taken as if it could be divided at will.
-FEW = 6
+#: Up to this many calls of a server, every order is tried; beyond it, work counts as freely divisible.
+MOST_ORDERED = 6
 
 
 def bound(
@@ -15,12 +15,14 @@ def bound(
     at: Mapping[str, Sequence[int]],
     permits: Mapping[str, int],
 ) -> float:
-    """Give the least seconds in which calls can be made, whoever orders them and however well they know.
+    """Return the seconds that the calls take at least, in whatever order they are made.
 
-    `seconds` of each call; `needs`: the places of those it waits for, all before its own; `at`: the places of
-    each server's calls; `permits`: how many calls a server bears at once. It is the longest chain of calls,
-    or what one server alone would need if all others bore any number: its calls cannot begin before the
-    chains that lead to them, nor is a job over before the chains that follow.
+    `seconds`: how long each call takes; `needs`: the indices of the calls that each one waits for, all lower
+    than its own; `at`: the indices of each server's calls; `permits`: how many calls a server takes at once.
+
+    The bound is the longest chain of calls or, if longer, the time that one server needs when every other
+    server takes any number at once. A server's calls start after the chains that lead to them, and the job
+    ends after the chains that follow.
     """
     calls = list(zip(_heads(seconds, needs), seconds, _tails(seconds, needs), strict=True))
     chain = max((sum(call) for call in calls), default=0.0)
@@ -29,7 +31,7 @@ def bound(
 
 
 def _heads(seconds: Sequence[float], needs: Sequence[set[int]]) -> list[float]:
-    """When each call could begin at the earliest."""
+    """Return the earliest start of each call."""
     heads: list[float] = []
     for before in needs:
         heads.append(max((heads[one] + seconds[one] for one in before), default=0.0))
@@ -37,7 +39,7 @@ def _heads(seconds: Sequence[float], needs: Sequence[set[int]]) -> list[float]:
 
 
 def _tails(seconds: Sequence[float], needs: Sequence[set[int]]) -> list[float]:
-    """What must still follow each call's end."""
+    """Return the least time that must follow each call's end."""
     tails = [0.0] * len(seconds)
     for place in reversed(range(len(seconds))):
         for one in needs[place]:
@@ -46,10 +48,10 @@ def _tails(seconds: Sequence[float], needs: Sequence[set[int]]) -> list[float]:
 
 
 def _alone(calls: Sequence[tuple[float, float, float]], permits: int) -> float:
-    """The least end of one server's calls, each (head, seconds, tail), with so many permits."""
+    """Return the earliest end of one server's calls, each a (head, seconds, tail), under its permits."""
     if not calls:
         return 0.0
-    if permits < len(calls) <= FEW:
+    if permits < len(calls) <= MOST_ORDERED:
         return min(_in_order(order, permits) for order in permutations(calls))
     heads, work, tails = (list(column) for column in zip(*calls, strict=True))
     # the first of each permit's calls waits for its head, the last of each leaves its tail
@@ -58,7 +60,7 @@ def _alone(calls: Sequence[tuple[float, float, float]], permits: int) -> float:
 
 
 def _in_order(calls: Sequence[tuple[float, float, float]], permits: int) -> float:
-    """When the last tail is over if these calls take the first free permit in this order."""
+    """Return when the last tail ends if the calls take the first free permit in this order."""
     free, end = [0.0] * permits, 0.0
     for head, seconds, tail in calls:
         began = max(head, min(free))

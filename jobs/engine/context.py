@@ -1,4 +1,4 @@
-"""What a stage function gets to work with: its brief, its tools, its files, its items and its voice."""
+"""What a stage function works with: its brief, tools, files, items and events."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from jobs.engine.results import (
     LogLost,
     Missed,
     Source,
+    SpendLine,
     StageResult,
     StepError,
     Stopped,
     Timing,
     cause_of,
 )
-from jobs.engine.spend import SpendLine
 
 log = logging.getLogger(__name__)
 Made = TypeVar("Made")
-# gives the time at which the log holds the event
+# returns the time that the log recorded for the event
 Emit = Callable[[Event], Awaitable[datetime]]
 Make = Callable[["StageContext"], Awaitable[Any]]
-# (stage, name, make): runs `make` with the context of that stage, once a job for each name there
+# (stage, name, make): runs `make` with the context of that stage, once per job and name
 Share = Callable[[str, str, Make], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """The job as its stages see it; `today` is the day of its launch, `round` (from 1) counts its runs.
+    """The job as its stages see it; `today` is the day of its launch, `round` counts from 1.
 
-    `dry_run`: nothing is sent, every reply is made up here. `confirmed`: the lines that somebody with the
-    right to spend has allowed to go live, exactly as they were shown; `confirmed_by` says who, `confirmed_at`
-    when (UTC). Whether they may be set live in this round is the journal's to say.
+    `dry_run`: nothing is sent and every reply is made up. `confirmed`: the lines that a user with permission
+    to spend has confirmed, exactly as they were shown; `confirmed_by` is that user, `confirmed_at` the time
+    (UTC). The journal decides whether they may go live in this round.
     """
 
     id: str
@@ -55,7 +55,7 @@ class JobInfo:
 
     @property
     def short(self) -> str:
-        """Give the eight characters that mark the job's things for people."""
+        """Return the first eight characters of the id, which label what the job creates."""
         return self.id.replace("-", "")[:8]
 
 
@@ -63,57 +63,60 @@ class Files(Protocol):
     """The job's own folder."""
 
     def write(self, name: str, data: bytes | str) -> str:
-        """Store a file whole or not at all, and give its name. Raises ValueError for a path."""
+        """Store a file atomically and return its name. Raises ValueError if the name is a path."""
 
     def path(self, name: str) -> Path:
-        """Give where a file of this name is, or would be."""
+        """Return the path of the file with this name, whether it exists or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step that has succeeded, in this run or an earlier one: what was sent, and the reply."""
+    """A step that has succeeded, now or earlier: what was sent, and the reply."""
 
     args: Mapping[str, Any]
     reply: Any
 
 
 class StageName(Protocol):
-    """The stage a context belongs to, by the two words its events name it by."""
+    """A stage, by the id and name that its events carry."""
 
     @property
     def id(self) -> str:
-        """The stable id, part of every step's name."""
+        """Return the stable id, which is part of every step's name."""
 
     @property
     def name(self) -> str:
-        """The name for people."""
+        """Return the display name."""
 
 
 class Tools(Protocol):
-    """The one door to the tool servers."""
+    """The only way to the tool servers."""
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
     ) -> Any:
-        """Make one call, with its retries. Raises StepError when it failed, Stopped when it may not start."""
+        """Make one call, with its retries. Raises StepError if it fails, Stopped if it may not start."""
 
     def source(self, server: str) -> Source:
-        """Give what a success on this server is called."""
+        """Return the source that a success on this server is recorded with."""
 
     async def done(self, step: str) -> Done | None:
-        """Give a step that has succeeded already, with the arguments it was sent with; nothing is sent."""
+        """Return a step that has already succeeded, with the arguments it was sent with. Sends nothing."""
 
 
 def slug(text: str) -> str:
-    """Give a short URL-safe name for an item: lower case, words joined by hyphens, 60 characters at most."""
+    """Return a URL-safe name for an item: lower case, words joined by hyphens, at most 60 characters."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-")
     return name or "item-" + text.encode().hex()[:16]
 
 
 class StageContext:
-    """One stage's way to the world. `results` holds the ended stages that this one needs, `names` what
-    they are called, `timings` when they ran; `floor` is the count that an earlier run has told already."""
+    """What one stage can read and do.
+
+    `results`, `names` and `timings` hold the results, names and running times of the ended stages that this
+    one needs. `floor` is the highest count of items that was reported before this run.
+    """
 
     def __init__(
         self,
@@ -140,7 +143,7 @@ class StageContext:
 
     @property
     def where(self) -> dict[str, Any]:
-        """Give the stage's place among the stages, as its events name it."""
+        """Return the fields that identify the stage in its events."""
         return {
             "stage": self.stage.id,
             "stage_name": self.stage.name,
@@ -149,46 +152,46 @@ class StageContext:
         }
 
     def source(self, server: str) -> Source:
-        """Give what a success on this server is called: live, local or simulated."""
+        """Return the source that a success on this server is recorded with: live, local or simulated."""
         return self._tools.source(server)
 
     def step(self, step: str, item: str = "", *, stage: str = "") -> str:
-        """Give the stable name of a step of this stage, or of the one named, in the whole job."""
+        """Return the job-wide stable name of a step of this stage, or of the stage given."""
         return ".".join(part for part in (stage or self.stage.id, step, slug(item) if item else "") if part)
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, step: str, item: str = ""
     ) -> Any:
-        """Call a tool as the step `step` (of `item`, where there are several) and give its reply.
+        """Call a tool as the step `step` (of `item`, if there are several) and return its reply.
 
-        Raises StepError when it did not work out and Stopped when no call may start any more.
+        Raises StepError if the call fails and Stopped if no more calls may start.
         """
         name = self.step(step, item)
-        return await _sure(self._tools.call(server, tool, args, stage=self.stage.id, step=name, item=item))
+        return await _guard(self._tools.call(server, tool, args, stage=self.stage.id, step=name, item=item))
 
     async def done(self, step: str, item: str = "", *, stage: str = "") -> Done | None:
-        """Give what is known of a step of this stage, or of the one named, that has succeeded already; None
-        for any other. Nothing is sent."""
-        return await _sure(self._tools.done(self.step(step, item, stage=stage)))
+        """Return a step of this stage, or of the stage given, that has already succeeded; None for any other.
+        Sends nothing."""
+        return await _guard(self._tools.done(self.step(step, item, stage=stage)))
 
     async def shared(self, name: str, make: Make, *, stage: str) -> Any:
-        """Give what `make` makes, run once a job whichever stages ask for it, side by side or later.
+        """Return the result of `make`, which runs once per job however many stages ask for it.
 
-        `make` gets the context of the stage `stage`, so that its steps have the same names whoever asks
-        first. Raises, for every asker, what `make` raised; KeyError when the job has no such stage.
+        `make` receives the context of the stage `stage`, so its steps have the same names whichever stage
+        asks first. Raises, to every caller, what `make` raised, and KeyError if the job has no such stage.
         """
         if self._share is None:
             raise RuntimeError("this context belongs to no runner")
         return await self._share(stage, name, make)
 
     async def progress(self, made: int, total: int, detail: str = "") -> None:
-        """Tell that `made` of `total` items are made. The count never falls."""
+        """Emit that `made` of `total` items are made. The count never falls."""
         self.current, self.total = max(self.current, made), total
-        told = max(self.current, self.floor)
-        await _sure(self._emit(StageProgress(**self.where, current=told, total=total, detail=detail)))
+        shown = max(self.current, self.floor)
+        await _guard(self._emit(StageProgress(**self.where, current=shown, total=total, detail=detail)))
 
     async def fallback(self, server: str, tool: str, reason: str, *, step: str, item: str = "") -> None:
-        """Tell that a fallback takes the place of what a step would have made, and why."""
+        """Emit that a fallback replaces what a step would have made, and why."""
         event = CallFallback(
             stage=self.stage.id,
             step=self.step(step, item),
@@ -197,15 +200,15 @@ class StageContext:
             item=item,
             reason=reason,
         )
-        await _sure(self._emit(event))
+        await _guard(self._emit(event))
 
     async def items(
         self, things: Iterable[Any], work: Callable[[Any], Awaitable[Any]], *, name: Callable[[Any], str]
     ) -> list[ItemOutcome]:
-        """Run `work` for all things side by side, report each end, and give the outcomes in order.
+        """Run `work` for all things concurrently, emit each end, and return the outcomes in order.
 
-        An item is made when its work returns; it is missed when the work returns Missed or raises.
-        When the job is stopped, or its log lost, what is under way ends by itself; then that is raised.
+        An item is made when its work returns; it is missed when the work returns Missed or raises. If the
+        job is stopped or its log is lost, work in progress finishes first and then that error is raised.
         """
         todo = list(things)
         await self.progress(0, len(todo))
@@ -225,14 +228,14 @@ class StageContext:
         *,
         ended: Callable[[ItemOutcome], Awaitable[None]] | None = None,
     ) -> list[ItemOutcome]:
-        """Do what `items` does, but count nothing: `ended` is told of each end. For items inside items."""
+        """Do what `items` does without counting; `ended` receives each outcome. For items within an item."""
         errors: list[Exception] = []
 
         async def one(thing: Any) -> ItemOutcome:
             # no error may leave this task: the group would cancel the others in the middle of their calls
             try:
                 outcome = await self._outcome(thing, work)
-                # what is made after a stop is told too: a cancelled job says what it has
+                # items made after a stop are reported too: a cancelled job shows everything it has
                 stopped = all(isinstance(error, Stopped) for error in errors)
                 if ended is not None and (not errors or (outcome.made and stopped)):
                     await ended(outcome)
@@ -248,7 +251,7 @@ class StageContext:
         return [task.result() for task in tasks]
 
     async def _outcome(self, thing: Any, work: Callable[[Any], Awaitable[Any]]) -> ItemOutcome:
-        """How the work on one thing ended. Raises what ends the whole stage: Stopped and LogLost."""
+        """Return how the work on one thing ended. Raises what ends the whole stage: Stopped and LogLost."""
         try:
             value = await work(thing)
         except Exception as raised:
@@ -264,10 +267,10 @@ class StageContext:
         return ItemOutcome(thing, value)
 
 
-async def _sure(doing: Awaitable[Made]) -> Made:
-    """Do what tells or records something. Raises LogLost for what is neither the step's error nor a stop."""
+async def _guard(recording: Awaitable[Made]) -> Made:
+    """Await something that is recorded. Raises LogLost for any error but StepError and Stopped."""
     try:
-        return await doing
+        return await recording
     except (StepError, Stopped):
         raise
     except Exception as error:

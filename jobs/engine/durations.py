@@ -6,19 +6,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from statistics import median
 
-#: Gives the expected seconds of a call by server, tool and size ("" for any); None where nothing is known.
+#: Returns the expected seconds of a call by server, tool and size ("" for any); None if nothing is known.
 Durations = Callable[[str, str, str], float | None]
-#: What durations are kept by: server, tool, size.
+#: The key of a duration: server, tool, size.
 Kind = tuple[str, str, str]
-#: So many calls of a kind are remembered: a service that has become slower is known to be so soon.
+#: How many calls of a kind are remembered; few, so that the median follows a service that becomes slower.
 RECENT = 21
 
 
 class Learned:
-    """What past calls took. A `Durations`: of a size that was never seen it gives the median of all sizes,
-    and None where there is none either.
+    """The durations of past calls. A `Durations`: for a size without any it returns the median of all sizes
+    of the tool, and None if there are none either.
 
-    `fresh` holds what was learned since it was last taken away, to be stored by whoever owns a store.
+    `fresh` holds the durations added since the last `take_fresh`, for the caller to store.
     """
 
     def __init__(self) -> None:
@@ -27,19 +27,19 @@ class Learned:
         self.fresh: dict[Kind, list[float]] = {}
 
     def add(self, server: str, tool: str, size: str, seconds: float) -> None:
-        """Learn that one call took so many seconds, as its server had it: without its wait for a permit."""
+        """Add the seconds that one call took at its server, without its wait for a permit."""
         self.fresh.setdefault((server, tool, size), []).append(seconds)
         self.put((server, tool, size), [*self._recent.get((server, tool, size), ()), seconds])
 
     def put(self, kind: Kind, recent: Iterable[float]) -> None:
-        """Know these as the last calls of a kind, oldest first."""
+        """Replace the recent durations of a kind, oldest first."""
         server, tool, _ = kind
         self._recent[kind] = deque(recent, maxlen=RECENT)
         for known in [one for one in self._medians if one[:2] == (server, tool)]:
             del self._medians[known]
 
     def take_fresh(self) -> dict[Kind, list[float]]:
-        """Give what was learned since the last time, to store it."""
+        """Return the durations added since the last call of this method."""
         fresh, self.fresh = self.fresh, {}
         return fresh
 

@@ -1,4 +1,4 @@
-"""How long planned calls would take: the real order of waiting played through, and what none could beat."""
+"""How long planned calls would take: a simulation of the gateway's queues, and a lower bound."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jobs.engine.durations import Durations
 from jobs.engine.graph import Hop, Workflow
 from jobs.engine.play import ONE_AT_A_TIME, Limits, Played, play
 
-#: Seconds of a call of which no stage's path says how long it takes.
-ORDINARY = 2.0
+#: Seconds of a call that no stage's path lists.
+DEFAULT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """A call that would be made. `after`: the steps that it takes an id from, which go before it; `size`: as
-    past calls are told apart by it."""
+    """A call that would be made. `after`: the steps whose ids it uses, which come first; `size`: as in
+    `Durations`."""
 
     stage: str
     step: str
@@ -32,7 +32,7 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`seconds`: how long the calls would take; `bound`: what no order within the permits could beat."""
+    """`seconds`: how long the calls would take; `bound`: the least that any order of them takes."""
 
     seconds: float
     bound: float
@@ -41,12 +41,12 @@ class Estimate:
 def expected(
     flow: Workflow, stage: str, server: str, tool: str, learned: Durations | None = None, size: str = ""
 ) -> float:
-    """Give the expected seconds of a call: as past ones took, else as its stage declares it, or another one
-    does, else ORDINARY."""
+    """Return the expected seconds of a call: what past calls took, else what its stage declares, else what
+    another stage declares, else DEFAULT_SECONDS."""
     mine = [hop for one in flow.stages if one.id == stage for hop in one.path]
     others = [hop for one in flow.stages if one.id != stage for hop in one.path]
     hops = (hop for hop in mine + others if (hop.server, hop.tool) == (server, tool))
-    return next(hops, Hop(server, tool, ORDINARY)).expected(learned, size)
+    return next(hops, Hop(server, tool, DEFAULT_SECONDS)).expected(learned, size)
 
 
 def estimate(
@@ -55,12 +55,12 @@ def estimate(
     limits: Mapping[str, Limits],
     learned: Durations | None = None,
 ) -> Estimate:
-    """Play the calls through as the gateway would make them; `calls` stand in the order they were asked in.
+    """Simulate the calls as the gateway would make them; `calls` are in the order in which they were asked.
 
-    A call waits for the stages that its own one needs, for the calls it takes ids from, and for the one
-    before it of the same item of its stage. Then it waits for a permit, held for its whole time, and for its
-    rate; the longest remaining path goes first. What stages do between their calls counts nothing. A server
-    without limits bears one call at a time.
+    A call waits for the stages that its own stage needs, for the calls whose ids it uses, and for the
+    previous call of the same item of its stage. Then it waits for its rate and for a permit, which it holds
+    until it ends; the longest remaining path goes first. Time between the calls of a stage is not counted. A
+    server without limits takes one call at a time.
     """
     ordered = _in_order(flow, calls)
     needs = _needs(flow, ordered)
@@ -81,14 +81,14 @@ def _played(flow: Workflow, call: PlannedCall, before: set[int], learned: Durati
 
 
 def waits(flow: Workflow, calls: Sequence[PlannedCall]) -> dict[str, set[str]]:
-    """Give for each step the steps whose ends it waits for, as the estimate takes it."""
+    """Return for each step the steps that it waits for in the estimate."""
     ordered = _in_order(flow, calls)
     needs = _needs(flow, ordered)
     return {ordered[place].step: {ordered[one].step for one in before} for place, before in enumerate(needs)}
 
 
 def _in_order(flow: Workflow, calls: Sequence[PlannedCall]) -> list[PlannedCall]:
-    """The calls with those of needed stages first, so that none waits for one that stands behind it."""
+    """Return the calls with those of needed stages first, so that no call waits for a later one."""
     depth: dict[str, int] = {}
     by_id = {stage.id: stage for stage in flow.stages}
     for id in TopologicalSorter({stage.id: stage.needs for stage in flow.stages}).static_order():
@@ -97,7 +97,7 @@ def _in_order(flow: Workflow, calls: Sequence[PlannedCall]) -> list[PlannedCall]
 
 
 def _needs(flow: Workflow, calls: Sequence[PlannedCall]) -> list[set[int]]:
-    """For each call the places of those that it waits for, all of them before its own."""
+    """Return for each call the indices of the calls that it waits for, all lower than its own."""
     stages = {stage.id: set(stage.needs) for stage in flow.stages}
     needs: list[set[int]] = []
     steps: dict[str, int] = {}
@@ -105,15 +105,15 @@ def _needs(flow: Workflow, calls: Sequence[PlannedCall]) -> list[set[int]]:
     for place, call in enumerate(calls):
         before = {steps[step] for step in call.after if step in steps}
         before |= {items[call.stage, call.item]} if (call.stage, call.item) in items else set()
-        needed = _behind(stages, call.stage)
+        needed = _upstream(stages, call.stage)
         before |= {other for other in range(place) if calls[other].stage in needed}
         needs.append(before)
         steps[call.step] = items[call.stage, call.item] = place
     return needs
 
 
-def _behind(stages: Mapping[str, set[str]], stage: str) -> set[str]:
-    """The stages that this one needs, however far before it: one between them may have no call at all."""
+def _upstream(stages: Mapping[str, set[str]], stage: str) -> set[str]:
+    """Return all stages that this one needs, directly or not: a stage in between may have no calls."""
     found: set[str] = set()
     todo = set(stages.get(stage, ()))
     while todo:

@@ -1,4 +1,4 @@
-"""The events that tell a job's story: small typed classes with a fixed name; unknown fields are refused."""
+"""The events of a job: small typed classes, each with a fixed type name; unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypedDict
 
 from jobs.engine.results import Artifact, Source
 
@@ -19,30 +19,30 @@ class UnknownEvent(ValueError):
 
 
 def camel(name: str) -> str:
-    """Give the camelCase form of a snake_case name."""
+    """Return the camelCase form of a snake_case name."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
 def snake(name: str) -> str:
-    """Give the snake_case form of a camelCase name."""
+    """Return the snake_case form of a camelCase name."""
     return re.sub(r"[A-Z]", lambda match: "_" + match.group().lower(), name)
 
 
 def artifact_payload(artifact: Artifact) -> dict[str, Any]:
-    """Give an artifact as JSON-able camelCase, without its empty fields."""
+    """Return an artifact as a JSON object with camelCase names, without its empty fields."""
     return {camel(key): value for key, value in asdict(artifact).items() if value not in ("", 0)}
 
 
 def artifact_from(payload: Mapping[str, Any]) -> Artifact:
-    """Build an artifact back from its payload. Raises TypeError for unknown fields."""
+    """Rebuild an artifact from its payload. Raises TypeError for unknown fields."""
     values = {snake(key): value for key, value in payload.items()}
     return Artifact(**{**values, "source": Source(values["source"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a job. Subclasses name their `type`; the log adds seq, job and time."""
+    """Something that happened to a job. Subclasses set their `type`; the log adds seq, job and time."""
 
     type: ClassVar[str] = ""
 
@@ -52,7 +52,7 @@ class Event:
             KINDS[cls.type] = cls
 
     def payload(self) -> dict[str, Any]:
-        """Give the event's own fields as JSON-able camelCase."""
+        """Return the event's own fields as a JSON object with camelCase names."""
         values = {camel(f.name): getattr(self, f.name) for f in fields(self)}
         if "artifacts" in values:
             values["artifacts"] = [artifact_payload(artifact) for artifact in values["artifacts"]]
@@ -60,10 +60,10 @@ class Event:
 
 
 def event_from(type: str, payload: Mapping[str, Any]) -> Event:
-    """Build an event back from its stored form. Raises UnknownEvent for an unknown type or field."""
+    """Rebuild an event from its stored form. Raises UnknownEvent for an unknown type or field."""
     kind = KINDS.get(type)
     if kind is None:
-        raise UnknownEvent(f"no event is called {type}")
+        raise UnknownEvent(f"there is no event type {type}")
     values = {snake(key): value for key, value in payload.items()}
     if "artifacts" in values:
         values["artifacts"] = tuple(artifact_from(one) for one in values["artifacts"])
@@ -75,7 +75,7 @@ def event_from(type: str, payload: Mapping[str, Any]) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event as the log holds it: its place in the job's order (from 1) and the time in UTC."""
+    """An event as the log holds it: its position in the job's log (from 1) and its time (UTC)."""
 
     seq: int
     at: datetime
@@ -84,7 +84,7 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class StageEvent(Event):
-    """An event of one stage, with its place among the stages (from 0)."""
+    """An event of one stage, with its position among the stages (from 0)."""
 
     stage: str
     stage_name: str
@@ -94,14 +94,14 @@ class StageEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StageStart(StageEvent):
-    """A stage begins; `total` items are expected where that is known already."""
+    """A stage begins."""
 
     type: ClassVar[str] = "stage:start"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageProgress(StageEvent):
-    """`current` of `total` items are made; `detail` says what has just happened."""
+    """`current` of `total` items are made; `detail` describes the latest one."""
 
     type: ClassVar[str] = "stage:progress"
     current: int
@@ -111,7 +111,7 @@ class StageProgress(StageEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class StageEnd(StageEvent):
-    """A stage has ended. `data` is what later stages read; it stays inside the house."""
+    """A stage has ended. `data` is what later stages read; it is never published."""
 
     status: str
     current: int
@@ -146,9 +146,45 @@ class WorkflowComplete(Event):
     error: str = ""
 
 
+class CallFields(TypedDict):
+    """The five fields that identify a call in its job."""
+
+    stage: str
+    step: str
+    server: str
+    tool: str
+    item: str
+
+
+class AnyCall(Protocol):
+    """Anything that carries the five fields: a call, its row, its view or one of its events."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def item(self) -> str: ...
+
+
+def call_fields(call: AnyCall) -> CallFields:
+    """Return the five fields that identify a call, as its events and its row hold them."""
+    return {
+        "stage": call.stage,
+        "step": call.step,
+        "server": call.server,
+        "tool": call.tool,
+        "item": call.item,
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallEvent(Event):
-    """An event of one call: `step` is its stable name in the job, `item` what it is for."""
+    """An event of one call: `step` is its stable name in the job, `item` the item it is for."""
 
     stage: str
     step: str
@@ -159,7 +195,7 @@ class CallEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CallWaiting(CallEvent):
-    """A call waits for a permit; `in_use` of `limit` are taken."""
+    """A call waits for a permit; `in_use` of `limit` permits are taken."""
 
     type: ClassVar[str] = "call:waiting"
     in_use: int
@@ -176,7 +212,7 @@ class CallStart(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CallRetry(CallEvent):
-    """An attempt was definitely not done; the next follows after `delay` seconds."""
+    """An attempt had no effect or is safe to repeat; the next follows after `delay` seconds."""
 
     type: ClassVar[str] = "call:retry"
     attempt: int
@@ -201,7 +237,7 @@ class CallComplete(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CallUnknown(CallEvent):
-    """Nobody can say whether the call took effect; `reason` says what happened."""
+    """It could not be determined whether the call took effect; `reason` says what happened."""
 
     type: ClassVar[str] = "call:unknown"
     attempt: int
@@ -210,7 +246,7 @@ class CallUnknown(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CallFallback(CallEvent):
-    """A fallback takes the place of what this call would have made."""
+    """A fallback replaces what this call would have made."""
 
     type: ClassVar[str] = "call:fallback"
     reason: str
@@ -218,8 +254,8 @@ class CallFallback(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CallPlanned(CallEvent):
-    """A dry run has checked a call and sent nothing: it would take about `seconds`, under one of `limit`
-    permits of its server (and at most `per_minute` a minute; 0: no such limit).
+    """A dry run has checked a call without sending it: it would take about `seconds`, under one of `limit`
+    permits of its server and a rate of `per_minute` calls (0: no rate).
     """
 
     type: ClassVar[str] = "call:planned"
@@ -242,7 +278,7 @@ class JobQueued(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobResumed(Event):
-    """A worker has taken the job again; `epoch` counts the takings."""
+    """A worker has claimed the job again; `epoch` counts the claims."""
 
     type: ClassVar[str] = "job:resumed"
     epoch: int
@@ -251,7 +287,7 @@ class JobResumed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobCancelling(Event):
-    """Somebody asked for the job to stop; no new call starts from here on."""
+    """A user asked for the job to stop; no new call starts after this."""
 
     type: ClassVar[str] = "job:cancelling"
     by: str
@@ -259,7 +295,7 @@ class JobCancelling(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobRetrying(Event):
-    """Somebody had a job that had ended run once more: the round begins, `stages` and `steps` start anew."""
+    """A user retried an ended job: a new round begins, in which `stages` and `steps` start again."""
 
     type: ClassVar[str] = "job:retrying"
     by: str
@@ -271,7 +307,7 @@ class JobRetrying(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobResolved(Event):
-    """Somebody answered for an unknown call: it `exists` (as `remote_id`), is `absent`, or is to `skip`."""
+    """A user resolved an unknown call: its effect `exists` (as `remote_id`), is `absent`, or is to `skip`."""
 
     type: ClassVar[str] = "job:resolved"
     by: str
@@ -282,7 +318,7 @@ class JobResolved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobServerDown(Event):
-    """A server keeps failing: its calls are held back, and fallbacks take their place."""
+    """A server keeps failing: calls to it are paused, and fallbacks replace what they would have made."""
 
     type: ClassVar[str] = "job:server-down"
     server: str
@@ -291,9 +327,9 @@ class JobServerDown(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlanned(Event):
-    """What a dry run came to: so many calls would be made, and the campaign would take about `seconds`.
+    """The result of a dry run: `calls` calls would be made, and the job would take about `seconds`.
 
-    `bound`: the seconds that no order of the calls could beat; `servers`: calls by server.
+    `bound`: the least seconds that any order of the calls takes; `servers`: the number of calls by server.
     """
 
     type: ClassVar[str] = "job:planned"
@@ -305,7 +341,7 @@ class JobPlanned(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobExpected(Event):
-    """So many `seconds` are expected to be left, from this event on. Told again when that changes much."""
+    """About `seconds` are left, counted from this event. Emitted again when the estimate changes much."""
 
     type: ClassVar[str] = "job:expected"
     seconds: float
@@ -313,10 +349,10 @@ class JobExpected(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobActivating(Event):
-    """Somebody with the right to spend had prepared lines set live: the round begins.
+    """A user with permission to spend confirmed prepared lines: the round that sets them live begins.
 
-    `stage` and `stage_name` name the stage that does it, which joins the job's stages; `digest` is that of
-    what was shown, `what` says it in words ("5 lines, USD 100,000.00"); `steps` are made anew.
+    `stage` and `stage_name` identify the stage that does it, which joins the job's stages; `digest` is the
+    hash of what was shown, `what` its summary ("5 lines, USD 100,000.00"); `steps` start again.
     """
 
     type: ClassVar[str] = "job:activating"
@@ -329,13 +365,13 @@ class JobActivating(Event):
     steps: list[str] = field(default_factory=list)
 
 
-def begun_anew(event: Event) -> Sequence[str]:
-    """Give the stages whose earlier ends count no more after this event: a round runs them anew."""
+def restarted_stages(event: Event) -> Sequence[str]:
+    """Return the ids of the stages that run again in the round that this event begins."""
     if isinstance(event, JobRetrying):
         return event.stages
     return (event.stage,) if isinstance(event, JobActivating) else ()
 
 
 def iso(moment: datetime) -> str:
-    """Give a moment as ISO 8601 in UTC, with milliseconds and a Z."""
+    """Return a time as ISO 8601 in UTC, with milliseconds and a Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Stages and workflows as data, checked when they are built."""
+"""Stages and workflows as data, validated when they are built."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.engine.durations import Durations
 from jobs.engine.inputs import Request
-from jobs.engine.results import StepError
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine, StepError
 
 if TYPE_CHECKING:
     from jobs.engine.context import StageContext
@@ -22,11 +21,11 @@ Times = Callable[[Any], int]
 
 
 class BrokenWorkflow(ValueError):
-    """A workflow's stages do not fit together; the message names the stage."""
+    """A workflow's stages contradict one another; the message names the stage."""
 
 
 def once(brief: Any) -> int:
-    """Give 1, whatever the brief."""
+    """Return 1 for any brief."""
     return 1
 
 
@@ -34,7 +33,7 @@ def once(brief: Any) -> int:
 class Hop:
     """One call on the path of a stage's item, with the seconds it is expected to take.
 
-    `times` tells from what the stages read how often it is made: once, or once an item.
+    `times` returns, from the brief, how often the call is made: once, or once per item.
     """
 
     server: str
@@ -43,17 +42,17 @@ class Hop:
     times: Times = once
 
     def expected(self, learned: Durations | None = None, size: str = "") -> float:
-        """Give the seconds that it took in the past, where that is known, else those declared here."""
+        """Return the learned seconds if there are any, else those declared here."""
         known = learned(self.server, self.tool, size) if learned else None
         return self.seconds if known is None else known
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its function, the stages that must have ended before it, and the path of its calls.
+    """One stage: its function, the stages that must end before it starts, and the path of its calls.
 
-    `path` lists the calls that one item goes through, in order; it feeds the order of waiting calls.
-    `wanted` tells from a job's parameters whether the stage is part of it (None: always).
+    `path` lists the calls made for one item, in order; waiting calls are prioritized by it. `wanted` returns,
+    from a job's parameters, whether the stage is part of the job (None: always).
     """
 
     id: str
@@ -64,18 +63,18 @@ class Stage:
     wanted: Callable[[Mapping[str, Any]], bool] | None = None
 
     def seconds(self, learned: Durations | None = None) -> float:
-        """Give the expected seconds of the whole path of one item."""
+        """Return the expected seconds of one item's whole path."""
         return sum(hop.expected(learned) for hop in self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """How a workflow's prepared lines are set live, as a second act after the launch.
+    """How a workflow's prepared lines are set live, in a second step after the launch.
 
-    `stage` is run for it and joins the job's own; the data of its end lists under `live` the items that are.
-    `lines` gives what there is to set live, `stays` says in sentences what stays paused all the same, both
-    out of the job's parameters and the data of its ended stages (by stage id). `live` tells from the data of
-    a status call's reply whether its line is live.
+    `stage` does it and joins the job's own stages; the data of its end lists the items that are live under
+    `live`. `lines` returns the lines that can be set live, and `stays` sentences about what stays paused;
+    both take the job's parameters and the data of its ended stages (by stage id). `live` returns, from the
+    data of a status call's reply, whether its line is live.
     """
 
     stage: Stage
@@ -86,12 +85,12 @@ class Activation:
 
 @dataclass(frozen=True)
 class Workflow:
-    """Stages that need one another. Raises BrokenWorkflow for unknown needs, circles and double ids.
+    """Stages and their dependencies. Raises BrokenWorkflow for unknown needs, cycles and duplicate ids.
 
-    `parse` turns what a user sent into a Request, or raises InvalidInput; `load` turns a stored
-    request's parameters into what the stages read; `schema` describes the input as JSON Schema.
-    `accepted` is called inside the launch transaction with the job's id, its owner's id and the parameters.
-    `activation`: how lines are set live, None where there is nothing to.
+    `parse` turns user input into a Request or raises InvalidInput; `load` turns a stored request's parameters
+    into the brief that the stages read; `schema` returns the JSON Schema of the input. `accepted` is called
+    inside the launch transaction with the job's id, its owner's id and the parameters. `activation`: how
+    lines are set live, None for a workflow without any.
     """
 
     id: str
@@ -106,32 +105,30 @@ class Workflow:
 
     def __post_init__(self) -> None:
         ids = [stage.id for stage in self.stages]
-        doubles = {id for id in ids if ids.count(id) > 1}
-        if doubles:
-            raise BrokenWorkflow(f"workflow {self.id}: stage {sorted(doubles)[0]} stands twice")
+        duplicates = {id for id in ids if ids.count(id) > 1}
+        if duplicates:
+            raise BrokenWorkflow(f"workflow {self.id}: stage {sorted(duplicates)[0]} is listed twice")
         for stage in self.stages:
             unknown = set(stage.needs) - set(ids)
             if unknown:
-                raise BrokenWorkflow(f"stage {stage.id} needs {sorted(unknown)[0]}, which is no stage")
+                raise BrokenWorkflow(f"stage {stage.id} needs {sorted(unknown)[0]}, which is not a stage")
         try:
             TopologicalSorter({stage.id: stage.needs for stage in self.stages}).prepare()
         except CycleError as error:
-            circle = " -> ".join(error.args[1])
-            raise BrokenWorkflow(
-                f"workflow {self.id}: stages need one another in a circle: {circle}"
-            ) from error
+            cycle = " -> ".join(error.args[1])
+            raise BrokenWorkflow(f"workflow {self.id}: the stages form a cycle: {cycle}") from error
 
     def select(self, ids: tuple[str, ...]) -> Workflow:
-        """Give the same workflow with only these stages; a need of a stage that is left out is dropped."""
+        """Return the workflow with only these stages; needs of stages that are left out are dropped."""
         kept = (stage for stage in self.stages if stage.id in ids)
         fitted = tuple(replace(s, needs=tuple(n for n in s.needs if n in ids)) for s in kept)
         return replace(self, stages=fitted)
 
     def by_plan(self, plan: Sequence[Sequence[Any]]) -> Workflow:
-        """Give the workflow as a job recorded it, whatever this version of it has become since.
+        """Return the workflow as a job recorded it, however the code has changed since.
 
-        `plan` holds [id, name, needs], or [id, name] with the needs of today. A need that is not in the plan
-        is dropped; a stage that is gone stays in its place, and fails when it is run.
+        `plan` holds [id, name, needs], or [id, name] to take the current needs. Needs that are not in the
+        plan are dropped; a stage that no longer exists keeps its position and fails when it runs.
         """
         ids = {str(entry[0]) for entry in plan}
         return replace(self, stages=tuple(self._planned(entry, ids) for entry in plan))
@@ -139,22 +136,22 @@ class Workflow:
     def _planned(self, entry: Sequence[Any], ids: set[str]) -> Stage:
         id, name, *rest = entry
         known = (*self.stages, *([self.activation.stage] if self.activation else []))
-        today = next((stage for stage in known if stage.id == id), None) or Stage(id, name, _gone(id))
-        needs = rest[0] if rest else today.needs
-        return replace(today, name=name, needs=tuple(need for need in needs if need in ids))
+        current = next((stage for stage in known if stage.id == id), None) or Stage(id, name, _gone(id))
+        needs = rest[0] if rest else current.needs
+        return replace(current, name=name, needs=tuple(need for need in needs if need in ids))
 
     def wanted(self, params: Mapping[str, Any]) -> Workflow:
-        """Give the workflow with the stages that these parameters ask for."""
+        """Return the workflow with the stages that these parameters ask for."""
         return self.select(tuple(s.id for s in self.stages if s.wanted is None or s.wanted(params)))
 
     @cached_property
     def _followers(self) -> dict[str, tuple[Stage, ...]]:
-        """The stages that need each stage; it stands behind all of them."""
+        """Return the stages that need each stage, by id; each id comes after those of its followers."""
         order = tuple(TopologicalSorter({s.id: s.needs for s in self.stages}).static_order())
         return {id: tuple(s for s in self.stages if id in s.needs) for id in reversed(order)}
 
     def after(self, stage: str, learned: Durations | None = None) -> float:
-        """Give the expected seconds of the longest chain of stages behind one."""
+        """Return the expected seconds of the longest chain of stages after this one."""
         behind: dict[str, float] = {}
         for id, followers in self._followers.items():
             behind[id] = max((s.seconds(learned) + behind[s.id] for s in followers), default=0.0)
@@ -163,10 +160,9 @@ class Workflow:
     def remaining(
         self, stage: str, server: str, tool: str, learned: Durations | None = None, size: str = ""
     ) -> float:
-        """Give the expected seconds from the start of this call to the end of the job's longest path.
+        """Return the expected seconds from the start of this call to the end of the job's longest path.
 
-        `learned` gives a measured duration of a tool in seconds, or None where nothing is known yet; `size`
-        is the call's own.
+        `learned` returns measured seconds of a tool, or None if none are known yet; `size` is the call's.
         """
         path = next(s.path for s in self.stages if s.id == stage)
         here = next((i for i, hop in enumerate(path) if (hop.server, hop.tool) == (server, tool)), len(path))
@@ -176,6 +172,6 @@ class Workflow:
 
 def _gone(id: str) -> StageFunction:
     async def run(ctx: StageContext) -> StageResult:
-        raise StepError(f"this version of Flightplan has no stage {id} any more; it cannot be run")
+        raise StepError(f"this version of Flightplan no longer has a stage {id}; it cannot be run")
 
     return run

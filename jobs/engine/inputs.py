@@ -1,4 +1,4 @@
-"""What a user sends to launch a workflow, once checked, and every fault found in it."""
+"""The validated input of a launch, and the errors found in it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with an input, and the field it is about (dotted path, or "")."""
+    """One error in an input, and the field that has it (a dotted path, or "")."""
 
     field: str
     message: str
 
 
 class InvalidInput(ValueError):
-    """An input that cannot be launched, with every fault found."""
+    """An input that cannot be launched, with every error found in it."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
@@ -22,8 +22,7 @@ class InvalidInput(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A checked input: a title for people, the JSON-able parameters to store, what to warn about, and whether
-    it is only a dry run."""
+    """A validated input: the job's title, its parameters as JSON, warnings, and whether it is a dry run."""
 
     title: str
     params: dict[str, Any]

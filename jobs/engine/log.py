@@ -1,4 +1,4 @@
-"""The lines of a job's log: what each event says to people, and how grave it is."""
+"""The lines of a job's log: the text and level of each event."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
         "plain",
         "Dry run queued: nothing is sent" if e.dry_run else "Launched and queued",
     ),
-    ev.JobResumed: lambda e: ("warn", f"Taken up again: {e.reason}"),
-    ev.JobCancelling: lambda e: ("warn", f"Cancelling, asked by {e.by}"),
-    ev.JobRetrying: lambda e: ("warn", f"Tried again by {e.by}: {e.what}"),
-    ev.JobResolved: lambda e: ("warn", f"{e.step} answered by {e.by}: {e.outcome}"),
+    ev.JobResumed: lambda e: ("warn", f"Resumed: {e.reason}"),
+    ev.JobCancelling: lambda e: ("warn", f"Cancelling, requested by {e.by}"),
+    ev.JobRetrying: lambda e: ("warn", f"Retried by {e.by}: {e.what}"),
+    ev.JobResolved: lambda e: ("warn", f"{e.step} resolved by {e.by}: {e.outcome}"),
     ev.JobPlanned: lambda e: ("good", f"Dry run: {e.calls} calls, about {span(e.seconds)}; nothing was sent"),
-    ev.JobActivating: lambda e: ("warn", f"To be set live, asked by {e.by}: {e.what}"),
-    ev.JobServerDown: lambda e: ("bad", f"{e.server} keeps failing and is left alone for now: {e.reason}"),
+    ev.JobActivating: lambda e: ("warn", f"Going live, requested by {e.by}: {e.what}"),
+    ev.JobServerDown: lambda e: ("bad", f"{e.server} is failing; calls to it are paused: {e.reason}"),
     ev.StageStart: lambda e: ("plain", f"{e.stage_name} begins"),
     ev.StageComplete: _end,
     ev.StageError: _end,
@@ -44,12 +44,12 @@ LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
     ev.CallComplete: _call_end,
     ev.CallUnknown: lambda e: ("warn", f"{_what(e)} unknown: {e.reason}"),
     ev.CallPlanned: lambda e: ("plain", f"{_what(e)} would be sent, about {span(e.seconds)}"),
-    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a fallback takes its place, {e.reason}"),
+    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a fallback is used, {e.reason}"),
 }
 
 
 def line_of(event: ev.Event, *, dry_run: bool = False) -> tuple[str, str] | None:
-    """Give the level and text of an event's log line; waiting and plain progress have none."""
+    """Return the level and text of an event's log line; None for waiting and progress, which have none."""
     if dry_run and isinstance(event, ev.WorkflowComplete):
         return "good" if event.status == "completed" else "bad", f"Dry run {event.status}"
     make = LINES.get(type(event))
@@ -57,6 +57,6 @@ def line_of(event: ev.Event, *, dry_run: bool = False) -> tuple[str, str] | None
 
 
 def span(seconds: float) -> str:
-    """Give an expected time as people read it: "31 s", "6 min 50 s"."""
+    """Return an expected time for display: "31 s", "6 min 50 s"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes > 1 else f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""What is still ahead of jobs under way: the calls that will be made, and so the seconds that are left."""
+"""What running jobs still have to do: the calls that remain, and the seconds that are left."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jobs.engine.durations import Durations
 from jobs.engine.graph import Hop, Stage, Workflow
 from jobs.engine.play import Limits, Played, play
 
-#: The share of its expected seconds that a call still has left at least, however long it has taken already.
+#: The least share of its expected seconds that a call still has left, however long it has already taken.
 LEAST_LEFT = 0.05
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A call that its stage has asked for, and whether it has come to its end."""
+    """A call that its stage has asked for, and whether it has ended."""
 
     stage: str
     server: str
@@ -27,11 +27,11 @@ class _Asked:
 
 
 class Outlook:
-    """One job's calls, those made, under way, and still to come.
+    """One job's calls: those that have ended, those in progress, and those that remain.
 
-    What is to come follows from the paths of the stages that have not ended, and from how often the brief
-    wants each of their calls. `sent_at` gives when the running attempt of a step was sent, by the clock that
-    `ahead` is asked with, None while it waits. `news` tells whether anything has happened since.
+    Which calls remain follows from the paths of the stages that have not ended and from how often the brief
+    needs each of their calls. `sent_at` returns when the current attempt of a step was sent, on the clock of
+    `ahead`'s `now`; None while it waits. `news` grows with every change.
     """
 
     def __init__(
@@ -40,30 +40,30 @@ class Outlook:
         self.flow, self.brief, self.order, self._sent_at = flow, brief, order, sent_at
         self._asked: dict[str, _Asked] = {}
         self._ended: set[str] = set()
-        self.news = 0  # grows with all that happens
+        self.news = 0
 
     @cached_property
     def times(self) -> dict[str, list[int]]:
-        """Give for each stage how often the brief wants each of its hops. Raises what a count raises."""
+        """Return for each stage how often the brief needs each of its hops. Raises what a count raises."""
         return {stage.id: [hop.times(self.brief) for hop in stage.path] for stage in self.flow.stages}
 
     def asked(self, step: str, stage: str, server: str, tool: str, size: str = "") -> None:
-        """Know that a stage has asked for a call."""
+        """Record that a stage has asked for a call."""
         self._asked[step] = _Asked(stage, server, tool, size)
         self.news += 1
 
     def call_ended(self, step: str) -> None:
-        """Know that a call has come to its end, whatever that was."""
+        """Record that a call has ended, with or without success."""
         self._asked[step].ended = True
         self.news += 1
 
     def stage_ended(self, stage: str) -> None:
-        """Know that a stage makes no more calls."""
+        """Record that a stage makes no more calls."""
         self._ended.add(stage)
         self.news += 1
 
     def ahead(self, now: float, learned: Durations | None = None) -> list[Played]:
-        """Give the calls that are still to come or under way; `needs` are places in this list."""
+        """Return the calls that are in progress or remain; their `needs` are indices in this list."""
         calls: list[Played] = []
         last: dict[str, frozenset[int]] = {}
         for stage in self.flow.stages:
@@ -80,7 +80,7 @@ class Outlook:
         now: float,
         learned: Durations | None,
     ) -> frozenset[int]:
-        """Add a stage's calls, and give the places of all of them."""
+        """Append a stage's calls to `calls` and return their indices."""
         mine: list[int] = []
         before: list[int] = []
         shared = False
@@ -89,7 +89,7 @@ class Outlook:
             remaining = self.flow.remaining(stage.id, hop.server, hop.tool, learned)
             here: list[int] = []
             for number in range(left):
-                follows = frozenset(before) if shared else _own(before, left, number)
+                follows = frozenset(before) if shared else _predecessor(before, left, number)
                 step = open_[number] if number < len(open_) else ""
                 size = self._asked[step].size if step else ""
                 seconds = hop.expected(learned, size)
@@ -102,7 +102,7 @@ class Outlook:
         return frozenset(mine) or needs
 
     def _left(self, stage: Stage, hop: Hop, times: int) -> tuple[list[str], int]:
-        """The steps of this hop that are under way, and how many there are still to be, these included."""
+        """Return the steps of this hop in progress, and how many of its calls are left, including those."""
         steps = [
             step
             for step, call in self._asked.items()
@@ -113,9 +113,11 @@ class Outlook:
         return open_, max(times, len(steps)) - ended
 
 
-def _own(before: Sequence[int], left: int, number: int) -> frozenset[int]:
-    """The place of the call that the call of this number follows, of those of the hop before it. The items
-    that have passed that hop come first and follow none."""
+def _predecessor(before: Sequence[int], left: int, number: int) -> frozenset[int]:
+    """Return the index of the previous hop's call that this hop's call `number` follows.
+
+    Items that have already passed the previous hop come first and follow no call.
+    """
     place = number - (left - len(before))
     return frozenset({before[place]}) if place >= 0 else frozenset()
 
@@ -123,7 +125,7 @@ def _own(before: Sequence[int], left: int, number: int) -> frozenset[int]:
 def seconds_left(
     jobs: Sequence[Outlook], limits: Mapping[str, Limits], now: float, learned: Durations | None = None
 ) -> list[float]:
-    """Give the seconds that are left of each job, all of them played through together: they share permits."""
+    """Return the seconds left of each job; the jobs are simulated together, as they share permits."""
     calls: list[Played] = []
     spans: list[tuple[int, int]] = []
     for job in jobs:

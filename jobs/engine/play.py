@@ -1,4 +1,4 @@
-"""Calls played through on a clock of their own: permits, rates and order of waiting as in the gateway."""
+"""A simulation of calls on a virtual clock, with the permits, rates and queue order of the gateway."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-#: Seconds within which a rate counts calls.
+#: The seconds over which a rate counts calls.
 WINDOW = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server bears: calls at once, and calls a minute, all of them or by tool (None: any number)."""
+    """A server's limits: calls at once, and calls a minute, in total or by tool (None: unlimited)."""
 
     at_once: int
     per_minute: int | Mapping[str, int] | None = None
 
 
-#: Of a server of which nothing is known.
+#: The limits of a server about which nothing is known.
 ONE_AT_A_TIME = Limits(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A call to be played: it goes before others of its server by the smaller `order` (the older job), then
-    by the longer `remaining` path (seconds), then first come. `needs`: the places of those it waits for."""
+    """A call to simulate. `needs`: the indices of the calls that it waits for.
+
+    Calls of a server start by smaller `order` (the older job), then by longer `remaining` path (seconds),
+    then in the order in which they asked.
+    """
 
     server: str
     tool: str
@@ -37,13 +40,13 @@ class Played:
 
 
 def play(calls: Sequence[Played], limits: Mapping[str, Limits]) -> list[float]:
-    """Give when each call ends, in seconds from now; a server without limits bears one call at a time."""
+    """Return when each call ends, in seconds from now; a server without limits takes one call at a time."""
     return _Play(calls, limits).run()
 
 
 @dataclass(slots=True)
 class _Lane:
-    """Calls under one rate; one counts from its start until a window after its end, as the gateway counts."""
+    """Calls under one rate; each counts from its start until one window after its end, as in the gateway."""
 
     rate: int | None
     running: int = 0
@@ -59,7 +62,7 @@ class _Lane:
 
 
 class _Server:
-    """A server's permits, and the lanes of those who wait for one."""
+    """A server's permits, and the lanes of the calls that wait for one."""
 
     def __init__(self, limits: Limits) -> None:
         self.free = max(1, limits.at_once)
@@ -72,14 +75,14 @@ class _Server:
         return self.lanes.get(tool, self.rest)
 
     def next(self, now: float) -> _Lane | None:
-        """The lane whose first may start now, None when none may."""
+        """Return the lane whose first call may start now; None if no call may."""
         if not self.free:
             return None
         ready = [lane for lane in self._waiting() if lane.free_at(now) <= now]
         return min(ready, key=lambda lane: lane.queue[0], default=None)
 
     def opens(self, now: float) -> float:
-        """When a rate lets the next one through; infinity where only a call's end can."""
+        """Return when a rate admits the next call; infinity if only the end of a call can."""
         return (
             min((lane.free_at(now) for lane in self._waiting()), default=float("inf"))
             if self.free
@@ -91,7 +94,7 @@ class _Server:
 
 
 class _Play:
-    """The calls on a clock that jumps from one end, or one freed rate, to the next."""
+    """The calls on a clock that jumps to the next end of a call or the next time that a rate admits one."""
 
     def __init__(self, calls: Sequence[Played], limits: Mapping[str, Limits]) -> None:
         self.calls = calls
@@ -137,7 +140,7 @@ class _Play:
                 heapq.heappush(self.running, (now + self.calls[place].seconds, place))
 
     def _end(self, place: int, now: float) -> list[_Server]:
-        """End a call; gives the servers at which one may begin for it."""
+        """End a call and return the servers at which another may now start."""
         call = self.calls[place]
         server = self.servers[call.server]
         lane = server.lane(call.tool)

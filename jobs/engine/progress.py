@@ -1,4 +1,4 @@
-"""The fold that every view shows: a job's events in order, folded into what a person reads."""
+"""The projection that every view shows: a job's events in order, folded into what a person reads."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOG_TAIL = 60
 
 @dataclass(slots=True)
 class StageView:
-    """A stage as people see it: `current` of `total` items made; times are UTC.
+    """A stage for display: `current` of `total` items are made; times are UTC.
 
-    `data` is what its last end gave to other stages; it stays inside the house.
+    `data` is what other stages read from its last end; it is never published.
     """
 
     id: str
@@ -37,7 +37,7 @@ class StageView:
 
     @property
     def percent(self) -> int:
-        """Give the share of items made, 0 to 100; an ended stage with nothing to count is full."""
+        """Return the percentage of items made; 100 for a completed stage without items."""
         if self.total:
             return min(100, 100 * self.current // self.total)
         return 100 if self.status is Status.COMPLETED else 0
@@ -48,7 +48,7 @@ class StageView:
 
     @property
     def seconds(self) -> float | None:
-        """Give how long the stage took, once it has ended."""
+        """Return how many seconds the stage took; None until it has ended."""
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
@@ -56,8 +56,8 @@ class StageView:
 
 @dataclass(slots=True)
 class CallView:
-    """A call as people see it: `state` is waiting, sent, retry, done, failed, unknown, skipped or, in a dry
-    run, planned; `sent_at`: when its last attempt was sent, UTC; `expected`: seconds, of a planned one."""
+    """A call for display. `state` is waiting, sent, retry, done, failed, unknown, skipped or, in a dry run,
+    planned; `sent_at`: when its last attempt was sent (UTC); `expected`: the seconds of a planned call."""
 
     step: str
     stage: str
@@ -92,11 +92,11 @@ class LogLine:
 
 @dataclass(slots=True)
 class Progress:
-    """Everything a person sees of one job, as far as the event `last_seq`.
+    """Everything a person sees of one job, up to the event `last_seq`.
 
-    `down`: the servers whose calls are held back because they keep failing, each with the reason;
-    `planned`: what a dry run came to, once it has; `activating`: who last had lines set live, and which,
-    at `activating_at`; `expected_end`: when it will end by what is known of its calls, while it runs.
+    `down`: the servers to which calls are paused because they keep failing, each with the reason; `planned`:
+    the result of a dry run; `activating`: the last request to set lines live, made at `activating_at`;
+    `expected_end`: the estimated end of a running job. Times are UTC.
     """
 
     title: str = ""
@@ -120,14 +120,14 @@ class Progress:
 
     @classmethod
     def from_events(cls, recorded: Iterable[ev.Recorded]) -> Progress:
-        """Fold a job's events, given in seq order."""
+        """Return the progress after a job's events, given in seq order."""
         progress = cls()
         for one in recorded:
             progress.apply(one)
         return progress
 
     def apply(self, one: ev.Recorded) -> None:
-        """Fold one more event in; an event that was folded before changes nothing."""
+        """Apply one more event; an event that was already applied changes nothing."""
         if one.seq <= self.last_seq:
             return
         self.last_seq = one.seq
@@ -143,35 +143,35 @@ class Progress:
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """Give all artifacts that count, stage by stage."""
+        """Return the current artifacts, stage by stage."""
         return [artifact for stage in self.stages for artifact in self.artifacts_of(stage)]
 
     def artifacts_of(self, stage: StageView) -> list[Artifact]:
-        """Give a stage's artifacts that count: one that a later stage has made anew is that stage's."""
-        later = {one.name for behind in self.stages[stage.index + 1 :] for one in behind.artifacts}
+        """Return a stage's artifacts, without those that a later stage has replaced."""
+        later = {artifact.name for after in self.stages[stage.index + 1 :] for artifact in after.artifacts}
         return [artifact for artifact in stage.artifacts if artifact.name not in later]
 
     def stage(self, id: str) -> StageView:
-        """Give one stage. Raises KeyError when the job has none of that id."""
+        """Return one stage. Raises KeyError if the job has no stage with this id."""
         for stage in self.stages:
             if stage.id == id:
                 return stage
         raise KeyError(id)
 
     def calls_of(self, stage: str) -> list[CallView]:
-        """Give the calls of one stage, in the order in which they first asked."""
+        """Return the calls of one stage, in the order in which they were first asked for."""
         return [call for call in self.calls.values() if call.stage == stage]
 
     def _call(self, event: ev.CallEvent) -> CallView:
         call = self.calls.get(event.step)
         if call is None:
-            call = CallView(event.step, event.stage, event.server, event.tool, event.item)
+            call = CallView(**ev.call_fields(event))
             self.calls[event.step] = call
         return call
 
     @singledispatchmethod
     def _fold(self, event: ev.Event, at: datetime) -> None:
-        raise ev.UnknownEvent(f"the fold does not know {event.type}")
+        raise ev.UnknownEvent(f"the projection cannot apply {event.type}")
 
     @_fold.register
     def _(self, event: ev.JobQueued, at: datetime) -> None:
@@ -200,7 +200,7 @@ class Progress:
             if stage.id in event.stages or not stage.ended:
                 stage.status, stage.started_at, stage.ended_at = Status.PENDING, None, None
                 stage.error = stage.detail = ""
-        self._made_anew(event.steps)
+        self._restart_calls(event.steps)
 
     @_fold.register
     def _(self, event: ev.JobActivating, at: datetime) -> None:
@@ -213,9 +213,9 @@ class Progress:
         stage.status, stage.started_at, stage.ended_at = Status.PENDING, None, None
         stage.error = stage.detail = ""
         self.activating, self.activating_at = event, at
-        self._made_anew(event.steps)
+        self._restart_calls(event.steps)
 
-    def _made_anew(self, steps: Iterable[str]) -> None:
+    def _restart_calls(self, steps: Iterable[str]) -> None:
         for step in steps:
             if call := self.calls.get(step):
                 call.state, call.error, call.fallback = "waiting", "", False
@@ -268,12 +268,12 @@ class Progress:
         self.status, self.ended_at, self.error = JobStatus(event.status), at, event.error
         self.cancelling, self.expected_end = False, None
         for stage in self.stages:
-            if not stage.ended:  # a cancelled or broken job leaves stages behind
+            if not stage.ended:  # a cancelled or broken job leaves stages without an end
                 made = stage.current or any(call.remote_id for call in self.calls_of(stage.id))
                 stage.status = Status.PARTIAL if made else Status.SKIPPED
                 stage.ended_at, stage.detail = at if stage.started_at else None, ""
         for call in self.calls.values():
-            if call.state in ("waiting", "retry"):  # nothing is sent any more
+            if call.state in ("waiting", "retry"):  # nothing more is sent
                 call.state, call.error = "skipped", "not sent before the campaign ended"
 
     @_fold.register
@@ -308,5 +308,5 @@ class Progress:
     @_fold.register
     def _(self, event: ev.CallFallback, at: datetime) -> None:
         call = self.calls.get(event.step)
-        if call is not None:  # a step that was never asked for is no call; the log tells of its fallback
+        if call is not None:  # a step that was never called has no view; the log shows its fallback
             call.fallback, call.error = True, call.error or event.reason

@@ -1,4 +1,4 @@
-"""What a stage gives back: statuses, artifacts, results, and the ways in which a step ends early."""
+"""What a stage returns: statuses, artifacts and results, and the errors that end a step early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """How a stage stands."""
+    """The status of a stage."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """How a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,7 +36,7 @@ ENDED_JOB = frozenset({JobStatus.COMPLETED, JobStatus.PARTIAL, JobStatus.FAILED,
 
 
 class Source(StrEnum):
-    """Where an artifact really is: on an outside server, on a bundled one, pretended, or a fallback."""
+    """Where an artifact is: on an external server, on a bundled one, simulated, or a fallback."""
 
     LIVE = "live"
     LOCAL = "local"
@@ -45,15 +45,15 @@ class Source(StrEnum):
 
 
 class StepError(Exception):
-    """A step did not work out; the message is one line, safe to show, and says why."""
+    """A step failed; the message says why in one line that is safe to show."""
 
 
 class Stopped(Exception):
-    """The job may not go on (cancelled, or its lease is lost): no further step starts."""
+    """The job may not continue (it is cancelled, or its lease is lost): no further step starts."""
 
 
 class LogLost(Exception):
-    """What was to be told or recorded could not be; `error` is why. It ends the run and is no stage's own."""
+    """An event or row could not be recorded, because of `error`. It ends the job's run, not just a stage."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -61,7 +61,7 @@ class LogLost(Exception):
 
 
 def cause_of(error: Exception) -> Exception:
-    """Give what an error comes down to: of a group, what weighs most of all that is in it."""
+    """Return the most severe error in a group: LogLost, then Stopped, then any but StepError."""
     leaves = list(_leaves(error))
     for kinds in ((LogLost,), (Stopped,)):
         if found := next((leaf for leaf in leaves if isinstance(leaf, kinds)), None):
@@ -81,8 +81,8 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 class Artifact:
     """One thing that a stage made.
 
-    `name` is unique in the job and reads like a file name. `url` is where it opens outside (or ""),
-    `file` the name of our own copy in the job's folder (or ""). `width` and `height` are pixels.
+    `name` is unique in the job and reads like a file name. `url` is its address at the service (or ""),
+    `file` the name of the copy in the job's folder (or ""). `width` and `height` are in pixels.
     """
 
     name: str
@@ -100,9 +100,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """The end of a stage: `made` of `total` items, what exists now, and `data` for the stages after it.
+    """The end of a stage: `made` of `total` items, the artifacts, and `data` for later stages.
 
-    `data["unknown"]`, where it is there, lists what nobody could settle: such a job is never completed.
+    `data["unknown"]`, if present, lists the calls with an unknown outcome: their job is never completed.
     """
 
     status: Status
@@ -114,8 +114,29 @@ class StageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SpendLine:
+    """One prepared line that can be set live, and what it would spend.
+
+    `item` identifies it in the job's steps, `remote_id` on its server; `budget` is a decimal number in
+    `currency` (ISO 4217); `start` and `end` are the first and last day of its flight, ISO 8601, in
+    `timezone`.
+    """
+
+    item: str
+    name: str
+    server: str
+    remote_id: str
+    budget: str
+    currency: str
+    start: str
+    end: str
+    timezone: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
-    """When a stage began (with its time zone) and how many seconds it took."""
+    """When a stage began (a time with its zone) and how many seconds it took."""
 
     began: datetime
     seconds: float
@@ -127,7 +148,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What an item's work returns when it could not make the real thing; `value` may be a fallback."""
+    """Returned by an item's work that could not make the item; `value` may be a fallback."""
 
     error: str
     value: Any = None
@@ -135,7 +156,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """How one item of a stage ended; `made` is False for a fallback as well as for nothing."""
+    """How one item of a stage ended; `made` is False without a value and with a fallback."""
 
     thing: Any
     value: Any
@@ -147,14 +168,14 @@ class ItemOutcome:
 
 
 def judge(made: int, total: int) -> Status:
-    """Give the status of a stage with `made` of `total` items: completed from three quarters on."""
+    """Return the status of a stage with `made` of `total` items: completed from three quarters."""
     if made == 0 and total > 0:
         return Status.FAILED
     return Status.COMPLETED if made * 4 >= total * 3 else Status.PARTIAL
 
 
 def judge_job(stages: Mapping[str, Status], *, unknown: bool = False) -> JobStatus:
-    """Give the status of an ended job from those of its stages; `unknown`: one of them holds an unknown."""
+    """Return the status of an ended job; `unknown`: one of its calls has an unknown outcome."""
     statuses = list(stages.values())
     if not unknown and all(status is Status.COMPLETED for status in statuses):
         return JobStatus.COMPLETED

@@ -1,4 +1,4 @@
-"""The runner: starts each stage when the stages it needs have ended, and always comes to an end."""
+"""The runner: starts each stage once the stages it needs have ended, and always finishes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What an earlier run of the same job left: ended stages and when they ran, when stages were started (as
-    the log has it), items made so far, and the steps that nobody has settled yet."""
+    """What earlier runs of the job left: the results and timings of ended stages, the logged start of every
+    started stage, the items made so far, and the steps whose outcome is still unknown."""
 
     results: Mapping[str, StageResult]
     started: Mapping[str, datetime] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class Before:
 
 
 class Runner:
-    """Runs one job's workflow. It knows no database and no network: it tells its story through `emit`.
+    """Runs one job's workflow, without a database or a network of its own: it reports through `emit`.
 
-    Times are the log's own, so that a run that goes on where another ended knows the same ones.
+    Times are those of the log, so a run that resumes another one sees the same times.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Runner:
         self._errors: list[Exception] = []
 
     async def run(self) -> JobStatus:
-        """Run every stage that has not ended yet, tell the end, and give the job's status.
+        """Run every stage that has not ended, emit the end, and return the job's status.
 
-        Raises Stopped when the job was stopped on its way, and what `emit` or the journal raised when they
-        could not do their part; what was under way has ended by then.
+        Raises Stopped if the job was stopped, and what `emit` or the journal raised if they failed. By then
+        all work in progress has ended.
         """
         for id in self.results:
             self._ends[id].set()
@@ -84,8 +84,8 @@ class Runner:
             raise self._errors[0]
         if self._stopped:
             raise Stopped("the job was stopped")
-        # an earlier round may have left a step that no stage of this one has asked for
-        unknown = bool(self.before.unknown) or any(one.data.get("unknown") for one in self.results.values())
+        # an earlier round may have left an unknown step that no stage of this round has called
+        unknown = bool(self.before.unknown) or any(r.data.get("unknown") for r in self.results.values())
         status = judge_job({id: result.status for id, result in self.results.items()}, unknown=unknown)
         await self.emit(
             WorkflowComplete(
@@ -97,7 +97,7 @@ class Runner:
     def _artifacts(self) -> tuple[Artifact, ...]:
         ordered = (self.results[stage.id] for stage in self.workflow.stages)
         made = [artifact for result in ordered for artifact in result.artifacts]
-        # a later stage's takes the place of an earlier one's of its name
+        # an artifact replaces one of the same name from an earlier stage
         last = {artifact.name: place for place, artifact in enumerate(made)}
         return tuple(artifact for place, artifact in enumerate(made) if last[artifact.name] == place)
 
@@ -143,7 +143,7 @@ class Runner:
             total_stages=len(self.workflow.stages),
             job=self.job,
             brief=self.brief,
-            # a stage that lends its name to a shared step may be asked before those that it needs have ended
+            # a stage that owns a shared step may get a context before the stages it needs have ended
             results={id: self.results[id] for id in stage.needs if id in self.results},
             names={other.id: other.name for other in self.workflow.stages if other.id in stage.needs},
             timings={id: self.timings[id] for id in stage.needs if id in self.timings},

@@ -1,4 +1,4 @@
-"""What a job makes once, though several of its stages ask for it side by side."""
+"""What a job makes only once, although several of its stages may ask for it concurrently."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class Shared:
-    """Keeps one making a name. The work belongs to `group`, not to the stage that happened to ask first:
-    that stage may end, or fail, and the others still get what they wait for."""
+    """Runs one task per name. The task belongs to `group` and not to the stage that asks first: that stage
+    may end or fail, and the others still get the result."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._made: dict[str, asyncio.Task[tuple[Any, Exception | None]]] = {}
 
     async def get(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Give what the first asker's `make` made under this name. Raises what it raised, for every asker."""
+        """Return the result of the first `make` for this name. Raises what it raised, to every caller."""
         if name not in self._made:
             self._made[name] = self._group.create_task(_outcome(make), name=f"shared-{name}")
         value, error = await asyncio.shield(self._made[name])
@@ -26,7 +26,7 @@ class Shared:
 
 
 async def _outcome(make: Callable[[], Awaitable[Any]]) -> tuple[Any, Exception | None]:
-    """Run the making; an error is its outcome, and does not end the group it runs in."""
+    """Return the result or the error of `make`; an error raised here would end the task group."""
     try:
         return await make(), None
     except Exception as error:

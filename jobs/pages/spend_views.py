@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from jobs.acts import actions
 from jobs.acts.spending import Offer, counted, totals
 from jobs.engine.inputs import InvalidInput
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine
 from jobs.models import Job
 from jobs.pages.act_views import page
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.engine.events import call_fields
 from jobs.engine.results import Source
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import rows
@@ -88,8 +89,7 @@ def arguments(call: Call) -> dict[str, Any]:
 
 
 def _asked(call: Call) -> dict[str, Any]:
-    names = {name: getattr(call, name) for name in ("stage", "step", "server", "tool", "key")}
-    return names | {"item": call.item[:200]} | arguments(call)
+    return {**call_fields(call), "item": call.item[:200], "key": call.key, **arguments(call)}
 
 
 def reply_of(row: ToolCall) -> Reply:

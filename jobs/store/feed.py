@@ -146,7 +146,7 @@ def ends(job_id: object) -> dict[str, ev.StageEnd]:
         event = ev.event_from(row.type, row.payload)
         if isinstance(event, ev.StageEnd):
             found[event.stage] = event
-        elif anew := ev.begun_anew(event):
+        elif anew := ev.restarted_stages(event):
             found = {id: end for id, end in found.items() if id not in anew}
     return found
 

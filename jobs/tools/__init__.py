@@ -1,1 +1,1 @@
-"""The one door to the outside: MCP tool servers, their limits, sessions and outcomes. No Django here."""
+"""The only way to the outside: MCP tool servers, their limits, sessions and outcomes. No Django here."""

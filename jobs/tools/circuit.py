@@ -1,45 +1,45 @@
-"""The circuit of one server: a server that keeps failing is left alone, and then asked by one call only."""
+"""The circuit breaker of one server: calls to a failing server are paused, then resumed with one probe."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# our own choices, not any server's word: three attempts of one call are not yet a pattern, five failures
-# are; a restarted server is asked again within seconds, a dead one every five minutes
+# three failed attempts of one call are not yet a pattern, five failures are; a server that restarts is probed
+# within seconds, a dead one every five minutes
 THRESHOLD = 5  # strikes in a row that open the circuit
-COOL_DOWN = 15.0  # seconds until the first probe; twice that after each probe that fails
+COOL_DOWN = 15.0  # seconds until the first probe; doubled after each probe that fails
 LONGEST_COOL_DOWN = 300.0
 
 
 class Circuit:
-    """Counts strikes in a row. Closed it lets all through, open nobody, half-open one caller: the probe.
+    """Counts consecutive failures. Closed, it admits all calls; open, none; half-open, one call: the probe.
 
-    Several strikes of one incident count once: ten calls that die with one process are one death. `now`
-    gives seconds of a clock that never goes back. Not for use by several threads.
+    Failures of one incident count once: ten calls that fail with one process are one failure. `now` returns
+    the seconds of a monotonic clock. Not thread-safe.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self.reason = ""  # of the newest strike that counted, for people
+        self.reason = ""  # of the latest failure that counted, for display
         self.until = 0.0  # by `now`: when the cool-down ends; 0 while closed
         self._now = now
-        self._incidents: list[object] = []  # of this row; the objects themselves, for an id may be used again
-        self._openings = 0  # in a row
+        self._incidents: list[object] = []  # of consecutive failures; objects, as an id may be reused
+        self._openings = 0  # consecutive
         self._probing = False
 
     @property
     def open(self) -> bool:
-        """Whether the server counts as failing, also while a probe is on its way."""
+        """Return whether the server counts as failing; still true during a probe."""
         return self._openings > 0
 
     @property
     def probing(self) -> bool:
-        """Whether a probe is on its way. Asked right after `allow`: whether that caller is the probe."""
+        """Return whether a probe is in progress; right after `allow`, whether that caller is the probe."""
         return self._probing
 
     def allow(self) -> bool:
-        """Whether a call may be sent now. Who is let through while open is the probe, and must end with
-        `success`, `strike` or `give_up`: until then no other is."""
+        """Return whether a call may be sent now. A call admitted by an open circuit is the probe and must end
+        with `success`, `strike` or `give_up`; until then no other call is admitted."""
         if not self.open:
             return True
         if self._probing or self._now() < self.until:
@@ -48,15 +48,15 @@ class Circuit:
         return True
 
     def success(self) -> None:
-        """The server did as it was told: all is forgotten."""
+        """Close the circuit and reset all counts: the server works."""
         self.reason, self.until = "", 0.0
         self._incidents, self._openings, self._probing = [], 0, False
 
     def strike(self, incident: object, reason: str = "") -> None:
-        """The server failed. `incident`: what failed, such as the connection; None is never the same twice.
+        """Record a failure. `incident`: what failed, such as the connection; None is a new one each time.
 
-        A strike while the probe is on its way opens the circuit again, for longer, whatever its incident. One
-        of a call that was sent before the circuit opened changes nothing.
+        A strike during a probe opens the circuit again, for longer, whatever its incident. While the circuit
+        is open without a probe, strikes are ignored: their calls were sent before it opened.
         """
         if self.open:
             if self._probing:
@@ -70,7 +70,7 @@ class Circuit:
             self._open(reason)
 
     def give_up(self) -> None:
-        """The probe was not sent: the next caller may be it."""
+        """Release the probe, which was not sent: the next caller may be the probe."""
         self._probing = False
 
     def _open(self, reason: str) -> None:

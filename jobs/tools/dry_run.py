@@ -1,4 +1,4 @@
-"""One call of a dry run: checked by its server's own schema, answered here, and never sent."""
+"""One call of a dry run: checked against its server's schema, answered locally, and never sent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ID = "$id"
 
 @dataclass(frozen=True, slots=True)
 class DryRunCall:
-    """A call that would be sent: its made-up reply, and the arguments with key and marker in their places.
+    """A call that would be sent: its made-up reply, and its arguments with key and marker.
 
-    It would go under one of `limit` permits, and with at most `per_minute` others a minute (0: no such rate).
+    It would need one of `limit` permits and count toward `per_minute` calls (0: no rate).
     """
 
     reply: Reply
@@ -30,7 +30,7 @@ class DryRunCall:
 
 
 async def check_call(server: Server, call: Call, policy: ToolPolicy) -> DryRunCall:
-    """Check a call at its server, which may be asked for nothing but its tools. Raises ToolError."""
+    """Check a call against its server without calling a tool. Raises ToolError."""
     connection = await server.session.connection()
     await connection.answers()
     tool = connection.tool(call.tool)
@@ -42,15 +42,15 @@ async def check_call(server: Server, call: Call, policy: ToolPolicy) -> DryRunCa
 
 
 def made_up(step: str, policy: ToolPolicy) -> Reply:
-    """The reply that a dry run goes on with: the policy's sample, under an id that nobody takes for a real
-    one, and that tells in later calls which step they wait for."""
+    """Return the reply for a dry run: the policy's sample data under an id that cannot be mistaken for a real
+    one, and that identifies the step in the arguments of later calls."""
     id = PREFIX + step
     data = dict.fromkeys(policy.id_keys, id) | _filled(policy.dry_run_data, id)
     return Reply(data=data, remote_id=id, source=Source.SIMULATED, dry_run=True)
 
 
 def steps_in(value: Any) -> Iterator[str]:
-    """The steps whose made-up ids stand in an argument, at any depth."""
+    """Yield the steps whose made-up ids appear in an argument, at any depth."""
     if isinstance(value, str) and value.startswith(PREFIX):
         yield value.removeprefix(PREFIX)
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The one door: permit, intent, deadline, outcome, retry, reconcile. Every outside effect goes this way."""
+"""The gateway that every tool call passes: permit, intent, deadline, outcome, retry, reconciliation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tenacity import (
 from jobs.engine.durations import Learned
 from jobs.engine.play import Limits
 from jobs.engine.results import Source
-from jobs.tools.attempts import Again, Attempts, done, ended, error_of, final, made_nothing
+from jobs.tools.attempts import Attempts, Retry, done, ended, error_of, final, made_nothing
 from jobs.tools.contract.calls import Call, Earlier, Journal, Outcome, Sent, check_lease
 from jobs.tools.contract.errors import (
     Ambiguous,
@@ -50,19 +50,19 @@ __all__ = ["Call", "DryRunCall", "Gateway", "Journal", "Outcome", "Reply", "Serv
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
-LOOK_ATTEMPTS = 5  # of one look-up: a server that has just died needs a moment to come back
-LONGEST_WAIT = 120.0  # seconds; however long a server wants us to wait
+LOOK_ATTEMPTS = 5  # of one look-up: a server that has just died needs a moment to restart
+LONGEST_WAIT = 120.0  # seconds, even if a server asks for more
 
 
 class Gateway:
-    """Calls tools on behalf of jobs; shared by all jobs of a process, and of one event loop.
+    """Calls tools on behalf of jobs; one gateway serves all jobs of a process, in one event loop.
 
-    `durations`: what its calls took.
+    A call is sent again only if it is known to have had no effect: at most two retries, after the wait that
+    the server asks for, or else after `backoff` and then twice `backoff` seconds (0: no wait). An ambiguous
+    end of a writing tool is reconciled: an effect that the role's look-up finds is adopted, one that
+    certainly does not exist is sent again, and otherwise the call ends as Unknown.
 
-    An effect is sent again only when it is known not to have happened: at most two retries, after the
-    server's own time or `backoff` seconds and then twice that (0 switches that wait off). An ambiguous end of
-    a writing tool is reconciled: what the role's look-up finds is adopted, what surely does not exist is sent
-    again, and where nobody can tell the call ends as Unknown.
+    `durations`: how long its calls took.
     """
 
     def __init__(
@@ -84,41 +84,41 @@ class Gateway:
         }
 
     def start(self) -> None:
-        """Connect all servers side by side, in the background."""
+        """Connect all servers concurrently, in the background."""
         for server in self._servers.values():
             server.session.start()
 
     async def aclose(self) -> None:
         """End all sessions and server processes, within seconds."""
         for server in self._servers.values():
-            server.session.close()  # all of them, even when the wait is cancelled
+            server.session.close()  # all of them, even if the wait is cancelled
         await asyncio.gather(*(server.session.aclose() for server in self._servers.values()))
 
     def source(self, server: str) -> Source:
-        """What a success on this server is called."""
+        """Return the source that a success on this server is recorded with."""
         return self._servers[server].spec.source
 
     def policy(self, server: str, tool: str) -> ToolPolicy:
-        """What is known of a tool. Raises UnknownTool for one that no role has."""
+        """Return the policy of a tool. Raises UnknownTool for a tool that no role has."""
         role = self._roles.get(server)
         if role is None or server not in self._servers or tool not in role.tools:
             raise UnknownTool(f"no role {server} with a tool {tool}")
         return role.tools[tool]
 
     def status(self) -> dict[str, ServerStatus]:
-        """How every server stands right now."""
+        """Return the current status of every server."""
         return {name: server.status for name, server in self._servers.items()}
 
     def limits(self) -> dict[str, Limits]:
-        """How many calls every server bears, at once and a minute."""
+        """Return the limits of every server: calls at once and calls a minute."""
         specs = (server.spec for server in self._servers.values())
         return {spec.name: Limits(spec.concurrency, spec.per_minute) for spec in specs}
 
     async def dry_run(self, call: Call) -> DryRunCall:
-        """Check a call as far as its server can be asked, and give the made-up reply: no tool is called.
+        """Check a call without calling its tool, and return the made-up reply.
 
-        The server must be there, list the tool, and take the arguments exactly as they would be sent. One
-        that is away has the time of a call's retries to come back. Raises ToolError.
+        The server must be reachable, list the tool, and accept the arguments exactly as they would be sent. A
+        server that cannot be reached is retried as often as a call. Raises ToolError.
         """
         policy = self.policy(call.server, call.tool)
         loop = AsyncRetrying(
@@ -131,18 +131,18 @@ class Gateway:
         return checked
 
     async def call(self, call: Call, journal: Journal, earlier: Earlier | None = None) -> Reply:
-        """Make one call with its retries, going on from what an earlier run of it left.
+        """Make one call with its retries, continuing what an earlier run of it left.
 
-        Raises ToolError, and whatever the journal raises (as Stopped).
+        Raises ToolError, and what the journal raises (such as Stopped).
         """
         earlier = earlier or Earlier()
         policy, attempts = self.policy(call.server, call.tool), Attempts(earlier.attempts)
         if earlier.sent is not None:
-            found = await self._taken_up(call, policy, journal, earlier.sent, attempts)
+            found = await self._close_open_attempt(call, policy, journal, earlier.sent, attempts)
             if found is not None:
                 return found
-        elif found := await self._there_all_the_same(call, policy, journal, earlier):
-            attempts.note = "looked up before it was tried again: it had been done"
+        elif found := await self._find_existing(call, policy, journal, earlier):
+            attempts.note = "looked up before the retry: it was done"
             await journal.result(call, attempts.number, done(found, attempts))
             return found
 
@@ -155,18 +155,18 @@ class Gateway:
 
         loop = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
-            retry=retry_if_exception_type(Again),
+            retry=retry_if_exception_type(Retry),
             wait=self._delay,
             before_sleep=retrying,
             reraise=True,
         )
         try:
             reply: Reply = await loop(self._attempt, call, policy, journal, attempts)
-        except Again as last:
+        except Retry as last:
             error = last.error
-            self._servers[call.server].used_up(error)
+            self._servers[call.server].attempts_exhausted(error)
             if error.ambiguous and policy.writes:
-                error = Unknown(f"{error.message}; whether it was done is not known")
+                error = Unknown(f"{error.message}; it is not known whether it was done")
             error = final(error, attempts)
             await journal.result(call, attempts.number, ended(error, attempts))
             raise error from None
@@ -177,37 +177,37 @@ class Gateway:
                 raise
             raise error from raised
         await journal.result(call, attempts.number, done(reply, attempts))
-        if not attempts.note:  # what was looked up took as long as the look-up
+        if not attempts.note:  # the time of a look-up says nothing about the call
             self.durations.add(call.server, call.tool, call.size, attempts.took)
         return reply
 
-    async def _there_all_the_same(
+    async def _find_existing(
         self, call: Call, policy: ToolPolicy, journal: Journal, earlier: Earlier
     ) -> Reply | None:
-        """The reply of a call that its tool called failed, or a person absent, where a look-up shows it."""
+        """Return the reply if a look-up finds the effect after a failure or after a user called it absent."""
         reconciler, denied = self._reconciler(call, journal), earlier.denied
         if denied is None:
-            # tools report the failures of the service behind them, which may have done it all the same
+            # the tool reports a failure of the service behind it, which may have carried out the call anyway
             return await reconciler.seen(call, policy) if earlier.refused else None
-        # who answers for a call that was lost cannot see that its server is still at work on it
+        # a user who resolves a lost call cannot see whether its server is still working on it
         stop = partial(self._stop, call, journal, denied)
         doubt = Doubt(denied.why, stop, asyncio.get_running_loop().time())
         verdict = await reconciler.settle(call, policy, doubt)
         return verdict if isinstance(verdict, Reply) else None
 
     async def _stop(self, call: Call, journal: Journal, sent: Sent) -> bool:
-        """End the server process that got an earlier attempt; whether it is certain that it acts no more."""
+        """End the server process of an earlier attempt. Return whether it is certainly dead."""
         if sent.process is None:
             return False
-        check_lease(journal, "the server of a lost worker was ended")  # by now another may be using it
-        # one of our own: the job was given back, not the worker lost
+        check_lease(journal, "the server of a lost worker was ended")  # another worker may be using it by now
+        # one of this worker's own processes: the job was handed back, and no worker was lost
         own = self._servers[call.server].session.held(sent.process)
-        return await _surely(call, own.retire() if own else fence(sent.process))
+        return await _certainly_stopped(call, own.retire() if own else fence(sent.process))
 
-    async def _taken_up(
+    async def _close_open_attempt(
         self, call: Call, policy: ToolPolicy, journal: Journal, sent: Sent, attempts: Attempts
     ) -> Reply | None:
-        """Close the attempt that a lost worker left open: the reply it has, or None to send again."""
+        """Resolve the attempt that a lost worker left open. Return its reply, or None to send it again."""
         server, stop = self._servers[call.server], partial(self._stop, call, journal, sent)
         verdict: Reply | Literal["absent"] | None = "absent"
         repeatable = policy.repeatable and await server.may_repeat(call.tool)
@@ -217,7 +217,7 @@ class Gateway:
             doubt = Doubt(sent.why, stop, None if policy.careful else until)
             verdict = await self._reconciler(call, journal).settle(call, policy, doubt)
         elif policy.money:
-            # the same status twice does no harm, but one that comes late could undo what a person did since
+            # setting the same status twice is harmless, but a late one could undo what a user has done since
             await stop()
         if isinstance(verdict, Reply):
             attempts.note = f"{sent.why}; looked up: it was done"
@@ -227,14 +227,14 @@ class Gateway:
             error = Unknown(f"{sent.why}; it may have taken effect")
             await journal.result(call, attempts.number, ended(error, attempts))
             raise error
-        how = "it is done again" if repeatable else "looked up: it was not done"
+        how = "it is sent again" if repeatable else "looked up: it was not done"
         attempts.doubt = sent.why if repeatable and policy.writes else ""
         retry = Outcome("retry", f"{sent.why}; {how}", doubt=bool(attempts.doubt))
         await journal.result(call, attempts.number, retry)
         return None
 
     async def _attempt(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: Attempts) -> Reply:
-        """One attempt. Raises Again where another may follow, else the ToolError that ends the call."""
+        """Make one attempt. Raises Retry if another may follow, else the ToolError that ends the call."""
         attempts.number += 1
         attempts.connection = None
         try:
@@ -243,19 +243,19 @@ class Gateway:
             if attempts.repeatable:
                 if policy.writes:
                     attempts.doubt = error.message
-                raise Again(error) from None
-            return await self._settled(call, policy, journal, error, attempts)
+                raise Retry(error) from None
+            return await self._resolve_ambiguous(call, policy, journal, error, attempts)
         except ToolError as error:
             if error.retryable or (policy.retry_failed and made_nothing(error)):
-                raise Again(error) from None
+                raise Retry(error) from None
             raise
 
     async def _send(self, call: Call, policy: ToolPolicy, journal: Journal, attempts: Attempts) -> Reply:
-        """Send under a permit, which is held for this attempt only."""
+        """Send the call under a permit, which is held for this attempt only."""
 
         async def waiting(in_use: int, limit: int) -> None:
-            if not attempts.told:
-                attempts.told = True
+            if not attempts.announced:
+                attempts.announced = True
                 await journal.waiting(call, in_use, limit)
 
         server = self._servers[call.server]
@@ -265,7 +265,7 @@ class Gateway:
                 tool = connection.tool(call.tool)
                 arguments = call.arguments(policy, tool)
                 tool.check(arguments)
-                # bound to this connection: what the intent says of the process stays true
+                # the attempt uses this connection only, so the process in the intent stays correct
                 await journal.intent(call, attempts.number, process=connection.identity, spends=policy.money)
                 check_lease(journal, "this attempt was sent")
                 attempts.connection = connection
@@ -276,25 +276,25 @@ class Gateway:
                     return read_result(result, tool, policy, server.spec)
                 except (ToolError, Stopped):
                     raise
-                except Exception as error:  # a fault of our own, after the bytes went out: in doubt, not lost
-                    raise _own_fault(call, error) from error
+                except Exception as error:  # an internal error after sending: the effect is in doubt
+                    raise _internal_error(call, error) from error
                 finally:
                     attempts.took = time.monotonic() - began
 
-    async def _settled(
+    async def _resolve_ambiguous(
         self, call: Call, policy: ToolPolicy, journal: Journal, error: Ambiguous, attempts: Attempts
     ) -> Reply:
-        """What came of an effect whose end is ambiguous: found, or sent again, or Unknown."""
+        """Resolve an ambiguous end. Return the reply of an effect that is found; raise Retry or Unknown."""
         connection, server = attempts.connection, self._servers[call.server]
 
         async def stop() -> bool:
-            # an answer is its server's word that it is done with the call; the end of its process is certain
+            # after an answer the server should be done with the call; the end of its process is certain
             ours = connection is not None and connection.process is not None and policy.lookup is not None
             if error.over and not ours:
                 return True
-            return connection is not None and await _surely(call, connection.retire())
+            return connection is not None and await _certainly_stopped(call, connection.retire())
 
-        # what outlived its deadline once may do so again: then only the end of its process counts
+        # a call that exceeded its deadline may take longer still: only the end of its process is certain
         never = policy.careful or isinstance(error, TimedOut)
         until = None if never else attempts.began + server.spec.timeout
         doubt = Doubt(error.message, stop, until)
@@ -303,15 +303,15 @@ class Gateway:
             attempts.note = f"{error.message}; looked up: it was done"
             return found
         if found == "absent":
-            raise Again(ToolFailed(f"{error.message}; looked up: it was not done"))
-        raise Unknown(f"{error.message}; whether it was done is not known") from error
+            raise Retry(ToolFailed(f"{error.message}; looked up: it was not done"))
+        raise Unknown(f"{error.message}; it is not known whether it was done") from error
 
     def _reconciler(self, call: Call, journal: Journal) -> Reconciler:
         server = self._servers[call.server]
         return Reconciler(server.spec, server.role, partial(self._look, journal))
 
     async def _look(self, journal: Journal, call: Call, tool: str, asked: Mapping[str, Any]) -> Reply:
-        """Ask a look-up tool, again where that can help: reading does no harm. Raises ToolError, Stopped."""
+        """Call a look-up tool, with retries: reading is harmless. Raises ToolError and Stopped."""
         loop = AsyncRetrying(
             stop=stop_after_attempt(LOOK_ATTEMPTS),
             retry=retry_if_exception(lambda e: isinstance(e, ToolError) and (e.retryable or e.ambiguous)),
@@ -324,21 +324,21 @@ class Gateway:
         return reply
 
     def _delay(self, state: RetryCallState) -> float:
-        """Seconds until the next attempt: the server's own word, else backoff and then twice that."""
+        """Return the seconds until the next attempt: what the server asks for, else the growing backoff."""
         error = error_of(state)
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return min(error.retry_after, LONGEST_WAIT)
         return self._backoff * state.attempt_number
 
 
-def _own_fault(call: Call, error: Exception) -> BadReply:
-    """A fault of ours as the ambiguous end that it is: its job goes on, and the effect is looked up."""
+def _internal_error(call: Call, error: Exception) -> BadReply:
+    """Return an internal error as an ambiguous end, so that the job goes on and the effect is looked up."""
     log.exception("%s of job %s broke", call.step, call.job)
     return BadReply(f"{call.server} {call.tool}: internal error ({type(error).__name__})")
 
 
-async def _surely(call: Call, stopping: Awaitable[bool]) -> bool:
-    """Whether somebody who may still be at work has been stopped; not for sure where the stopping breaks."""
+async def _certainly_stopped(call: Call, stopping: Awaitable[bool]) -> bool:
+    """Return whether the server of a call has certainly stopped; False if stopping it fails."""
     try:
         return await stopping
     except OSError:

@@ -1,4 +1,4 @@
-"""Permits of one server: how many calls at once, how many a minute, and who goes next."""
+"""The permits of one server: how many calls at once, how many a minute, and which call is next."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 WINDOW = 60.0
-ALL = ""  # the lane of the tools without a rate of their own
+ALL = ""  # the lane of the tools that have no own rate
 
 
 @dataclass(order=True, slots=True)
 class _Waiter:
-    """One call in the queue; the smallest goes first: oldest job, longest remaining path, first come."""
+    """One call in the queue; the smallest is next: oldest job, longest remaining path, first come."""
 
     order: float
     shortness: float
@@ -27,8 +27,8 @@ class _Waiter:
 
 @dataclass(slots=True)
 class _Lane:
-    """Calls under one rate. A call counts from its start until a window after its END: the server sees it
-    somewhere in between, so that no minute on the server's own clock ever holds more than the rate."""
+    """Calls under one rate. Each counts from its start until one window after its end: the server sees it at
+    some time in between, so no minute on the server's clock exceeds the rate."""
 
     rate: int | None
     running: int = 0
@@ -36,7 +36,7 @@ class _Lane:
     queue: list[_Waiter] = field(default_factory=list)
 
     def free_at(self, now: float, window: float) -> float:
-        """When the rate admits the next call; infinity when only a running call's end can tell."""
+        """Return when the rate admits the next call; infinity if a running call must end first."""
         while self.ended and self.ended[0] + window <= now:
             self.ended.popleft()
         if self.rate is None or self.running + len(self.ended) < self.rate:
@@ -45,10 +45,10 @@ class _Lane:
 
 
 class Permits:
-    """Hands out permits for single attempts, never more than `concurrency` at once.
+    """Grants permits for single attempts, at most `concurrency` at once.
 
-    `per_minute` caps calls in any sliding `window` (seconds), for the server or a tool. A cancelled waiter
-    neither keeps nor loses a permit. Belongs to one event loop.
+    `per_minute` limits calls in any sliding `window` (seconds), in total or by tool. A cancelled waiter
+    neither keeps nor loses a permit. An object belongs to one event loop.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Permits:
 
     @property
     def held(self) -> float:
-        """How many seconds permits have been held since the beginning, those of all of them together."""
+        """Return the seconds for which permits have been held since the start, summed over all permits."""
         now = self._clock()
         self._held += self.in_use * (now - self._until)
         self._until = now
@@ -80,7 +80,7 @@ class Permits:
 
     @property
     def counted(self) -> float:
-        """How many seconds there have been since the beginning, until `held` was last asked for."""
+        """Return the seconds from the start to the last read of `held`."""
         return self._until - self._began
 
     def _take(self, count: int) -> None:
@@ -88,7 +88,7 @@ class Permits:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a permit."""
+        """Return how many calls wait for a permit."""
         return sum(len(lane.queue) for lane in self._lanes.values())
 
     @asynccontextmanager
@@ -100,10 +100,10 @@ class Permits:
         tool: str = "",
         on_wait: Callable[[int, int], Awaitable[None]] | None = None,
     ) -> AsyncIterator[float]:
-        """Hold a permit for one attempt; gives how many seconds it took to get.
+        """Hold a permit for one attempt; yield the seconds of waiting for it.
 
-        `order`: the smaller goes first (the older job); `remaining`: within a job the larger goes first.
-        `on_wait(in_use, limit)` is awaited once when the permit is not free at once.
+        `order`: smaller goes first (the older job); `remaining`: within a job, larger goes first.
+        `on_wait(in_use, limit)` is awaited once if no permit is free immediately.
         """
         lane = self._lanes.get(tool, self._lanes[ALL])
         since = self._clock()
@@ -119,7 +119,7 @@ class Permits:
             self._leave(lane, waiter)
 
     def wake(self) -> None:
-        """Grant what can be granted now. Only a test with a clock of its own needs to call it."""
+        """Grant all permits that are free now. Only tests with a fake clock need to call it."""
         now = self._clock()
         while self.in_use < self.limit and (lane := self._next_lane(now)) is not None:
             waiter = heapq.heappop(lane.queue)
@@ -130,7 +130,7 @@ class Permits:
 
     def _next_lane(self, now: float) -> _Lane | None:
         for lane in self._lanes.values():
-            # a waiter cancelled in this turn of the loop still stands in the queue
+            # a waiter cancelled in this iteration of the loop is still in the queue
             while lane.queue and lane.queue[0].granted.cancelled():
                 heapq.heappop(lane.queue)
         ready = [
@@ -139,7 +139,7 @@ class Permits:
         return min(ready, key=lambda lane: lane.queue[0], default=None)
 
     def _leave(self, lane: _Lane, waiter: _Waiter) -> None:
-        """Give back what the waiter holds: its permit, or its place in the queue."""
+        """Release the waiter's permit, or remove it from the queue."""
         if waiter.granted.done() and not waiter.granted.cancelled():
             self._take(-1)
             lane.running -= 1
@@ -151,7 +151,7 @@ class Permits:
         self.wake()
 
     def _set_timer(self, now: float) -> None:
-        """Come back when a rate frees up; the end of a running call comes back by itself."""
+        """Schedule `wake` for when a rate admits a call; the end of a running call wakes it anyway."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Finding an effect again by its key: what a look-up tool is asked, and which of its items is ours."""
+"""Find an effect again by its key: the arguments of the look-up, and the item that belongs to the call."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jobs.tools.contract.reply import Reply
 
 
 class Undecided(Exception):
-    """The look-up cannot tell whether the effect exists; the message says why."""
+    """The look-up cannot show whether the effect exists; the message says why."""
 
 
 def arguments(call: Call, lookup: Lookup) -> dict[str, Any]:
-    """Give what the look-up tool is asked about this call.
+    """Return the arguments of the look-up for this call.
 
-    Raises Undecided when that needs an argument which the call did not send.
+    Raises Undecided if they need an argument that the call did not send.
     """
     return {name: _argument(call, source) for name, source in lookup.arguments.items()}
 
@@ -37,15 +37,15 @@ def _argument(call: Call, source: str | int) -> Any:
 
 
 def next_page(reply: Reply, lookup: Lookup) -> Any:
-    """Give where the answer says that it goes on, or None at its end."""
-    told = reply.data.get("next_page") if lookup.page_argument else None
-    return told.get("offset") if isinstance(told, Mapping) else None
+    """Return the offset of the next page, or None on the last page."""
+    page = reply.data.get("next_page") if lookup.page_argument else None
+    return page.get("offset") if isinstance(page, Mapping) else None
 
 
 def ours(reply: Reply, call: Call, policy: ToolPolicy, lookup: Lookup) -> Mapping[str, Any] | None:
-    """Give the item of an answer that is the effect of this call; None when none of them is.
+    """Return the item of an answer that is the effect of this call, or None.
 
-    Raises Undecided for an answer without a list, and for items that do not show what tells ours apart.
+    Raises Undecided for an answer without a list, and for items without the fields that identify the effect.
     """
     items = _items(reply, lookup)
     if lookup.match == "answer":
@@ -54,13 +54,13 @@ def ours(reply: Reply, call: Call, policy: ToolPolicy, lookup: Lookup) -> Mappin
 
 
 def _answered(items: Sequence[Mapping[str, Any]], call: Call, lookup: Lookup) -> Mapping[str, Any] | None:
-    """The first item, as the server has searched by key; one that shows another key speaks against that."""
+    """Return the first item, as the server has searched by key. Raises Undecided if all show another key."""
     asked = [name for name, source in lookup.arguments.items() if source == "$key"]
     for item in items:
         if all(item.get(name) in (None, "", call.key) for name in asked):
             return item
     if items:
-        raise Undecided(f"{lookup.tool} answers with what has another key than was asked for")
+        raise Undecided(f"{lookup.tool} returned only items with another key")
     return None
 
 
@@ -69,7 +69,7 @@ def _items(reply: Reply, lookup: Lookup) -> Sequence[Mapping[str, Any]]:
         found = reply.data.get(key)
         if isinstance(found, list):
             return [item for item in found if isinstance(item, Mapping)]
-    raise Undecided(f"the answer of {lookup.tool} holds no list")
+    raise Undecided(f"the answer of {lookup.tool} contains no list")
 
 
 def _matches(item: Mapping[str, Any], call: Call, policy: ToolPolicy, lookup: Lookup) -> bool:
@@ -80,12 +80,12 @@ def _matches(item: Mapping[str, Any], call: Call, policy: ToolPolicy, lookup: Lo
     if any(marker(call.key) in text for text in shown):
         return True
     if not any(field in item for field in lookup.fields) and item.get("name") == name:
-        # of our name, but it does not show where the marker stands: it may be ours
+        # it has the name that was sent but not the field with the marker: it may be the effect
         raise Undecided(f"{lookup.tool} does not show {' or '.join(lookup.fields)}")
     return False
 
 
 def sent_name(call: Call, policy: ToolPolicy) -> str:
-    """Give the name under which the effect was sent, or "" where it has none."""
+    """Return the name under which the effect was sent, or "" if it has none."""
     name = str(call.args.get("name") or call.args.get("title") or "")
     return f"{name} ({marker(call.key)})" if name and policy.name_argument else name

@@ -1,4 +1,4 @@
-"""What became of an effect whose end is ambiguous: stopped, settled, looked up; found, absent or unknown."""
+"""Reconcile an ambiguous effect: stop its server, wait, look it up; it is found, absent or unknown."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from jobs.tools.wire.reading import adopted
 
 log = logging.getLogger(__name__)
 MOST_PAGES = 50
-LOOKS = 3  # at an effect that a server which nobody can stop may still make
-SHORTEST_WAIT = 0.5  # seconds between two of them
+LOOKS = 3  # look-ups for an effect that a server may still make and that cannot be stopped
+SHORTEST_WAIT = 0.5  # seconds between two look-ups
 
-# asks a look-up tool on behalf of a call; raises ToolError
+# calls a look-up tool on behalf of a call; raises ToolError
 Ask = Callable[[Call, str, Mapping[str, Any]], Awaitable[Reply]]
 Verdict = Reply | Literal["absent"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why an effect is in doubt, and what can be done about whoever may still be at work on it.
+    """Why an effect is in doubt, and how its server can be stopped from still making it.
 
-    `stop` makes sure that nobody is, and tells whether that is certain. `until`: where it is not, the
-    loop's time from which on nobody is all the same, because the call's deadline has passed; None: never.
+    `stop` stops the server and returns whether that is certain. `until`: if it is not, the loop's time after
+    which the server no longer works on the call, as its deadline has passed; None: never.
     """
 
     why: str
@@ -41,26 +41,26 @@ class Doubt:
 
 
 class Reconciler:
-    """Settles effects of one server by its role's look-up tools.
+    """Reconciles effects of one server by its role's look-up tools.
 
-    An effect that is found is adopted at once. It counts as absent only when a look-up does not find it
-    after two things: nobody can make it any more, and the role's lag has passed, within which an index may
-    not show what exists.
+    An effect that is found is adopted immediately. It counts as absent only if a look-up does not find it
+    after the server can no longer make it and after the role's lag, within which an index may not yet show an
+    effect that exists.
     """
 
     def __init__(self, spec: ServerSpec, role: Role, ask: Ask) -> None:
         self._spec, self._role, self._ask = spec, role, ask
 
     async def seen(self, call: Call, policy: ToolPolicy) -> Reply | None:
-        """Give the reply of an effect that a look-up shows; None when none does, or none can tell."""
+        """Return the reply of an effect that a look-up finds; None if it finds none or cannot decide."""
         try:
             return await self._look(call, policy, policy.lookup) if policy.lookup else None
         except Undecided:
             return None
 
     async def settle(self, call: Call, policy: ToolPolicy, doubt: Doubt) -> Verdict:
-        """Give the reply of the effect that was found, "absent" when it surely does not exist, or None when
-        nobody can tell; whoever may be at work on it is stopped then too, before a person answers."""
+        """Return the reply of the effect if it is found, "absent" if it certainly does not exist, or None if
+        neither is certain; the server is then stopped too, before a user resolves the call."""
         if policy.lookup is not None:
             try:
                 found = await self._look(call, policy, policy.lookup)
@@ -77,7 +77,7 @@ class Reconciler:
         return await self._watch(call, policy, lookup, doubt)
 
     async def _watch(self, call: Call, policy: ToolPolicy, lookup: Lookup, doubt: Doubt) -> Verdict:
-        """Look again and again at what may still be made, longer each time."""
+        """Look up repeatedly, with growing waits, an effect that may still be made."""
         now, wait, looks = asyncio.get_running_loop().time, max(self._role.lag, SHORTEST_WAIT), 0
         while doubt.until is not None or looks < LOOKS:
             over = doubt.until is not None and now() >= doubt.until
@@ -90,7 +90,7 @@ class Reconciler:
         return None
 
     async def _look(self, call: Call, policy: ToolPolicy, lookup: Lookup) -> Reply | None:
-        """The reply of the effect if the look-up shows it. Raises Undecided."""
+        """Return the reply of the effect if the look-up finds it. Raises Undecided."""
         asked = looking.arguments(call, lookup)
         for _ in range(MOST_PAGES):
             try:
@@ -99,7 +99,7 @@ class Reconciler:
                 raise Undecided(error.message) from error
             except Stopped:
                 raise
-            except Exception as error:  # a fault of our own: it leaves the effect in doubt, and the job going
+            except Exception as error:  # an internal error: the effect stays in doubt and the job goes on
                 log.exception("the look-up for %s of job %s broke", call.step, call.job)
                 raise Undecided(f"internal error ({type(error).__name__})") from error
             if (item := looking.ours(reply, call, policy, lookup)) is not None:
@@ -112,5 +112,5 @@ class Reconciler:
     def _adopted(self, item: Mapping[str, Any], policy: ToolPolicy) -> Reply:
         reply = adopted(item, policy, self._spec)
         if not reply.remote_id and not policy.image:
-            raise Undecided("it exists, but the look-up does not name it")
+            raise Undecided("it exists, but the look-up does not return its id")
         return reply

@@ -1,4 +1,4 @@
-"""One tool server as the gateway uses it: its session, its permits, its circuit, and how it stands."""
+"""One tool server as the gateway uses it: its session, permits, circuit and status."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from jobs.tools.contract import wording
 from jobs.tools.contract.calls import Call, Journal, ServerProcess, check_lease
 from jobs.tools.contract.errors import (
     Ambiguous,
+    CircuitOpen,
     ConnectionLost,
-    HeldBack,
     NotSent,
     RateLimited,
     ServerUnavailable,
@@ -32,15 +32,18 @@ from jobs.tools.wire.connection import Connection
 from jobs.tools.wire.reading import read_result
 from jobs.tools.wire.session import Session
 
-LOOK_SECONDS = 20.0  # the longest that a look-up may take
-PROBE_SECONDS = 10.0  # the longest that other calls wait for the word of a probe
+LOOK_SECONDS = 20.0  # the deadline of a look-up
+PROBE_SECONDS = 10.0  # the longest that other calls wait for the result of a probe
 OnWait = Callable[[int, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """A tool server as a page shows it. `held_back`: why no call is sent to it for now, or "". `held`: the
-    seconds that its permits were held, those of all together; `counted`: for how long that was counted."""
+    """A tool server for display.
+
+    `held_back`: why calls to it are paused, or ""; `held`: the seconds for which its permits were held,
+    summed over all permits; `counted`: the seconds over which that was measured.
+    """
 
     name: str
     transport: str
@@ -59,88 +62,88 @@ class ServerStatus:
 
 
 class Server:
-    """A configured server that plays a role."""
+    """A configured server with its role."""
 
     def __init__(self, spec: ServerSpec, role: Role, *, log_dir: Path | None, delay: float) -> None:
         self.spec, self.role = spec, role
         self.session = Session(spec, log_dir=log_dir, delay=delay)
         self.permits = Permits(spec.concurrency, spec.per_minute)
         self.circuit = Circuit()
-        self._judged = asyncio.Event()  # a new one after each attempt that has ended
+        self._judged = asyncio.Event()  # replaced after each attempt that ends
 
     @asynccontextmanager
     async def permit(self, call: Call, tool: str, on_wait: OnWait | None = None) -> AsyncIterator[float]:
-        """Hold a permit for one attempt of a tool; gives the seconds it took to get."""
+        """Hold a permit for one attempt of a tool; yield the seconds of waiting for it."""
         hold = self.permits.hold(order=call.order, remaining=call.remaining, tool=tool, on_wait=on_wait)
         async with hold as waited:
             yield waited
 
     @asynccontextmanager
     async def connected(self, call: Call) -> AsyncIterator[Connection]:
-        """Give the connection for one attempt, and judge the server by how the attempt ends.
+        """Yield the connection for one attempt, and update the circuit by how the attempt ends.
 
-        Raises HeldBack while the server is left alone, and ServerUnavailable.
+        Raises CircuitOpen while calls to the server are paused, and ServerUnavailable.
         """
         await self._allowed()
-        told = not (probe := self.circuit.probing)  # one that is no probe has nothing to give up
+        judged = not (probe := self.circuit.probing)  # only a probe must be released
         try:
             connection = await self.session.connection()
-            # all calls on a process that ends fail with it, and are one failure
+            # calls that fail because their process ends are one failure
             incident = connection if connection.process is not None else None
             yield connection
         except ServerUnavailable as error:
             if probe:
                 self.circuit.strike(None, error.message)
-                told = True
+                judged = True
             raise
         except Ambiguous as error:
             self.circuit.strike(incident if isinstance(error, ConnectionLost) else None, error.message)
-            told = True
+            judged = True
             raise
         except ToolFailed as error:
             if wording.is_outage(error.message):
                 self.circuit.strike(None, error.message)
             else:
-                self.circuit.success()  # it answers, if not as wished
-            told = True
+                self.circuit.success()  # it answers, though with a failure
+            judged = True
             raise
         else:
             self.circuit.success()
-            told = True
+            judged = True
         finally:
-            if not told:
+            if not judged:
                 self.circuit.give_up()
             self._judged.set()
             self._judged = asyncio.Event()
 
-    def used_up(self, error: ToolError) -> None:
-        """Judge the server by a call whose attempts are used up without one that was done.
+    def attempts_exhausted(self, error: ToolError) -> None:
+        """Update the circuit by the last error of a call whose attempts have all failed.
 
-        What was not sent, or sent too fast, counts here and not with each attempt: a server that is back
-        within a call's retries has not failed.
+        Attempts that were not sent or were rate limited count here, once per call: a server that is back
+        within the retries of a call has not failed.
         """
         if not self.circuit.open and isinstance(error, NotSent | RateLimited):
             self.circuit.strike(None, error.message)
 
     async def _allowed(self) -> None:
-        """Come back when an attempt may be sent. Raises HeldBack while the server is left alone.
+        """Return once an attempt may be sent. Raises CircuitOpen while calls to the server are paused.
 
-        While a probe is on its way its word is waited for, so that the calls of a job that come side by side
-        to a server that is well again do not fail beside the one that finds it so.
+        Waits for the result of a probe in progress, so that concurrent calls to a server that has recovered
+        do not fail while one of them probes it.
         """
         deadline = time.monotonic() + PROBE_SECONDS
         while not self.circuit.allow():
             left = deadline - time.monotonic()
             if not self.circuit.probing or left <= 0:
-                raise HeldBack(self.spec.name, self.circuit.reason)
+                raise CircuitOpen(self.spec.name, self.circuit.reason)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._judged.wait(), left)
 
     async def look(self, journal: Journal, call: Call, tool: str, asked: Mapping[str, Any]) -> Reply:
-        """Ask a reading tool something about a call, under a permit. Raises ToolError, and Stopped once the
-        job is another worker's.
+        """Call a look-up tool for a call, under a permit. Raises ToolError, and Stopped if another worker has
+        taken the job.
 
-        It passes an open circuit: what was sent must be settled, and few questions are asked.
+        It ignores an open circuit: calls that were sent must be reconciled, and look-ups are few.
         """
         async with self.permit(call, tool):
             connection = await self.session.connection()
@@ -153,14 +156,14 @@ class Server:
             return read_result(result, known, policy, self.spec)
 
     def _check_findable(self, connection: Connection, call: Call) -> None:
-        """Raise ToolError where a call is sent without its key: no look-up could show its effect."""
+        """Raise ToolError for a call that is sent without its key: no look-up could find its effect."""
         policy, made_by = self.role.tools[call.tool], connection.tools.get(call.tool)
         for name in (policy.key_argument, policy.note_argument):
             if name and made_by is not None and not made_by.declares(name):
                 raise ToolError(f"{self.spec.name} {call.tool} takes no {name}, by which it could be found")
 
     async def may_repeat(self, tool: str) -> bool:
-        """Whether the server, as far as it can be asked now, says nothing against calling a tool twice."""
+        """Return False if the server states that a tool must not be called twice, True in all other cases."""
         try:
             return (await self.session.tool(tool)).may_repeat_hint
         except ToolError:
@@ -168,7 +171,7 @@ class Server:
 
     @property
     def status(self) -> ServerStatus:
-        """How the server stands right now."""
+        """Return the current status of the server."""
         spec, session, permits = self.spec, self.session, self.permits
         return ServerStatus(
             name=spec.name,

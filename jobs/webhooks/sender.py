@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from jobs.store import outbox
 from jobs.store.writer import Writer
-from jobs.tools.wire.http import retry_after
+from jobs.tools.contract.wording import retry_after
 from jobs.webhooks import addresses
 from jobs.webhooks import signing as webhooks
 from jobs.webhooks.addresses import Refused, Target
@@ -172,7 +172,7 @@ class Post:
             await _read_a_little(response)
         finally:
             await response.aclose()
-        return Answer(response.status_code, retry_after=retry_after(response.headers.get("retry-after", "")))
+        return Answer(response.status_code, retry_after=retry_after(response.headers))
 
 
 async def _read_a_little(response: httpx2.Response) -> None:

@@ -104,7 +104,7 @@ class DryRun:
         return ToolFailed(row.error) if row.state == State.FAILED else None
 
     def _conclude(self, call: Call, outcome: DryRunCall | ToolError) -> None:
-        where = {name: getattr(call, name) for name in ("stage", "step", "server", "tool", "item")}
+        where = ev.call_fields(call)
         planned = isinstance(outcome, DryRunCall)
         event: ev.Event
         if isinstance(outcome, DryRunCall):
@@ -138,11 +138,7 @@ def plan(job: Job, flow: Workflow, gateway: Gateway) -> ev.JobPlanned:
     rows = list(ToolCall.objects.filter(job=job, state=State.PLANNED).order_by("ended_at", "id"))
     calls = [
         PlannedCall(
-            stage=row.stage,
-            step=row.step,
-            item=row.item,
-            server=row.server,
-            tool=row.tool,
+            **ev.call_fields(row),
             seconds=expected(flow, row.stage, row.server, row.tool, gateway.durations, size),
             after=tuple(steps_in(row.args)),
             size=size,

@@ -28,7 +28,7 @@ from jobs.store.calls import (
 )
 from jobs.store.writer import Writer
 from jobs.tools.contract.calls import Call, Earlier, Outcome, ServerProcess
-from jobs.tools.contract.errors import HeldBack, SpendRefused, ToolError, ToolFailed, Unknown
+from jobs.tools.contract.errors import CircuitOpen, SpendRefused, ToolError, ToolFailed, Unknown
 from jobs.tools.contract.reply import Reply
 
 LONGEST_TEXT = 20_000
@@ -95,7 +95,7 @@ class JobJournal:
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
         """Tell that the call waits for a permit."""
-        event = ev.CallWaiting(**_where(call), in_use=in_use, limit=limit)
+        event = ev.CallWaiting(**ev.call_fields(call), in_use=in_use, limit=limit)
         place = self._rows.place(call.step)
         row = await self.writer.run(lambda: self._wait(call, event, place))
         self._rows.committed(call.step, row)
@@ -169,7 +169,7 @@ class JobJournal:
     def _intend(
         self, call: Call, place: Place, attempt: int, process: ServerProcess | None, spends: bool
     ) -> tuple[int, int]:
-        start = ev.CallStart(**_where(call), attempt=attempt)
+        start = ev.CallStart(**ev.call_fields(call), attempt=attempt)
         # first: it takes the job row's lock, and finds out whether the job was cancelled
         feed.append(self.job.pk, [start], epoch=self.job.epoch, begins=True)
         if spends:
@@ -218,7 +218,7 @@ class JobJournal:
         """Tell once that a server is left alone, and not with each call that is held back."""
         if outcome.state == "done":
             self._down.discard(call.server)
-        elif isinstance(outcome.error, HeldBack) and call.server not in self._down:
+        elif isinstance(outcome.error, CircuitOpen) and call.server not in self._down:
             self._down.add(call.server)
             return [ev.JobServerDown(server=call.server, reason=outcome.error.reason)]
         return []
@@ -235,24 +235,16 @@ def _check_spend(job: Job, call: Call) -> None:
         raise SpendRefused(f"{name}, who allowed it, has no right to spend any more")
 
 
-def _where(call: Call) -> dict[str, str]:
-    return {
-        "stage": call.stage,
-        "step": call.step,
-        "server": call.server,
-        "tool": call.tool,
-        "item": call.item,
-    }
-
-
 def _event(call: Call, attempt: int, outcome: Outcome) -> ev.Event:
     if outcome.state == "retry":
-        return ev.CallRetry(**_where(call), attempt=attempt, delay=outcome.delay, reason=outcome.reason)
+        return ev.CallRetry(
+            **ev.call_fields(call), attempt=attempt, delay=outcome.delay, reason=outcome.reason
+        )
     if outcome.state == "unknown":
-        return ev.CallUnknown(**_where(call), attempt=attempt, reason=outcome.reason)
+        return ev.CallUnknown(**ev.call_fields(call), attempt=attempt, reason=outcome.reason)
     reply = outcome.reply
     return ev.CallComplete(
-        **_where(call),
+        **ev.call_fields(call),
         state=outcome.state,
         attempt=attempt,
         waited=round(outcome.waited, 3),

@@ -69,7 +69,7 @@ def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
     for one in recorded:
         if isinstance(one.event, ev.StageEnd):
             ends[one.event.stage] = one.event
-        elif anew := ev.begun_anew(one.event):
+        elif anew := ev.restarted_stages(one.event):
             ends = {id: end for id, end in ends.items() if id not in anew}
     return ends
 

@@ -7,8 +7,7 @@ from django.contrib.auth.models import Permission
 from jobs.engine import events as ev
 from jobs.engine.context import StageContext
 from jobs.engine.graph import Activation, Hop, Stage, Workflow
-from jobs.engine.results import Artifact, Source, StageResult, Status
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import Artifact, Source, SpendLine, StageResult, Status
 from jobs.models import Job
 from jobs.store import feed
 from jobs.tools.contract.policy import Role, ToolPolicy

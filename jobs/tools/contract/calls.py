@@ -1,4 +1,4 @@
-"""A call as the gateway takes it, its outcome, and the journal that is told of every step of it."""
+"""A call as the gateway takes it, its outcome, and the journal that records every step of it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from jobs.tools.contract.tool import Tool
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One effect that a stage wants. `order`: smaller for an older job; `step`: unique in the job; `key`: 32
-    hex, the same for every attempt; `remaining`: seconds of the longest path that still lies ahead;
-    `item`: what it is for, in people's words; `placing`: arguments that say where and not what; `size`: as
-    past calls are told apart by it."""
+    """One call that a stage asks for.
+
+    `order`: smaller for an older job; `step`: unique in the job; `key`: 32 hex digits, the same for every
+    attempt; `remaining`: the expected seconds of the longest path from here; `item`: the display name of what
+    it is for; `placing`: arguments that say where the effect goes, not what it is; `size`: the size by which
+    durations are learned.
+    """
 
     job: str
     order: float
@@ -34,11 +37,11 @@ class Call:
     size: str = ""
 
     def meta(self) -> dict[str, Any]:
-        """What travels beside the arguments."""
+        """Return the metadata that is sent with the arguments."""
         return {KEY_META: self.key}
 
     def arguments(self, policy: ToolPolicy, tool: Tool) -> dict[str, Any]:
-        """The arguments as they are sent: with the key wherever policy and connected tool take one."""
+        """Return the arguments to send, with the key wherever policy and tool allow it."""
         args = dict(self.args)
         if policy.key_argument and tool.declares(policy.key_argument):
             args[policy.key_argument] = self.key
@@ -52,9 +55,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """A server process that can be known again, on its machine and by nobody else's number: `host` and `boot`
-    (the kernel's boot id) say which machine and since when, `pids` which pid namespace, `start` when the
-    process began, in the kernel's ticks. The process leads its process group."""
+    """The identity of a server process, safe against a reused pid.
+
+    `host` and `boot` (the kernel's boot id) identify the machine and its current start, `pids` the pid
+    namespace, and `start` is the process's start time in the kernel's ticks. The process leads its process
+    group.
+    """
 
     host: str
     boot: str
@@ -65,22 +71,24 @@ class ServerProcess:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An attempt whose end is not known, as its worker died before: when it was sent (UTC), to which process
-    (None for a server that is no process of ours), with which arguments the stage had asked, and `why` its
-    end is not known, for people."""
+    """An attempt whose outcome is unknown because its worker died first.
+
+    `at`: when it was sent (UTC); `process`: the server process that received it, None for a server over HTTP;
+    `args`: the arguments that the stage passed; `why`: why the outcome is unknown, for display.
+    """
 
     at: datetime
     process: ServerProcess | None
     args: Mapping[str, Any] = field(repr=False)
-    why: str = "the worker was lost while this call was under way"
+    why: str = "the worker was lost during this call"
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What an earlier run left of a call: attempts made, and the one that is still open, if one is.
+    """What an earlier run left of a call: the number of attempts, and in `sent` the one still open, if any.
 
-    `refused`: its tool said that it failed. A service behind it may have done it all the same. `denied`: the
-    attempt that a person has called absent, which may be a mistake, or too early.
+    `refused`: the tool reported a failure, but the service behind it may still have carried out the call.
+    `denied`: the attempt that a user resolved as absent, perhaps by mistake or too early.
     """
 
     attempts: int = 0
@@ -91,9 +99,12 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. `state`: `done`, `failed` and `unknown` end the call, `retry` does not; `delay`:
-    seconds until the next attempt; `waited`: seconds for the permit; `took`: seconds of the attempt;
-    `doubt`: of a retry, that this attempt or one before it may have taken effect."""
+    """How one attempt ended.
+
+    `state`: `done`, `failed` and `unknown` end the call, `retry` does not; `delay`: seconds until the next
+    attempt; `waited`: seconds until the permit; `took`: seconds of the attempt; `doubt`: for a retry, whether
+    this attempt or an earlier one may have taken effect.
+    """
 
     state: Literal["done", "failed", "unknown", "retry"]
     reason: str = ""
@@ -106,26 +117,29 @@ class Outcome:
 
 
 class Journal(Protocol):
-    """Told of a call before and after each attempt; what it raises ends the call."""
+    """Records a call before and after each attempt; what it raises ends the call."""
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
-        """The permit is not free at once. At most once a call."""
+        """Record that the call waits for a permit. Called at most once per call."""
 
     async def intent(
         self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
     ) -> None:
-        """The attempt (from 1) is about to be sent, to this process (None: to none of ours); it is once this
-        returns. `spends`: it commits spend. May raise Stopped and SpendRefused."""
+        """Record that the attempt (from 1) is about to be sent; it is sent as soon as this returns.
+
+        `process`: the server process that receives it, None over HTTP; `spends`: whether it commits spend.
+        Raises Stopped, and SpendRefused for spend that no user has confirmed.
+        """
 
     def may_send(self) -> bool:
-        """Whether the job is still ours: asked right before the bytes of an attempt or of a look-up go out,
-        and before a process of another worker is ended."""
+        """Return whether this worker still holds the job. Called right before the bytes of an attempt or a
+        look-up are sent, and before another worker's process is ended."""
 
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
-        """The attempt has ended."""
+        """Record the outcome of the attempt."""
 
 
 def check_lease(journal: Journal, before: str) -> None:
-    """Raise Stopped when the job is not ours any more; `before`: what was not done then."""
+    """Raise Stopped if this worker no longer holds the job; `before`: what is not done then."""
     if not journal.may_send():
         raise Stopped(f"the lease ran out before {before}")

@@ -1,4 +1,4 @@
-"""The tool servers file: the `mcpServers` JSON that other MCP clients read, into one ServerSpec a role."""
+"""Load the tool servers file, the `mcpServers` JSON of MCP clients, as one ServerSpec per role."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Problem = tuple[str, str]
 
 
 class BrokenServersFile(Exception):
-    """The file cannot be used. `problems`: pairs of a field and what it must be."""
+    """The file cannot be used. `problems`: pairs of a field and what is wrong with it."""
 
     def __init__(self, path: Path | str, problems: list[Problem]) -> None:
         self.path, self.problems = str(path), problems
@@ -33,7 +33,7 @@ class BrokenServersFile(Exception):
 
 
 class Servers(dict[str, ServerSpec]):
-    """The server of every role. `unused`: entries of the file that play no role; `warnings`: what to tell."""
+    """The server of each role. `unused`: entries of the file without a role; `warnings`: for display."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,9 +47,9 @@ def load_servers(
     bundled: Mapping[str, Mapping[str, Any]],
     environ: Mapping[str, str] | None = None,
 ) -> Servers:
-    """Read the file and give the server of each role; bundled entries play the roles that it leaves out.
+    """Return the server of each role from the file; bundled entries fill the roles that it leaves out.
 
-    `environ` fills in `${VAR}`; it defaults to the process's own. Raises BrokenServersFile.
+    `environ` holds the values of `${VAR}`; it defaults to `os.environ`. Raises BrokenServersFile.
     """
     loader = _Loader(Path(path) if path else None, roles, os.environ if environ is None else environ)
     if path:
@@ -63,7 +63,7 @@ def load_servers(
 
 
 def _entries(path: Path) -> dict[str, Any]:
-    """The `mcpServers` object of a file."""
+    """Return the `mcpServers` object of a file. Raises BrokenServersFile."""
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
@@ -83,7 +83,7 @@ def _entries(path: Path) -> dict[str, Any]:
 
 
 class _Loader:
-    """Goes through the entries, gathering specs, warnings and every problem at once."""
+    """Reads the entries and collects specs, warnings and all problems."""
 
     def __init__(self, path: Path | None, roles: Mapping[str, Role], environ: Mapping[str, str]) -> None:
         self.folder = path.resolve().parent if path else Path.cwd()
@@ -102,17 +102,17 @@ class _Loader:
             if name not in self.roles:
                 near = difflib.get_close_matches(name, self.roles, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                self.servers.warnings.append(f"{TOP}.{name} plays no role and is not used{hint}")
+                self.servers.warnings.append(f"{TOP}.{name} matches no role and is not used{hint}")
             if spec is not None:
                 (self.servers if name in self.roles else self.servers.unused)[name] = spec
 
     def fill(self, bundled: Mapping[str, Mapping[str, Any]]) -> None:
-        """Let bundled servers play the roles that are left."""
+        """Use the bundled servers for the remaining roles."""
         for name in self.roles:
             if name in self.servers or name in self.broken:
                 continue
             if name not in bundled:
-                self.problems.append((f"{TOP}.{name}", "is missing, and no bundled server plays this role"))
+                self.problems.append((f"{TOP}.{name}", "is missing, and no bundled server has this role"))
             elif (spec := self._spec(name, dict(bundled[name]), bundled=True)) is not None:
                 self.servers[name] = spec
 
@@ -160,17 +160,17 @@ class _Loader:
             timeout=entry.timeout or (role.timeout if role else 60.0),
             source=Source(entry.source) if entry.source else default,
             bundled=bundled,
-            # a bundled server has none, and its addresses and pace must stay readable in what it says
+            # a bundled server has no secrets, and the addresses in its messages must stay readable
             secrets=frozenset() if bundled else entry.secrets(headers, expansion.used),
         )
 
 
-def _faults(error: ValidationError, told: set[str]) -> list[Problem]:
-    """Pydantic's findings as ours, without those of fields whose variable is missing anyway."""
+def _faults(error: ValidationError, reported: set[str]) -> list[Problem]:
+    """Return Pydantic's errors as problems, except for fields already reported for a missing variable."""
     faults: dict[str, str] = {}
     for found in error.errors():
         path = ".".join(str(part) for part in found["loc"] if not str(part).startswith("function-"))
         message = str(found["msg"]).removeprefix("Value error, ")
-        if not any(path.startswith(one) for one in told):
+        if not any(path.startswith(one) for one in reported):
             faults.setdefault(path, message)
     return list(faults.items())

@@ -1,4 +1,4 @@
-"""One entry of the tool servers file: its fields, what each must be, and the `${VAR}` in them."""
+"""One entry of the tool servers file: its fields, their validation, and the `${VAR}` in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from jobs.tools.contract.spec import SHORTEST_SECRET
 
-# keys of other clients that mean nothing here and are no mistake
+# keys of other clients, which are ignored without a warning
 TOLERATED = frozenset(
     {"type", "transport", "disabled", "description", "title", "name", "version", "icon", "note", "gallery"}
     | {"autoApprove", "alwaysAllow", "allowedTools", "blockedTools", "trust", "lifecycle", "logging"}
@@ -22,8 +22,8 @@ VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 class Expansion:
-    """Fills in `${VAR}` and `${VAR:-default}`. `used`: the values that went in; `faults`: fields that name a
-    variable which is not set."""
+    """Expands `${VAR}` and `${VAR:-default}`. `used`: the values filled in; `faults`: fields that name a
+    variable that is not set, each with a message."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
@@ -31,7 +31,7 @@ class Expansion:
         self.faults: list[tuple[str, str]] = []
 
     def fill(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """The entry with the variables of its known fields filled in."""
+        """Return the entry with the variables in its known fields expanded."""
         token = raw.get("bearerTokenEnv")
         if isinstance(token, str) and not self.environ.get(token):
             self._miss("bearerTokenEnv", token)
@@ -71,13 +71,13 @@ def _env_text(value: object) -> object:
 
 def _texts(value: object) -> object:
     if not isinstance(value, list):
-        raise ValueError("must be a list of texts")
+        raise ValueError("must be a list of strings")
     return value
 
 
 def _object(value: object) -> object:
     if not isinstance(value, dict):
-        raise ValueError("must be an object of names and texts")
+        raise ValueError("must be an object with text values")
     return value
 
 
@@ -122,7 +122,7 @@ Url = Annotated[str, BeforeValidator(_url)]
 
 
 class Entry(BaseModel):
-    """An entry as it stands in the file, variables filled in. Unknown keys are left alone."""
+    """An entry of the file with its variables expanded. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -145,25 +145,25 @@ class Entry(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_way_in(cls, raw: dict[str, Any]) -> dict[str, Any]:
+    def _check_transport(cls, raw: dict[str, Any]) -> dict[str, Any]:
         ways = [key for key in ("command", "url", "baseUrl", "serverUrl") if raw.get(key)]
         if not ways:
             raise ValueError("must name a command, or a url")
         if "command" in ways and len(ways) > 1:
             raise ValueError(f"must name either a command or a {ways[-1]}, not both")
         if raw.get("type", raw.get("transport")) == "sse":
-            raise ValueError("uses the old SSE transport; give the server's streamable HTTP address")
+            raise ValueError("uses the old SSE transport; enter the server's streamable HTTP address")
         return raw
 
     def all_headers(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The headers to send, with the bearer token unless an Authorization header stands there already."""
+        """Return the headers to send, with the bearer token unless they include an Authorization header."""
         token = self.bearer_token or environ.get(self.bearer_token_env or "", "")
         if not token or any(name.lower() == "authorization" for name in self.headers):
             return dict(self.headers)
         return {**self.headers, "Authorization": f"Bearer {token}"}
 
     def secrets(self, headers: Mapping[str, str], used: set[str]) -> frozenset[str]:
-        """Every value that must not be shown: variables filled in, the env, headers and tokens."""
+        """Return every value that must not be shown: expanded variables, the env, headers and credentials."""
         values = {*used, *self.env.values(), *headers.values()}
         values |= {value.removeprefix("Bearer ") for value in headers.values()}
         parts = urlsplit(self.url or "")
@@ -172,7 +172,7 @@ class Entry(BaseModel):
 
 
 def names_of(model: type[BaseModel]) -> list[str]:
-    """The keys that a model reads, as they stand in the file."""
+    """Return the keys that a model reads, as they are written in the file."""
     names: list[str] = []
     for name, info in model.model_fields.items():
         alias = info.validation_alias

@@ -1,4 +1,4 @@
-"""Every way a tool call can end badly, as one tree; each class says whether a retry helps."""
+"""The errors of tool calls as one class tree; each class says whether a retry can help."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from jobs.tools.contract.reply import Reply
 #   ToolError
 #     NotSent               definitely not done: it never reached the server      retry
 #       ServerUnavailable   no process, no connection, no answer to the greeting  retry
-#       HeldBack            its server keeps failing and is left alone for now
+#       CircuitOpen         its server keeps failing; calls to it are paused
 #     UnknownTool           definitely not done: the server has no such tool
 #     InvalidArguments      definitely not done: refused before or by the server
-#     SpendRefused          definitely not done: nobody allowed this job to commit spend
+#     SpendRefused          definitely not done: no user has confirmed this spend
 #     RateLimited           definitely not done: too many calls                   retry, after retry_after
-#     ToolFailed            definitely failed: the tool says so
-#     Ambiguous             sent, and nobody knows what came of it                never a blind second send
+#     ToolFailed            failed: the tool says so
+#     Ambiguous             sent; it is not known whether it took effect         never sent again blindly
 #       TimedOut ConnectionLost ServerFault BadReply
-#     Unknown               an ambiguous effect that could not be settled
-# Stopped (of the engine)   not a fault: the job may start no further call
+#     Unknown               an ambiguous effect that could not be resolved
+# Stopped (of the engine)   not an error: the job may start no more calls
 
 LONGEST_MESSAGE = 300
 
 
 def one_line(text: str, limit: int = LONGEST_MESSAGE) -> str:
-    """`text` on one line, white space folded, cut to `limit` characters."""
+    """Return `text` on one line, with white space collapsed, cut to `limit` characters."""
     line = " ".join(text[: 20 * limit].split())
     line = "".join(sign for sign in line if sign.isprintable())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 class ToolError(StepError):
-    """A tool call that gave no usable reply. `message` is safe to show: one line, no secrets.
+    """A tool call without a usable reply. `message` is safe to show: one line, no secrets.
 
-    `retryable`: the effect definitely did not happen and trying again can help.
+    `retryable`: the effect definitely did not happen, and a retry can help.
     `ambiguous`: the effect may have happened.
     """
 
@@ -49,7 +49,7 @@ class ToolError(StepError):
 
 
 class NotSent(ToolError):
-    """The call never left: it is definitely not done."""
+    """The call was never sent: it is definitely not done."""
 
     retryable = True
 
@@ -58,19 +58,18 @@ class ServerUnavailable(NotSent):
     """The server cannot be started or reached."""
 
 
-class HeldBack(NotSent):
-    """The server keeps failing, and no call is sent to it for a while: nothing was done. `reason`: its newest
-    failure."""
+class CircuitOpen(NotSent):
+    """The server keeps failing and calls to it are paused: nothing was sent. `reason`: its latest failure."""
 
     retryable = False
 
     def __init__(self, server: str, reason: str) -> None:
-        super().__init__(f"{server} keeps failing and is left alone for now: {reason}")
+        super().__init__(f"{server} is failing; calls to it are paused: {reason}")
         self.reason = one_line(reason)
 
 
 class SpendRefused(ToolError):
-    """The call commits spend, and nobody has allowed this job to do so; nothing was done."""
+    """The call commits spend that no user has confirmed; nothing was done."""
 
 
 class UnknownTool(ToolError):
@@ -82,7 +81,7 @@ class InvalidArguments(ToolError):
 
 
 class RateLimited(ToolError):
-    """The server refused for now; nothing was done. `retry_after`: seconds, None where it did not say."""
+    """The server refused the call for now; nothing was done. `retry_after`: seconds, None if not stated."""
 
     retryable = True
 
@@ -92,7 +91,7 @@ class RateLimited(ToolError):
 
 
 class ToolFailed(ToolError):
-    """The tool itself reported a failure. `reply`: what it said, where that could be read."""
+    """The tool itself reported a failure. `reply`: its answer, if it could be read."""
 
     def __init__(self, message: str, reply: Reply | None = None) -> None:
         super().__init__(message)
@@ -100,9 +99,9 @@ class ToolFailed(ToolError):
 
 
 class Ambiguous(ToolError):
-    """The call was sent and its end is not known: the effect may exist.
+    """The call was sent and its outcome is not known: the effect may exist.
 
-    `over`: the server has answered in some way: by its own word it is no longer at work on the call.
+    `over`: the server has sent some answer, so it no longer works on the call.
     """
 
     ambiguous = True
@@ -117,19 +116,19 @@ class TimedOut(Ambiguous):
 
 
 class ConnectionLost(Ambiguous):
-    """The connection ended while the call was on its way."""
+    """The connection ended during the call."""
 
 
 class ServerFault(Ambiguous):
-    """The server broke down inside (5xx, internal error) and cannot say how far it came."""
+    """The server had an internal error (such as a 5xx) and does not report how far it got."""
 
 
 class BadReply(Ambiguous):
-    """An answer came that cannot be read: garbage, too large, or without what the tool promises."""
+    """The answer cannot be used: malformed, too large, or not as the tool's schema promises."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, over=True)
 
 
 class Unknown(ToolError):
-    """An ambiguous effect that could not be settled; it ends the call and waits for a person."""
+    """An ambiguous effect that could not be resolved; it ends the call and waits for a user."""

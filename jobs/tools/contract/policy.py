@@ -1,4 +1,4 @@
-"""What a role is allowed and known to do, as data: limits, and how each tool's effect is keyed and found."""
+"""Roles and tool policies: limits, and how the effect of each tool is marked and found again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LONGEST_SIZE = 40
 
 
 def _measure(value: Any) -> str:
-    """A number as it is; the length of a text or a list up to the next power of two, so that sizes recur."""
+    """Return a number as it is, and the length of a text or list rounded up to a power of two."""
     if isinstance(value, str | list | tuple):
         return str(1 << max(0, len(value) - 1).bit_length())
     return str(value)
 
 
 def marker(key: str) -> str:
-    """The short form of an effect's key (32 hex) that stands in texts people read: `fp-<12 hex>`."""
+    """Return the short form of an effect's key (32 hex digits) for texts that people read: `fp-<12 hex>`."""
     return f"fp-{key[:12]}"
 
 
@@ -28,13 +28,13 @@ def marker(key: str) -> str:
 class Lookup:
     """How the effect of a call is found again after an ambiguous end.
 
-    `arguments`: argument of the look-up tool -> where its value comes from: "$key", "$marker", "$<argument>"
-    (as it was sent), "~<argument>" (the same, escaped as a regular expression), or a plain value. A look-up
-    that needs an argument which the call did not send is not possible.
-    `match`: "answer" when the server searches by key, so that every item returned is ours; "marker" when an
-    item is ours that shows the marker in `fields`; "name" when its name equals the one sent.
-    `items`: the keys under which the answer may hold its list; a bare list is always understood.
-    `page_argument`: the argument that takes the answer's `next_page.offset`, "" where there are no pages.
+    `arguments`: for each argument of the look-up tool the source of its value: "$key", "$marker",
+    "$<argument>" (as it was sent), "~<argument>" (the same, escaped as a regular expression), or a plain
+    value. A look-up is not possible if the call did not send an argument that it needs.
+    `match`: which items of the answer belong to the call: "answer", all of them, as the server searches by
+    key; "marker", those that show the marker in `fields`; "name", those with the name that was sent.
+    `items`: the keys under which the answer may hold its list; a bare list is always accepted.
+    `page_argument`: the argument that takes the answer's `next_page.offset`, "" for a tool without pages.
     """
 
     tool: str
@@ -47,18 +47,18 @@ class Lookup:
 
 @dataclass(frozen=True)
 class ToolPolicy:
-    """One tool of a role. The defaults are the careful ones: it writes, and must name what it made.
+    """One tool of a role. The defaults are the cautious ones: it writes, and must name what it made.
 
-    `money`: it commits spend. `idempotent`: sending it twice is the same as once, so it may be sent again
-    after an ambiguous end. `key_argument`: takes the key. `note_argument`: gets `ref fp-<12 hex>` as its last
-    line. `name_argument`: gets ` (fp-<12 hex>)` at its end. `plain_text`: success is text without an id.
-    `image`: success is an image or a `path`. `error_may_name_effect`: an `isError` that carries an id
-    means that the thing exists, though incomplete. `retry_failed`: a failure that the tool reports is worth
-    a retry. `placing`: arguments that say where the effect goes and not what it is; a step that is sent again
-    with others of these is still the same step. `careful`: it prepares spend, so that it is never taken for
-    absent while a server that cannot be stopped may still be at work on it. `dry_run_data`: what a dry run
-    takes for its answer beside the made-up id; "$id" stands for that id, at any depth. `sized_by`: arguments
-    that say how large the effect is, and so how long it takes.
+    `money`: it commits spend. `idempotent`: sending it twice has the same effect as once, so it may be sent
+    again after an ambiguous end. `key_argument`: takes the key. `note_argument`: gets `ref fp-<12 hex>` as
+    its last line. `name_argument`: gets ` (fp-<12 hex>)` at its end. `plain_text`: success is text without an
+    id. `image`: success is an image or a `path`. `error_may_name_effect`: an `isError` with an id means that
+    the effect exists but is incomplete. `retry_failed`: retry a failure that the tool reports. `placing`:
+    arguments that say where the effect goes, not what it is; a step sent again with other values of these is
+    still the same step. `careful`: it prepares spend, so its effect never counts as absent while a server
+    that cannot be stopped may still be working on it. `dry_run_data`: the reply's data in a dry run, besides
+    the made-up id, which replaces "$id" at any depth. `sized_by`: arguments that determine how large the
+    effect is, and so how long it takes.
     """
 
     writes: bool = True
@@ -80,21 +80,23 @@ class ToolPolicy:
     sized_by: tuple[str, ...] = ()
 
     def size(self, args: Mapping[str, Any]) -> str:
-        """Give the size of a call with these arguments, as past calls are told apart by it: "728x90", "" for
-        a tool whose calls are all of one size."""
+        """Return the size by which the durations of such calls are kept: "728x90", or "" if all calls of the
+        tool have the same size."""
         return "x".join(_measure(args.get(name)) for name in self.sized_by)[:LONGEST_SIZE]
 
     @property
     def repeatable(self) -> bool:
-        """Whether a second send after an ambiguous end can do no harm."""
+        """Return whether it is safe to send the call again after an ambiguous end."""
         return self.idempotent or not self.writes
 
 
 @dataclass(frozen=True)
 class Role:
-    """A part that a tool server plays. `per_minute`: calls a minute, or a number a tool; `timeout` and `lag`
-    (how long a new effect may stay invisible to look-ups) in seconds. A success is called `source` on a
-    configured outside server and `bundled_source` on the one that comes with the product.
+    """The role of a tool server.
+
+    `per_minute`: calls a minute, in total or by tool; `timeout` in seconds; `lag`: the seconds that a new
+    effect may stay invisible to look-ups. A success is recorded with `source` on a configured external server
+    and with `bundled_source` on the bundled one.
     """
 
     name: str

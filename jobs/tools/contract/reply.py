@@ -10,7 +10,7 @@ from jobs.engine.results import Source
 
 @dataclass(frozen=True, slots=True)
 class ImageContent:
-    """An image that a tool answered with, decoded."""
+    """An image of a tool's reply, decoded."""
 
     data: bytes = field(repr=False)
     mime: str
@@ -18,9 +18,11 @@ class ImageContent:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a tool answered. `data`: its JSON object, {} for plain text, {"items": [...]} for a bare list;
-    `remote_id`, `remote_url`: what the policy's keys name in it, or ""; `source`: what a success is called;
-    `dry_run`: nothing was sent, and the reply is made up for a dry run.
+    """A tool's reply.
+
+    `data`: its JSON object, {} for plain text, {"items": [...]} for a bare list; `remote_id`, `remote_url`:
+    the values of the policy's keys in it, or ""; `source`: where the effect is; `dry_run`: the reply is made
+    up for a dry run, and nothing was sent.
     """
 
     data: dict[str, Any] = field(default_factory=dict)

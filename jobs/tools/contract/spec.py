@@ -1,4 +1,4 @@
-"""One configured tool server, complete and checked; its secrets stay out of every text."""
+"""One configured tool server, complete and validated; its secrets are redacted from every text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ HIDDEN = "***"
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """How to reach a server and what it can bear. `timeout` in seconds for one attempt; `per_minute` a
-    number, or one a tool; `secrets` the values that no log, event or error may show."""
+    """How to reach a server, and its limits.
+
+    `timeout`: seconds for one attempt; `per_minute`: calls a minute, in total or by tool; `secrets`: the
+    values that no log, event or error may show.
+    """
 
     name: str
     transport: Literal["stdio", "http"]
@@ -33,7 +36,7 @@ class ServerSpec:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def redact(self, text: str) -> str:
-        """`text` with every secret of this server hidden."""
+        """Return `text` with every secret of this server hidden."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text

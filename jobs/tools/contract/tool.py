@@ -1,4 +1,4 @@
-"""One tool as its server lists it: which arguments it takes, and what its structured answers must be."""
+"""One tool as its server lists it: the schemas of its arguments and of its structured answers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import mcp_types as types
-from jsonschema.exceptions import SchemaError, best_match  # type: ignore[import-untyped]
-from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -21,11 +21,11 @@ _FAULTS = 6
 
 @dataclass(frozen=True)
 class Tool:
-    """A listed tool. Its schemas are the server's word; broken ones check nothing.
+    """A listed tool. Its schemas come from the server; an invalid schema checks nothing.
 
-    `may_repeat_hint` is False when the server says in so many words that a second call does more than the
-    first: `idempotentHint` false, of a tool that it does not call read-only. Hints are a foreign server's
-    word: False makes the policy stricter, True allows nothing, and what it does not say changes nothing.
+    `may_repeat_hint` is False if the server states that a second call has a further effect: `idempotentHint`
+    is false and the tool is not read-only. Hints are not trusted: False makes the policy stricter, True or a
+    missing hint changes nothing.
     """
 
     server: str
@@ -36,19 +36,19 @@ class Tool:
 
     @classmethod
     def listed(cls, server: str, tool: types.Tool) -> Tool:
-        """From an entry of `tools/list`."""
+        """Return the tool of an entry of `tools/list`."""
         return cls(server, tool.name, tool.input_schema, tool.output_schema, _may_repeat(tool.annotations))
 
     def declares(self, argument: str) -> bool:
-        """Whether the tool takes an argument of this name."""
+        """Return whether the tool takes an argument of this name."""
         return argument in self._properties
 
     def check(self, arguments: Mapping[str, Any], made_up: Collection[str] = ()) -> None:
-        """Raise InvalidArguments for what the server would refuse.
+        """Raise InvalidArguments for arguments that the server would refuse.
 
-        It names what is missing or not declared, or else the first argument whose value is wrong.
-
-        The values of those that are `made_up` are not looked at: a dry run does not know the real ones.
+        The message names the missing and undeclared arguments or, if there are none, the first argument with
+        an invalid value. The values of `made_up` arguments are not checked: a dry run does not know the real
+        values.
         """
         required = self.input_schema.get("required") or ()
         faults = [f"{name} is required" for name in required if name not in arguments]
@@ -62,7 +62,7 @@ class Tool:
             raise InvalidArguments(f"{self.server} {self.name}: {finding}")
 
     def check_answer(self, structured: object) -> str:
-        """Why a structured answer breaks the tool's own promise; "" when it does not."""
+        """Return why a structured answer violates the tool's output schema; "" if it does not."""
         if self.output_schema is None:
             return ""
         if structured is None:
@@ -88,25 +88,25 @@ class Tool:
 
 
 def _may_repeat(hints: types.ToolAnnotations | None) -> bool:
-    # destructiveHint is no matter here: deleting the same thing twice is destructive and harmless
+    # destructiveHint does not matter: deleting the same thing twice is destructive but harmless
     return hints is None or hints.idempotent_hint is not False or hints.read_only_hint is True
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     kind = validator_for(schema)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
     except SchemaError:
         return None
-    # an empty registry: nothing is fetched
+    # an empty registry, so that no reference is fetched
     return kind(_without_patterns(schema), registry=Registry())
 
 
 def _without_patterns(schema: Any) -> Any:
-    """The schema without its regular expressions: one of them can keep the whole worker busy for ever.
+    """Return the schema without its regular expressions, any of which could keep the worker busy forever.
 
-    What they would have refused the server refuses itself. Where they tell which arguments are declared,
-    all are.
+    The server still refuses what they do not match. If they decide which arguments are declared, all
+    arguments count as declared.
     """
     if isinstance(schema, list):
         return [_without_patterns(one) for one in schema]
@@ -119,13 +119,13 @@ def _without_patterns(schema: Any) -> Any:
 
 
 def _few(faults: list[str]) -> str:
-    """The faults in one line; a server may declare any number of arguments."""
+    """Return the first faults in one line; a server may declare any number of arguments."""
     more = [f"and {len(faults) - _FAULTS} more"] if len(faults) > _FAULTS else []
     return ", ".join(faults[:_FAULTS] + more)
 
 
 def _finding(validator: Any, value: object, but: Collection[str] = ()) -> str:
-    """The most telling fault as `path: reason`, or ""; what lies below the keys `but` is left out."""
+    """Return the most relevant error as `path: reason`, or ""; errors below the keys `but` are ignored."""
     if validator is None:
         return ""
     try:

@@ -1,9 +1,11 @@
-"""How servers word their failures: rate limits, waiting times, unknown tools, ids inside of error texts."""
+"""How servers word their failures: rate limits, waiting times, unknown tools, ids in error texts."""
 
 from __future__ import annotations
 
+import email.utils
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +32,7 @@ LONGEST = 20_000
 
 
 def sentence(error: object) -> str:
-    """The words of an error, whatever its form."""
+    """Return the message of an error, whatever its form."""
     if isinstance(error, str):
         return error
     if isinstance(error, Mapping):
@@ -41,19 +43,19 @@ def sentence(error: object) -> str:
 
 
 def is_outage(text: str) -> bool:
-    """Whether an error says that the service itself is in trouble, and not what was asked of it."""
+    """Return whether an error reports an outage of the service rather than a refusal of the call."""
     return OUTAGE.search(text[:LONGEST]) is not None
 
 
 def is_rate_limit(error: object) -> bool:
-    """Whether an error says that there were too many calls."""
+    """Return whether an error reports a rate limit."""
     if isinstance(error, Mapping) and str(error.get("code", error.get("status", ""))) == "429":
         return True
     return RATE_LIMIT.search(_all(error)) is not None
 
 
 def seconds_to_wait(error: object) -> float | None:
-    """The seconds after which the server wants to be asked again; None where it does not say."""
+    """Return the seconds that the server asks to wait before a retry; None if it names no time."""
     if isinstance(error, Mapping):
         for key in ("retry_after", "retryAfter", "retry-after", "Retry-After"):
             try:
@@ -67,13 +69,27 @@ def seconds_to_wait(error: object) -> float | None:
     return float(found[1]) * factor
 
 
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait by a Retry-After header (a number or a date); None if it names no time."""
+    value = headers.get("retry-after", "")
+    is_number = value.strip().replace(".", "", 1).isdigit()
+    try:
+        return max(0.0, float(value)) if is_number else _seconds_until(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _seconds_until(date: str) -> float:
+    return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
+
+
 def is_unknown_tool(text: str) -> bool:
-    """Whether a text says that the server has no such tool."""
+    """Return whether a text says that the server has no such tool."""
     return UNKNOWN_TOOL.search(text[:LONGEST]) is not None
 
 
 def object_in(text: str) -> dict[str, Any]:
-    """The JSON object inside a text, or the `id` and `url` that it names in words, or {}."""
+    """Return the JSON object inside a text, or the `id` and `url` that it names in words, or {}."""
     start, end = text.find("{"), text.rfind("}")
     if 0 <= start < end:
         try:
@@ -89,7 +105,7 @@ def object_in(text: str) -> dict[str, Any]:
 
 
 def _all(error: object) -> str:
-    """Every word of an error, for searching."""
+    """Return the whole text of an error, for searching."""
     if isinstance(error, str):
         return error[:LONGEST]
     try:

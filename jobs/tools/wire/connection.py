@@ -1,4 +1,4 @@
-"""One live MCP connection: entered and left in one task, tools listed once, every call's end classified."""
+"""One live MCP connection: opened and closed in one task, tools listed once, each call's end classified."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from jobs.tools.wire.stdio import stdio_transport
 from jobs.tools.wire.trace import TRACE, Trace
 
 log = logging.getLogger(__name__)
-PING = 2.0  # seconds that a server has to show that it is alive
-HEARD = 5.0  # seconds for which a server's last word shows that it is there
-READ_OUT = 2.0  # seconds for what a dead server has said to reach whoever waits for it
+PING = 2.0  # seconds for the answer to a ping
+HEARD = 5.0  # seconds for which a server counts as alive after its last answer
+READ_OUT = 2.0  # seconds for the last answers of a dead server to reach their callers
 MOST_PAGES = 50
 CLIENT = types.Implementation(name="flightplan", version="0.1.0")
 
 
 class Connection:
-    """Lives in the task that runs `live`; other tasks call through it while `ready` is set.
+    """A connection that is open while one task runs `live`; other tasks make calls through it meanwhile.
 
-    `identity`: its server process, by which any worker of this machine knows it again; None for HTTP.
+    `identity`: its server process, which any worker on this machine can identify; None over HTTP.
     """
 
     def __init__(self, spec: ServerSpec, *, log_dir: Path | None, largest: int = LARGEST_LINE) -> None:
@@ -59,7 +59,7 @@ class Connection:
         self._asking: asyncio.Task[None] | None = None
         self.process: Process | None = None
         self.identity: ServerProcess | None = None
-        self.lost = False  # the server forgot or left us: no further call may use this connection
+        self.lost = False  # the server ended it or forgot the session: no more calls may use it
         self._log_dir, self._largest = log_dir, largest
         self.greeting = Trace()
         self._session: ClientSession | None = None
@@ -73,13 +73,13 @@ class Connection:
 
     @property
     def tools_known(self) -> bool:
-        """Whether the greeting is over and calls may go through."""
+        """Return whether the connection is initialized and its tools are listed."""
         return self._session is not None
 
     async def live(self, ready: asyncio.Future[None], connect_timeout: float) -> None:
-        """Connect, resolve `ready`, stay until the connection ends or `close` is called, and clean up.
+        """Connect, resolve `ready`, wait until the connection ends or `close` is called, and clean up.
 
-        Raises what made connecting fail.
+        `connect_timeout` is in seconds. Raises the error that made connecting fail.
         """
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(connect_timeout):
@@ -92,7 +92,7 @@ class Connection:
                 self.lost = True
 
     def close(self) -> None:
-        """Let `live` end."""
+        """Make `live` end."""
         self.lost = True
         self._over.set()
 
@@ -119,11 +119,11 @@ class Connection:
         self._session = session
 
     async def _watch(self, process: Process) -> None:
-        """Notice an idle death at once, not at the next call; what is left of the server may not act on."""
+        """Close the connection as soon as its process ends, and kill what is left of the server."""
         await process.ended.wait()
         process.kill()
         self.lost = True
-        with contextlib.suppress(TimeoutError):  # calls on the way may have their answers in the pipe
+        with contextlib.suppress(TimeoutError):  # calls in flight may have their answers in the pipe
             async with deadline(READ_OUT):
                 await process.read_out.wait()
         self.close()
@@ -140,7 +140,7 @@ class Connection:
         return tools
 
     def tool(self, name: str) -> Tool:
-        """The tool of this name as this connection lists it. Raises UnknownTool."""
+        """Return the tool of this name as the server lists it. Raises UnknownTool."""
         if name not in self.tools:
             raise UnknownTool(f"{self.spec.name} has no tool {name}")
         return self.tools[name]
@@ -148,11 +148,11 @@ class Connection:
     async def call(
         self, tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any], timeout: float
     ) -> types.CallToolResult:
-        """Make one call with a total deadline in seconds and give the raw result. Raises ToolError.
+        """Make one call with a total deadline of `timeout` seconds and return the raw result.
 
-        ServerUnavailable: the connection ended before, nothing was sent. A server whose time is up is told
-        so (`notifications/cancelled`, by the SDK), which it may heed or not. A deadline that passed while our
-        own process slept leaves a short grace to read an answer that came meanwhile.
+        Raises ToolError; ServerUnavailable means that the connection had ended and nothing was sent. At the
+        deadline the SDK sends `notifications/cancelled`, which the server may ignore. If this process was
+        suspended past the deadline, a short grace period remains to read an answer that came meanwhile.
         """
         session = self._session
         if session is None or self.lost:
@@ -167,8 +167,8 @@ class Connection:
                 self._idle.set()
 
     async def answers(self) -> None:
-        """Make sure that the server is there, by a ping where its last word is some seconds old; no tool is
-        called. All callers share one ping. Raises ServerUnavailable."""
+        """Check that the server is alive, with a ping unless it has answered within the last seconds. No tool
+        is called. Concurrent callers share one ping. Raises ServerUnavailable."""
         if asyncio.get_running_loop().time() - self._heard_at < HEARD:
             return
         if self._asking is None or self._asking.done():
@@ -189,17 +189,17 @@ class Connection:
         except MCPError as error:
             fault = protocol_error(self.spec, "ping", error, trace)
             if isinstance(fault, NotSent | Ambiguous):
-                await self._take_note(fault, trace)
+                await self._close_if_lost(fault, trace)
                 raise ServerUnavailable(fault.message) from None
-            # it answers, be it that it knows no ping
+            # it is alive, even if it does not support pings
         self._heard_at = asyncio.get_running_loop().time()
 
     async def retire(self) -> bool:
-        """Give the server up, and wait for its certain end: what it has not done by then it never does.
+        """End the server and wait until it is dead: what it has not done by then it will never do.
 
-        New calls go to a new connection from here on; calls in flight end first, each within its own
-        deadline. All callers share one retirement. True when the process is certainly dead; False for HTTP,
-        which this leaves alone: nothing there can be ended from here.
+        New calls use a new connection from now on; calls in flight finish first, each within its deadline.
+        Concurrent callers share one retirement. Return True if the process is certainly dead; False over
+        HTTP, where the server cannot be ended and the connection stays open.
         """
         if self.spec.transport == "http":
             return False
@@ -213,10 +213,10 @@ class Connection:
         try:
             await self._idle.wait()
             if self.process is None:
-                return True  # it was never started
+                return True  # no process was started
             if self.identity is None:
-                return await self.process.put_down()
-            return await fence(self.identity)  # it looks before it kills: the process may be long dead
+                return await self.process.kill_and_wait()
+            return await fence(self.identity)  # which checks first, as the process may have died long ago
         finally:
             self.close()
 
@@ -234,14 +234,14 @@ class Connection:
             async with deadline(timeout):
                 result = await self._request(session, tool, arguments, meta, trace)
         except TimeoutError:
-            await self._fenced()
+            await self._check_alive()
             raise TimedOut(f"{self.spec.name} {tool}: no answer within {timeout:g} s") from None
         finally:
             TRACE.reset(token)
         self.answered += 1
         self._heard_at = asyncio.get_running_loop().time()
         if self.process is not None:
-            self.process.look_around()
+            self.process.note_descendants()
         return result
 
     async def _request(
@@ -252,7 +252,7 @@ class Connection:
         meta: Mapping[str, Any],
         trace: Trace,
     ) -> types.CallToolResult:
-        # not session.call_tool: it raises for a wrong output schema after the effect has happened
+        # not session.call_tool, which raises for an invalid structured answer after the effect has happened
         params = types.CallToolRequestParams.model_validate(
             {"name": tool, "arguments": dict(arguments), "_meta": dict(meta)}
         )
@@ -260,7 +260,7 @@ class Connection:
             return await session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except MCPError as error:
             fault = protocol_error(self.spec, tool, error, trace)
-            await self._take_note(fault, trace)
+            await self._close_if_lost(fault, trace)
             raise fault from None
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
@@ -270,16 +270,16 @@ class Connection:
             kind: type[ToolError] = ConnectionLost if trace.sent else ServerUnavailable
             raise kind(f"{self.spec.name} {tool}: internal error ({type(error).__name__})") from error
 
-    async def _take_note(self, fault: ToolError, trace: Trace) -> None:
-        """A session that the server forgot is of no further use; a server that hung up may not act on."""
+    async def _close_if_lost(self, fault: ToolError, trace: Trace) -> None:
+        """Close a session that the server has forgotten; kill a server that has closed the connection."""
         if isinstance(fault, ServerUnavailable) and (trace.sent or self.process is not None):
             self.close()
         if isinstance(fault, ConnectionLost) and self.process is not None:
             self.close()
-            await self.process.put_down()
+            await self.process.kill_and_wait()
 
-    async def _fenced(self) -> None:
-        """After a timeout: a server process that does not answer a ping either is killed, once for all."""
+    async def _check_alive(self) -> None:
+        """After a timeout, kill the server process if it does not answer a ping. Callers share one check."""
         if self.process is None:
             return
         if self._fence is None or self._fence.done():
@@ -292,31 +292,33 @@ class Connection:
                 if self._session is not None:
                     await self._session.send_ping()
         except MCPError:
-            return  # it answers, be it with an error; or it is gone already
+            return  # it is alive and answers with an error, or it has already ended
         except TimeoutError:
             log.warning(
-                "%s hangs and is killed (process %s)", self.spec.name, self.process and self.process.pid
+                "%s does not respond and is killed (process %s)",
+                self.spec.name,
+                self.process and self.process.pid,
             )
             self.lost = True
             if self.process is not None:
-                await self.process.put_down()
+                await self.process.kill_and_wait()
             self.close()
 
 
 def reason(error: BaseException, spec: ServerSpec, connection: Connection) -> str:
-    """Why connecting failed, in words for people and without secrets."""
+    """Return why connecting failed, for display and without secrets."""
     process, greeting = connection.process, connection.greeting
     if isinstance(error, BaseExceptionGroup):
         return reason(error.exceptions[0], spec, connection)
     if greeting.fault:
         return one_line(spec.redact(greeting.fault), 200)
     if (greeting.status or 0) >= 400:
-        return f"it answers the greeting with HTTP {greeting.status}"
+        return f"it answers the initialize request with HTTP {greeting.status}"
     if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED and process is not None:
         code = process.returncode
         return f"its process ended{'' if code is None else f' with code {code}'}; see {spec.name}.stderr.log"
     if isinstance(error, TimeoutError):
-        return "does not answer the greeting"
+        return "does not answer the initialize request"
     if isinstance(error, FileNotFoundError):
         return one_line(spec.redact(f"{error.filename or spec.command} not found"), 200)
     return one_line(spec.redact(f"{type(error).__name__}: {error}".removesuffix(": ")), 200)

@@ -1,4 +1,4 @@
-"""A total deadline that does not count a pause of our own against the one who is waited for."""
+"""A deadline that allows for pauses of this process itself."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-LATE = 0.5  # seconds; a timer that fires later than this tells that the event loop did not run meanwhile
-GRACE = 2.0  # seconds after such a pause in which what came meanwhile is read
+LATE = 0.5  # seconds; a timer that fires later than this shows that the event loop was not running
+GRACE = 2.0  # seconds after such a pause to read what arrived meanwhile
 
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncIterator[None]:
     """Cancel the block after `seconds` and raise TimeoutError, exactly as asyncio.timeout does.
 
-    Where the process slept past the deadline (stopped, starved), the answer may lie unread in a pipe: then
-    the block has GRACE seconds more.
+    If this process was suspended or starved past the deadline, the answer may be unread in a pipe: the block
+    then has another GRACE seconds.
     """
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle

@@ -1,4 +1,4 @@
-"""The fence: makes sure that a server process of a dead worker acts no more, or says that it cannot."""
+"""Fencing: end a server process of a dead worker for certain, or report that this is not possible."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from jobs.tools.wire.process import Stat, descendants, kill_all, send_signal, st
 log = logging.getLogger(__name__)
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 PIDS = Path("/proc/self/ns/pid")
-LONGEST = 2.0  # seconds for killed processes to be gone
+LONGEST = 2.0  # seconds for killed processes to disappear
 FIRST_POLL, LONGEST_POLL = 0.01, 0.1
 
 
 def process_of(pid: int, start: int) -> ServerProcess:
-    """The process of this pid and start time (the kernel's ticks), on this machine as it runs now.
+    """Return the identity of a process on this machine by its pid and start time (in the kernel's ticks).
 
-    What the machine does not tell is "" and never fenced.
+    Parts that the machine does not provide are ""; such a process is never fenced.
     """
     return ServerProcess(socket.gethostname(), _boot(), _pids(), pid, start)
 
 
 def as_json(process: ServerProcess) -> dict[str, str | int]:
-    """The process as it is stored."""
+    """Return the process as it is stored."""
     return asdict(process)
 
 
 def from_json(stored: object) -> ServerProcess | None:
-    """The process that was stored; None for anything that is none."""
+    """Return the stored process; None for anything else."""
     if not isinstance(stored, Mapping):
         return None
     host, boot, pids = (stored.get(name) for name in ("host", "boot", "pids"))
@@ -48,14 +48,14 @@ def from_json(stored: object) -> ServerProcess | None:
 
 
 async def fence(process: ServerProcess) -> bool:
-    """End a server process with its group and descendants; True when it is certain that all are dead.
+    """End a server process with its group and descendants. Return whether all are certainly dead.
 
-    Killed is only what is surely its own, by start time. False when it cannot be reached from here (another
-    host or pid namespace), or lives on for some 2 s after SIGKILL. Not seen: what left its session after the
-    process itself had died. Never raises.
+    Start times ensure that no other process is killed. False if the process is on another host or in another
+    pid namespace, or still lives about 2 s after SIGKILL. Processes that left its session after it died are
+    not found. Never raises.
     """
     try:
-        if (certain := _without_a_look(process)) is not None:
+        if (certain := _known_without_check(process)) is not None:
             return certain
         return await _end(process)
     except Exception:
@@ -63,23 +63,24 @@ async def fence(process: ServerProcess) -> bool:
         return False
 
 
-def _without_a_look(process: ServerProcess) -> bool | None:
-    """What follows from where the process ran; None when it ran right here."""
+def _known_without_check(process: ServerProcess) -> bool | None:
+    """Return what follows from where the process ran; None if it ran on this machine and must be checked."""
     boot, pids = _boot(), _pids()
     if process.pid <= 1 or not (boot and pids and process.boot and process.pids):
         return False
     if process.host != socket.gethostname():
         return False
     if process.boot != boot:
-        return True  # the machine was restarted since: all its processes are gone
+        return True  # the machine has restarted since: all its processes are gone
     return None if process.pids == pids else False
 
 
 async def _end(process: ServerProcess) -> bool:
-    """Kill, look, and kill again what has come since, until nothing is left."""
+    """Kill the process and what it has started since, until nothing is left."""
     loop = asyncio.get_running_loop()
     deadline, pause = loop.time() + LONGEST, FIRST_POLL
-    family: set[tuple[int, int]] = set()  # kept: who left the group is not found again once its parent died
+    # kept, as a process outside the group cannot be found once its parent has died
+    family: set[tuple[int, int]] = set()
     while True:
         own = _own(process)
         family = {(pid, start) for pid, start in family if _lives(pid, start)} | own
@@ -89,17 +90,17 @@ async def _end(process: ServerProcess) -> bool:
             send_signal(os.killpg, process.pid, signal.SIGKILL)
         kill_all(family)
         if loop.time() >= deadline:
-            log.warning("tool server process %d is still there after SIGKILL", process.pid)
+            log.warning("tool server process %d is still alive after SIGKILL", process.pid)
             return False
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_POLL)
 
 
 def _own(process: ServerProcess) -> set[tuple[int, int]]:
-    """Pid and start time of all that live of the process: itself, its group, its session, its descendants.
+    """Return pid and start time of the living process, its group, its session and its descendants.
 
-    The kernel gives a number to no new process while a group or session of that number has members. So a
-    stranger that leads it, a member older than the process, or we ourselves show that nothing is left.
+    The kernel does not reuse a pid while a group or session with that number has members. A leader with
+    another start time, an older member, or this process itself as a member therefore means that none is left.
     """
     leader = stat(process.pid)
     if leader is not None and leader.started != process.start:

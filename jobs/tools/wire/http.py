@@ -1,4 +1,4 @@
-"""The streamable HTTP transport: the SDK's, over a client that tells what happened and bounds replies."""
+"""The SDK's streamable HTTP transport, over a client that records what happened and limits reply sizes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 
 from jobs.tools.contract.spec import ServerSpec
-from jobs.tools.wire.later import retry_after
+from jobs.tools.contract.wording import retry_after
 from jobs.tools.wire.lines import LARGEST_LINE, Density
 from jobs.tools.wire.trace import Trace, current_trace
 
 CONNECT = 10.0  # seconds to reach the server
-COURTESY = 5.0  # seconds for a message that nobody waits for
-ASKED = ("initialize", "tools/list", "tools/call")  # what we send for somebody who waits
+COURTESY = 5.0  # seconds for a message without a waiting caller
+ASKED = ("initialize", "tools/list", "tools/call")  # requests with a waiting caller
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
-# both write addresses, which may hold keys, into their info messages
+# the info messages of both contain addresses, which may hold keys
 for _name in ("httpx2", "mcp.client.streamable_http"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class _Capped(httpx2.AsyncByteStream):
-    """A reply's body. Too large or broken off, it ends in a StreamError, which the SDK survives."""
+    """The body of a reply. If it is too large or breaks off, it raises StreamError, which the SDK handles."""
 
     def __init__(self, inner: Any, largest: int, trace: Trace) -> None:
         self._inner, self._largest, self._trace = inner, largest, trace
@@ -54,11 +54,11 @@ class _Capped(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-class TellingClient(httpx2.AsyncClient):
-    """An HTTP client that leaves status, Retry-After and faults in the attempt's trace.
+class TracingClient(httpx2.AsyncClient):
+    """An HTTP client that records status, Retry-After and faults in the attempt's trace.
 
-    A failed request becomes an answer with an error status: raised, it would end the session and with it
-    every other call. A cancellation notice never holds up the calls behind it.
+    A failed request becomes an answer with an error status, as an exception would end the session and with it
+    every other call. A cancellation notice is sent in the background, so it never delays other calls.
     """
 
     def __init__(self, spec: ServerSpec, largest: int = LARGEST_LINE) -> None:
@@ -71,14 +71,14 @@ class TellingClient(httpx2.AsyncClient):
         self._notices: set[asyncio.Task[None]] = set()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send a request as httpx2 does, without its transport errors."""
+        """Send a request without raising transport errors."""
         method = _method(request)
         if method == "notifications/cancelled":
             notice = asyncio.create_task(self._notify(request, options))
             self._notices.add(notice)
             notice.add_done_callback(self._notices.discard)
             return httpx2.Response(202, request=request)
-        # a reply to the server's own request runs in the context of the call that it came with
+        # a reply to a request of the server runs in the context of the call during which it came
         trace = current_trace() if method in ASKED else Trace()
         if method.startswith("notifications/"):
             request.extensions = {**request.extensions, "timeout": httpx2.Timeout(COURTESY).as_dict()}
@@ -100,10 +100,10 @@ class TellingClient(httpx2.AsyncClient):
             trace.fault = f"the connection broke off ({type(error).__name__})"
             return httpx2.Response(502, request=request)
         trace.status = response.status_code
-        trace.retry_after = retry_after(response.headers.get("retry-after", ""))
+        trace.retry_after = retry_after(response.headers)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            trace.fault = "the answer is compressed, which was not asked for"
+            trace.fault = "the answer is compressed, which was not requested"
             return httpx2.Response(502, request=request)
         response.stream = _Capped(response.stream, self._largest, trace)
         return response
@@ -120,7 +120,7 @@ class TellingClient(httpx2.AsyncClient):
 
 
 def _method(request: httpx2.Request) -> str:
-    """The JSON-RPC method that a request carries; "" for the SDK's other requests."""
+    """Return the JSON-RPC method of a request; "" for the SDK's other requests."""
     if request.method != "POST":
         return ""
     message = json.loads(request.content)
@@ -129,9 +129,9 @@ def _method(request: httpx2.Request) -> str:
 
 @asynccontextmanager
 async def http_transport(spec: ServerSpec, *, largest: int = LARGEST_LINE) -> AsyncIterator[TransportStreams]:
-    """Connect to the entry's url for the length of the block."""
+    """Connect to the server's url while the block runs."""
     async with (
-        TellingClient(spec, largest) as client,
+        TracingClient(spec, largest) as client,
         streamable_http_client(spec.url, http_client=client, max_sse_event_size=largest) as streams,
     ):
         yield streams

@@ -1,4 +1,4 @@
-"""Bytes from a server's stdout into JSON-RPC messages: linear, bounded, and deaf to noise."""
+"""Parse a server's stdout into JSON-RPC messages, in linear time and bounded memory, ignoring noise."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ import mcp_types as types
 from pydantic import ValidationError
 
 LARGEST_LINE = 16_000_000
-LARGEST_WASTE = 8 * LARGEST_LINE  # of one line that is thrown away; after that the server is given up
-# what an answer of that size may hold: objects cost us a hundred times the bytes that name them
+LARGEST_WASTE = 8 * LARGEST_LINE  # bytes of one discarded line, after which the server is given up
+# an answer of that size is limited too: objects take about a hundred times their bytes in memory
 MOST_OBJECTS = 50_000
 MOST_VALUES = 500_000
-EDGE = 4096  # how much of an oversized line's ends is kept, to find out whom it answers
-# our request ids are numbers, and stand at the very start or the very end of an answer
+EDGE = 4096  # bytes kept at each end of an oversized line, to find the id that it answers
+# request ids are numbers, and are at the very start or the very end of an answer
 FIRST_ID = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*"?(\d{1,15})')
 LAST_ID = re.compile(rb'"id"\s*:\s*"?(\d{1,15})"?\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
 
 
 class Endless(Exception):
-    """The server writes a line that has no end."""
+    """The server writes a line that does not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Rides as the `data` of an error that we made ourselves: an answer came and cannot be used. No peer can
-    send an object of this class."""
+    """The `data` of an error created here for an answer that cannot be used. No peer can send an object of
+    this class."""
 
     reason: str
 
 
 class Density:
-    """Counts the objects and values of JSON that comes in, roughly: signs inside of its texts count too."""
+    """Estimates the objects and values of incoming JSON; characters inside its strings count too."""
 
     def __init__(self) -> None:
         self._objects = self._values = 0
 
     def too_much(self, data: bytes) -> bool:
-        """Add bytes, and tell whether all of them together would cost too much memory and time."""
+        """Add bytes and return whether all bytes so far would take too much memory and time to parse."""
         self._objects += data.count(b"{") + data.count(b"[")
         self._values += data.count(b",")
         return self._objects > MOST_OBJECTS or self._values > MOST_VALUES
 
 
 class LineSplitter:
-    """Cuts chunks into lines in linear time. An oversized line is thrown away while it comes in; what is left
-    of it are its two ends."""
+    """Splits chunks into lines in linear time. An oversized line is discarded as it arrives, except for
+    its two ends."""
 
     def __init__(self, largest: int = LARGEST_LINE) -> None:
         self._largest, self._most_waste = largest, LARGEST_WASTE
         self._parts: list[bytes] = []
         self._size = 0
-        self._ends: tuple[bytes, bytes] | None = None  # of the oversized line that is being thrown away
+        self._ends: tuple[bytes, bytes] | None = None  # of the oversized line that is being discarded
 
     def feed(self, chunk: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Give the lines that end in `chunk`, each with whether it was whole. Raises Endless."""
+        """Yield the lines that end in `chunk`, each with whether it is whole. Raises Endless."""
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
             self._add(chunk[start:end])
@@ -84,9 +84,9 @@ class LineSplitter:
 
 
 def read_line(line: bytes, *, whole: bool = True) -> types.JSONRPCMessage | None:
-    """The message of a line; None for what nobody waits for: notifications, log lines, banners.
+    """Return the message of a line; None for notifications, log lines and banners.
 
-    A line that cannot be read but looks like somebody's answer becomes an error to that request.
+    A line that cannot be parsed but looks like the answer to a request becomes an error for that request.
     """
     if b'"id"' not in line:
         return None
@@ -100,7 +100,7 @@ def read_line(line: bytes, *, whole: bool = True) -> types.JSONRPCMessage | None
 
 
 def _unusable(line: bytes, reason: str) -> types.JSONRPCError | None:
-    """An error to the request that a broken line names at its edges, if it names one."""
+    """Return an error for the request whose id is at an end of a broken line, or None."""
     found = FIRST_ID.match(line[:EDGE]) or LAST_ID.search(line[-EDGE:])
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""A server process in a group of its own, and the certain end of it with all its descendants."""
+"""A server process in its own group, and how it is ended with all its descendants."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ log = logging.getLogger(__name__)
 INHERITED = ("PATH", "HOME", "USER", "LANG")
 GRACE = 1.0  # seconds after stdin is closed, and again after SIGTERM
 REAP = 2.0  # seconds for the kernel to report a killed process
-LAST_WORDS = 0.2  # seconds for what a dead process left in its pipe
+LAST_WORDS = 0.2  # seconds to read what a dead process left in its pipe
 MOST_UNREAD = 1 << 20
 FLOOD = 1 << 15
 BREATH = 0.01
 
 
 def environment(spec: ServerSpec) -> dict[str, str]:
-    """Exactly what a server process gets: PATH, HOME, USER, LANG where set, and its entry's env."""
+    """Return the environment of a server process: PATH, HOME, USER, LANG if set, and its entry's env."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {**inherited, **spec.env}
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A process as the kernel shows it: `state` is its letter, `started` is in the kernel's ticks."""
+    """A process as the kernel shows it: `state` is a letter, `started` is in the kernel's ticks."""
 
     pid: int
     state: str
@@ -44,27 +44,27 @@ class Stat:
 
     @property
     def dead(self) -> bool:
-        """Whether it does nothing more, though nobody has buried it yet."""
+        """Return whether the process has ended, even if it has not been reaped."""
         return self.state in "ZXx"
 
 
 def stat(pid: int) -> Stat | None:
-    """What the kernel says of a process; None when it is gone."""
+    """Return the state of a process; None if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # a name may hold spaces and brackets
+    fields = text.rpartition(")")[2].split()  # the name may contain spaces and parentheses
     return Stat(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def started_at(pid: int) -> int | None:
-    """When a process was started, in the kernel's ticks: with the pid its identity. None when it is gone."""
+    """Return the start time of a process in the kernel's ticks, which identifies it with its pid, or None."""
     return seen.started if (seen := stat(pid)) else None
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:
-    """Pid and start time of every living descendant, also of those that left the process group."""
+    """Return pid and start time of every living descendant, including those outside the process group."""
     found: list[tuple[int, int]] = []
     todo = [pid]
     while todo:
@@ -75,7 +75,7 @@ def descendants(pid: int) -> list[tuple[int, int]]:
 
 
 def _children(pid: int) -> list[int]:
-    """What the threads of a process have started. It may come to its end at any moment of this look."""
+    """Return the children of all threads of a process, which may end at any time."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -85,14 +85,14 @@ def _children(pid: int) -> list[int]:
 
 
 class Process(asyncio.SubprocessProtocol):
-    """One running server: chunks of its stdout in order, its stderr in a log, its end an event."""
+    """One running server: its stdout in chunks, its stderr in a log, and its end as an event."""
 
     def __init__(self, errors: CappedLog) -> None:
         self.pid = 0
         self.started: int | None = None
-        self._family: set[tuple[int, int]] = set()  # descendants that were seen, by pid and start time
-        self.ended = asyncio.Event()  # stdout is over: nothing more will come
-        self.read_out = asyncio.Event()  # and all that had come was handed on, or nobody takes it any more
+        self._family: set[tuple[int, int]] = set()  # known descendants, by pid and start time
+        self.ended = asyncio.Event()  # set when stdout has ended
+        self.read_out = asyncio.Event()  # set when all of stdout was passed on or has no reader
         self._exited = asyncio.Event()
         self._errors = errors
         self._chunks: deque[bytes] = deque()
@@ -102,7 +102,7 @@ class Process(asyncio.SubprocessProtocol):
 
     @classmethod
     async def spawn(cls, spec: ServerSpec, errors: CappedLog) -> Process:
-        """Start the entry's command in its own session. Raises OSError or ValueError when that cannot be."""
+        """Start the server's command in its own session. Raises OSError or ValueError if that fails."""
         process = cls(errors)
         loop = asyncio.get_running_loop()
         command = [spec.command, *spec.args]
@@ -118,7 +118,7 @@ class Process(asyncio.SubprocessProtocol):
 
     @property
     def returncode(self) -> int | None:
-        """The exit code; None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self._transport.get_returncode() if self._transport else None
 
     # called by the event loop
@@ -146,13 +146,13 @@ class Process(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self._exited.set()
-        # a grandchild may hold the pipe open for ever
+        # a grandchild may keep the pipe open forever
         asyncio.get_running_loop().call_later(LAST_WORDS, self._end)
 
     # called by the transport
 
     async def chunk(self) -> bytes | None:
-        """The next bytes of stdout; None at its end."""
+        """Return the next bytes of stdout; None at its end."""
         while not self._chunks:
             if self.ended.is_set():
                 return None
@@ -165,7 +165,7 @@ class Process(asyncio.SubprocessProtocol):
         return data
 
     def write(self, data: bytes, most_unsent: int) -> bool:
-        """Hand bytes to stdin without waiting; False when the server is gone or reads nothing any more."""
+        """Write to stdin without waiting. Return False if the server has ended or no longer reads."""
         pipe = self._transport.get_pipe_transport(0) if self._transport else None
         pipe = cast("asyncio.WriteTransport | None", pipe)
         if pipe is None or pipe.is_closing() or self._exited.is_set() or self.ended.is_set():
@@ -175,28 +175,28 @@ class Process(asyncio.SubprocessProtocol):
         pipe.write(data)
         return True
 
-    def look_around(self) -> None:
-        """See who descends from it: who has left the group is not found any more once its parent has died."""
+    def note_descendants(self) -> None:
+        """Remember the descendants: one outside the group cannot be found once its parent has died."""
         seen = {(pid, start) for pid, start in self._family if started_at(pid) == start}
         self._family = seen | set(descendants(self.pid))
 
     def kill(self) -> None:
-        """SIGKILL to the whole group and every descendant, at once."""
+        """Send SIGKILL to the whole group and every descendant."""
         if not self.pid:
             return
-        self.look_around()
+        self.note_descendants()
         family = self._family
         send_signal(os.killpg, self.pid, signal.SIGKILL)
         kill_all(family)
 
-    async def put_down(self) -> bool:
-        """SIGKILL, and wait until it is dead: it does nothing more outside then. False: not in time."""
+    async def kill_and_wait(self) -> bool:
+        """Send SIGKILL and wait until the process is dead. Return False if it does not die in time."""
         self.kill()
         return await self._gone(REAP)
 
     async def stop(self) -> None:
-        """End the server: stdin closed, SIGTERM, SIGKILL. Leaves nothing behind, even when cancelled."""
-        self.look_around()
+        """End the server: close stdin, then SIGTERM, then SIGKILL. Leaves no process, even if cancelled."""
+        self.note_descendants()
         try:
             if self._transport and (pipe := self._transport.get_pipe_transport(0)):
                 pipe.close()
@@ -208,13 +208,13 @@ class Process(asyncio.SubprocessProtocol):
             self._end()
             self._errors.close()
         if not await self._gone(REAP):
-            log.warning("tool server process %d is still there after SIGKILL", self.pid)
+            log.warning("tool server process %d is still alive after SIGKILL", self.pid)
         if self._transport:
             self._transport.close()
-            await asyncio.sleep(0)  # its pipes say good-bye in the next turn of the loop
+            await asyncio.sleep(0)  # its pipes close in the next iteration of the loop
 
     async def _gone(self, seconds: float) -> bool:
-        """Whether process and group end within the time. Polled: waiting would also wait for its pipes."""
+        """Return whether process and group end in time. Polls, as waiting would also wait for the pipes."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not (self._exited.is_set() and not send_signal(os.killpg, self.pid, 0)):
@@ -232,7 +232,7 @@ class Process(asyncio.SubprocessProtocol):
         return None if pipe is None or pipe.is_closing() else cast(asyncio.ReadTransport, pipe)
 
     def _rest(self, fd: int) -> None:
-        """Let a flooding pipe wait for a moment, so that the loop has time for others."""
+        """Pause a flooding pipe for a moment, so that the loop has time for others."""
         if pipe := self._reader(fd):
             pipe.pause_reading()
             asyncio.get_running_loop().call_later(BREATH, self._resume, fd)
@@ -243,18 +243,18 @@ class Process(asyncio.SubprocessProtocol):
 
 
 def kill_all(family: Iterable[tuple[int, int]]) -> None:
-    """SIGKILL to each of these, by pid and start time."""
+    """Send SIGKILL to each of these processes, given by pid and start time."""
     for pid, start in family:
-        if started_at(pid) == start:  # not a stranger under the same number
+        if started_at(pid) == start:  # not another process with a reused pid
             send_signal(os.kill, pid, signal.SIGKILL)
 
 
 def send_signal(how: Callable[[int, int], None], target: int, number: int) -> bool:
-    """Send a signal (0 only asks); False when nobody is there."""
+    """Send a signal (0 only checks). Return False if there is no such process."""
     try:
         how(target, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody is there, though not ours to signal
+    except PermissionError:  # there is one, which may not be signalled
         return True
     return True

@@ -1,4 +1,4 @@
-"""Read a tool's raw result into a reply, or into the error it stands for."""
+"""Turn a tool's raw result into a reply or an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from jobs.tools.wire.trace import Trace
 
 
 def read_result(result: types.CallToolResult, tool: Tool, policy: ToolPolicy, spec: ServerSpec) -> Reply:
-    """The reply that a raw result holds. Raises RateLimited, ToolFailed, UnknownTool or BadReply."""
+    """Return the reply of a raw result. Raises RateLimited, ToolFailed, UnknownTool or BadReply."""
     where = f"{spec.name} {tool.name}"
     reply = _parse(result, policy, spec, where)
     if result.is_error:
@@ -42,14 +42,14 @@ def read_result(result: types.CallToolResult, tool: Tool, policy: ToolPolicy, sp
     if error := reply.data.get("error"):
         raise _failure(where, error, reply, policy, spec)
     if finding := tool.check_answer(result.structured_content):
-        raise BadReply(spec.redact(f"{where}: the answer breaks the tool's own schema ({finding})"))
+        raise BadReply(spec.redact(f"{where}: the answer violates the tool's own schema ({finding})"))
     if policy.writes and not _names_effect(reply, policy):
         raise BadReply(f"{where}: the answer does not name what was made ({' or '.join(policy.id_keys)})")
     return reply
 
 
 def protocol_error(spec: ServerSpec, tool: str, error: MCPError, trace: Trace) -> ToolError:
-    """The error class of a JSON-RPC error, with what the transport saw of the attempt."""
+    """Return the ToolError for a JSON-RPC error and what the transport recorded of the attempt."""
     said = trace.fault or error.message
     message = spec.redact(f"{spec.name} {tool}: {said}")
     if isinstance(error.data, Broken):
@@ -75,7 +75,7 @@ def protocol_error(spec: ServerSpec, tool: str, error: MCPError, trace: Trace) -
 
 
 def adopted(item: Mapping[str, Any], policy: ToolPolicy, spec: ServerSpec) -> Reply:
-    """The reply of an effect that a look-up has found, out of what the look-up says of it."""
+    """Return the reply of an effect from the item that a look-up returned for it."""
     return Reply(
         data=_storable(dict(item)),
         remote_id=_first(item, policy.id_keys),
@@ -85,18 +85,18 @@ def adopted(item: Mapping[str, Any], policy: ToolPolicy, spec: ServerSpec) -> Re
 
 
 def _http_fault(trace: Trace, error: MCPError, message: str) -> ToolError | None:
-    """What an HTTP status says beyond the JSON-RPC error; None when it says nothing."""
+    """Return the ToolError that an HTTP status implies; None if it implies none."""
     status = trace.status or 0
-    told = f"{message} (HTTP {status})"
+    detailed = f"{message} (HTTP {status})"
     if trace.fault:
-        return BadReply(told)
+        return BadReply(detailed)
     if status == 429:
-        return RateLimited(told, trace.retry_after)
+        return RateLimited(detailed, trace.retry_after)
     if status >= 500:
-        # others (502, 503, 504, 52x) are also a gateway's word, and the server behind it may still be at work
-        return ServerFault(told, over=status in (500, 501))
+        # others (502, 503, 504, 52x) may come from a gateway while the server behind it is still working
+        return ServerFault(detailed, over=status in (500, 501))
     if status in (202, 200) and error.code in (types.PARSE_ERROR, types.INVALID_REQUEST):
-        return BadReply(told)
+        return BadReply(detailed)
     if status in (400, 404) and "session" in error.message.lower():
         return ServerUnavailable(f"{message} (the server has forgotten the session)")
     if error.code in (types.INVALID_PARAMS, types.METHOD_NOT_FOUND):
@@ -129,9 +129,9 @@ def _parse(result: types.CallToolResult, policy: ToolPolicy, spec: ServerSpec, w
 
 
 def _data(structured: Any, text: str) -> dict[str, Any]:
-    """The JSON object of an answer, from its structured content or else its text."""
+    """Return the JSON object of an answer, from its structured content or else its text."""
     if isinstance(structured, dict) and set(structured) == {"result"}:
-        # how servers of the Python SDK wrap what is not an object
+        # servers of the Python SDK wrap other values than objects like this
         structured = structured["result"]
         if isinstance(structured, str):
             text, structured = structured, None
@@ -150,8 +150,10 @@ def _data(structured: Any, text: str) -> dict[str, Any]:
 
 
 def _storable(value: Any) -> Any:
-    """`value` without what no JSON column keeps: NUL, half a surrogate pair, NaN. The effect is made by now,
-    and its record must not fail over a sign. Raises RecursionError."""
+    """Return `value` without what a JSON column cannot store: NUL, lone surrogates, NaN.
+
+    The effect already exists, and recording it must not fail over a character. Raises RecursionError.
+    """
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
@@ -162,7 +164,7 @@ def _storable(value: Any) -> Any:
 
 
 def _effect(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The object that names the effect: the answer itself, or the one inside a lone `data`."""
+    """Return the object that names the effect: the answer itself, or the one in a lone `data`."""
     inner = data.get("data")
     return inner if len(data) == 1 and isinstance(inner, dict) else data
 
@@ -182,10 +184,10 @@ def _names_effect(reply: Reply, policy: ToolPolicy) -> bool:
 
 
 def _failure(where: str, error: object, reply: Reply, policy: ToolPolicy, spec: ServerSpec) -> ToolError:
-    """The class of an error that the tool itself reports, as text or as `{code, message, retry_after}`."""
+    """Return the ToolError for an error that the tool reports as text or `{code, message, retry_after}`."""
     said = wording.sentence(error)
     message = spec.redact(f"{where}: {said or 'failed without a reason'}")
-    # what exists may not be made a second time, whatever else went wrong
+    # an effect that exists must not be made a second time
     if policy.error_may_name_effect and reply.remote_id:
         return ToolFailed(message, reply)
     if wording.is_rate_limit(error):

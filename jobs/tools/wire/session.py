@@ -1,4 +1,4 @@
-"""One supervised long-lived session a server: connects when wanted, reconnects after a crash, fails fast."""
+"""One supervised, long-lived session per server: connects on demand, reconnects after a crash, fails fast."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from jobs.tools.wire.lines import LARGEST_LINE
 log = logging.getLogger(__name__)
 CONNECT = 15.0
 LONGEST_DELAY = 5.0
-STABLE = 5.0  # seconds after which a connection counts as a good one
+STABLE = 5.0  # seconds after which a connection counts as stable
 CLOSE = 10.0
 
 
 class Session:
-    """Gives callers the one connection of a server. A supervising task owns a child task that enters and
-    leaves it: a crash ends the child, never the supervisor. A connection that retires lets its calls end in
-    the background, beside its successor.
+    """Provides the one connection of a server. A supervisor task runs it in a child task: a crash ends the
+    child, never the supervisor. The calls of a retiring connection end in the background, beside its
+    successor.
 
-    All callers share one attempt to connect (`connect_timeout` seconds). After a failure they are refused at
-    once until the next attempt is due, `delay` seconds later, then twice that, and so on.
+    Concurrent callers share one attempt to connect (`connect_timeout` seconds). After a failure, calls are
+    refused immediately until the next attempt is due: `delay` seconds later, then twice that, and so on.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Session:
         self._log_dir, self._connect_timeout, self._first_delay = log_dir, connect_timeout, delay
         self._largest = largest
         self._connection: Connection | None = None
-        self._lives: dict[asyncio.Task[None], Connection] = {}  # the present one, and those that retire
-        self._attempt: asyncio.Future[None] | None = None  # the attempt to connect that callers share
+        self._lives: dict[asyncio.Task[None], Connection] = {}  # the current and retiring connections
+        self._attempt: asyncio.Future[None] | None = None  # the connection attempt that callers share
         self._wanted = asyncio.Event()
         self._resting = False
         self._closed = False
@@ -58,22 +58,22 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        """Whether calls go straight through."""
+        """Return whether calls can be sent without connecting first."""
         return self._live() is not None
 
     @property
     def tools(self) -> Mapping[str, Tool]:
-        """The tools of the present connection, by name."""
+        """Return the tools of the current connection, by name."""
         connection = self._live()
         return connection.tools if connection else {}
 
     @property
     def identity(self) -> ServerProcess | None:
-        """The server process of the present connection; None where there is none."""
+        """Return the server process of the current connection, or None."""
         return self._connection.identity if self._connection else None
 
     def held(self, process: ServerProcess) -> Connection | None:
-        """The connection to this server process, be it one that retires; None when it is none of ours."""
+        """Return the current or retiring connection to this server process, or None."""
         return next((one for one in self._lives.values() if one.identity == process), None)
 
     def start(self) -> None:
@@ -83,19 +83,19 @@ class Session:
         self._wanted.set()
 
     async def tool(self, name: str) -> Tool:
-        """The tool of this name, connecting first where needed. Raises ServerUnavailable or UnknownTool."""
+        """Return the tool, connecting first if needed. Raises ServerUnavailable or UnknownTool."""
         return (await self.connection()).tool(name)
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any], timeout: float
     ) -> types.CallToolResult:
-        """Make one call; `timeout` in seconds is its total deadline. Raises ToolError."""
+        """Make one call with a total deadline of `timeout` seconds. Raises ToolError."""
         return await (await self.connection()).call(tool, arguments, meta, timeout)
 
     def close(self) -> None:
-        """Begin to end the session and its server process; it ends by itself from here on."""
+        """Start to end the session and its server process, without waiting."""
         if self._closed:
-            return  # a second cancellation would interrupt the clean-up
+            return  # a second cancellation would interrupt the cleanup
         self._closed = True
         for connection in self._lives.values():
             connection.close()
@@ -109,7 +109,7 @@ class Session:
             await asyncio.wait({self._supervisor}, timeout=2 * CLOSE)
 
     async def connection(self) -> Connection:
-        """The present connection, connecting first where needed. Raises ServerUnavailable."""
+        """Return the current connection, connecting first if needed. Raises ServerUnavailable."""
         if (connection := self._live()) is not None:
             return connection
         if self._closed:
@@ -139,8 +139,8 @@ class Session:
                 since = loop.time()
                 try:
                     if await self._one_life():
-                        continue  # retired: the next one begins at once
-                except Exception as error:  # our own fault; it must not close the server for ever
+                        continue  # retired: connect again immediately
+                except Exception as error:  # an internal error must not close the session forever
                     self._broke(error)
                 self._count(loop.time() - since)
                 await self._rest()
@@ -150,7 +150,7 @@ class Session:
             await self._end_lives()
 
     async def _one_life(self) -> bool:
-        """Run one connection from its greeting until it ends or, True, retires; in a child task."""
+        """Run one connection in a child task. Return True once it retires, False once it ends."""
         loop = asyncio.get_running_loop()
         connection = self._connection = Connection(self.spec, log_dir=self._log_dir, largest=self._largest)
         ready: asyncio.Future[None] = loop.create_future()
@@ -168,21 +168,21 @@ class Session:
         if not child.done():
             return True
         self._note(child, connection)
-        if ready.cancel():  # it never came about: whoever waits is told
+        if ready.cancel():  # it never connected: wake the waiting callers
             self._settle_attempt()
         return False
 
     def _over(self, child: asyncio.Task[None]) -> None:
         del self._lives[child]
         if not child.cancelled():
-            child.exception()  # of one that retired nobody else asks
+            child.exception()  # retrieved, as nothing else awaits a retired connection
 
     async def _end_lives(self) -> None:
-        """Let all connections clean up; what does not come to its end in time is cancelled."""
+        """Close all connections; cancel those that do not end in time."""
         for child, connection in self._lives.items():
             connection.close()
             if not connection.tools_known:
-                child.cancel()  # it waits for a greeting
+                child.cancel()  # it is still connecting
         for _ in range(2):
             if not self._lives:
                 return
@@ -191,7 +191,7 @@ class Session:
                 child.cancel()
 
     def _broke(self, error: Exception) -> None:
-        log.error("a tool server's session broke and goes on after a rest", exc_info=error)
+        log.error("a tool server's session had an internal error and continues after a pause", exc_info=error)
         self.last_error = f"internal error ({type(error).__name__})"
         if self._connection is not None:
             self._connection.close()
@@ -208,7 +208,7 @@ class Session:
         log.warning("tool server %s: %s", self.spec.name, self.last_error)
 
     def _count(self, lived: float) -> None:
-        """Count strikes in a row; the first crash of a server that did connect is forgiven."""
+        """Count failures in a row and set the delay; the first crash of a server that connected has none."""
         connection = self._connection
         ready = connection is not None and connection.tools_known
         good = connection is not None and ready and (connection.answered > 0 or lived > STABLE)
@@ -217,7 +217,7 @@ class Session:
         self._delay = min(self._first_delay * 2 ** (delays - 1), LONGEST_DELAY) if delays > 0 else 0.0
 
     async def _rest(self) -> None:
-        """Refuse callers until the next attempt is due."""
+        """Refuse calls until the next attempt is due."""
         self._connection = None
         self._resting = self._delay > 0
         if self._resting:
@@ -225,7 +225,7 @@ class Session:
             await asyncio.sleep(self._delay)
         self._resting = False
         if self._strikes > 1:
-            self._wanted.clear()  # from here on only a caller's wish brings the next attempt
+            self._wanted.clear()  # from now on only a caller starts the next attempt
         if self._attempt is not None and not self._attempt.done():
             self._wanted.set()
 

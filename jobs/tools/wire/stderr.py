@@ -1,4 +1,4 @@
-"""A server's stderr on disk: one file a server, never above its limit, the newest kept."""
+"""A server's stderr on disk: one file per server, limited in size, with the newest output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LARGEST_LOG = 1_000_000
 
 
 class CappedLog:
-    """Appends to `path`; at `limit` bytes the older half goes. Without a path everything is dropped."""
+    """Appends to `path`; at `limit` bytes the older half is dropped. Without a path, discards everything."""
 
     def __init__(self, path: Path | None, limit: int = LARGEST_LOG) -> None:
         self._path, self._limit = path, limit
@@ -21,7 +21,7 @@ class CappedLog:
             self._size = os.lseek(self._fd, 0, os.SEEK_END)
 
     def write(self, data: bytes) -> None:
-        """Add bytes at the end."""
+        """Append bytes."""
         if self._fd < 0:
             return
         self._size = os.lseek(self._fd, 0, os.SEEK_END)  # a retiring server writes to it beside its successor
@@ -34,7 +34,7 @@ class CappedLog:
         self._size += os.pwrite(self._fd, data, self._size)
 
     def close(self) -> None:
-        """Let go of the file; later writes are dropped."""
+        """Close the file; later writes are discarded."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

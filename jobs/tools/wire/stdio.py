@@ -1,4 +1,4 @@
-"""The stdio transport: a server process on one side, the SDK's two streams on the other."""
+"""The stdio transport: connects a server process to the SDK's two streams."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from jobs.tools.wire.process import BREATH, FLOOD, Process
 from jobs.tools.wire.stderr import CappedLog
 from jobs.tools.wire.trace import current_trace
 
-MOST_UNSENT = 32_000_000  # bytes that a server which does not read may leave in our memory
+MOST_UNSENT = 32_000_000  # bytes buffered for a server that does not read
 
 
 class StdioWriter:
-    """The SDK's way to the server's stdin. It never waits: a hung server must not hang its callers."""
+    """The SDK's stream to the server's stdin. It never waits: a hung server must not block its callers."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     async def send(self, item: SessionMessage) -> None:
-        """Write one message. Raises anyio.BrokenResourceError when the server cannot be written to."""
+        """Write one message. Raises anyio.BrokenResourceError if the server cannot be written to."""
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
         if not self._process.write(line, MOST_UNSENT):
             raise anyio.BrokenResourceError
         current_trace().sent = True
 
     async def aclose(self) -> None:
-        """Nothing to do: stdin closes when the process is stopped."""
+        """Do nothing: stdin closes when the process is stopped."""
 
     async def __aenter__(self) -> StdioWriter:
         return self
@@ -51,9 +51,9 @@ class StdioWriter:
 async def stdio_transport(
     spec: ServerSpec, *, log_dir: Path | None = None, largest_line: int = LARGEST_LINE
 ) -> AsyncIterator[tuple[TransportStreams, Process]]:
-    """Run the server for the length of the block, and end it with all its descendants.
+    """Run the server while the block runs, then end it with all its descendants.
 
-    stderr goes to `log_dir/<server>.stderr.log`. Raises OSError or ValueError when it cannot be started.
+    stderr goes to `log_dir/<server>.stderr.log`. Raises OSError or ValueError if it cannot start.
     """
     errors = CappedLog(log_dir / f"{spec.name}.stderr.log" if log_dir else None)
     process = await Process.spawn(spec, errors)
@@ -73,7 +73,7 @@ async def stdio_transport(
 
 
 async def finish(task: asyncio.Task[None]) -> None:
-    """Wait for a bounded task to its end, also when cancelled meanwhile; the cancellation follows after."""
+    """Wait until a task ends, even if cancelled meanwhile; the cancellation is raised afterwards."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -87,7 +87,7 @@ async def finish(task: asyncio.Task[None]) -> None:
 async def _pump(
     process: Process, into: MemoryObjectSendStream[SessionMessage | Exception], splitter: LineSplitter
 ) -> None:
-    """Carry messages from stdout to the SDK until either side ends. Noise is dropped, and slows its maker."""
+    """Pass messages from stdout to the SDK until either side ends. Noise is dropped, a flood slowed down."""
     try:
         while (chunk := await process.chunk()) is not None:
             noise = messages = 0

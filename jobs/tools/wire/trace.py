@@ -1,4 +1,4 @@
-"""What a transport learned about one attempt: it travels with the sender's context, past the SDK's layers."""
+"""What a transport recorded of one attempt, passed around the SDK in a context variable."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 @dataclass
 class Trace:
-    """One attempt as its transport saw it. `sent`: a byte of it may have reached the server; `status` and
-    `retry_after` (seconds): of the HTTP answer; `fault`: why the answer cannot be used."""
+    """One attempt as its transport saw it.
+
+    `sent`: whether any of it may have reached the server; `status` and `retry_after` (seconds): of the HTTP
+    answer; `fault`: why the answer cannot be used.
+    """
 
     sent: bool = False
     status: int | None = None
@@ -21,5 +24,5 @@ TRACE: ContextVar[Trace | None] = ContextVar("flightplan_attempt", default=None)
 
 
 def current_trace() -> Trace:
-    """The trace of the attempt that runs in this context; a throw-away one outside of any."""
+    """Return the trace of the attempt in this context; a new one outside of any attempt."""
     return TRACE.get() or Trace()

@@ -12,7 +12,7 @@ from jobs import registry
 from jobs.acts import actions, spending
 from jobs.engine import events as ev
 from jobs.engine.inputs import InvalidInput
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import SpendLine
 from jobs.models import AuditEntry, Job, ToolCall
 from jobs.store import feed
 from tests.jobs import acting, spend, story

@@ -13,8 +13,8 @@ from jobs.engine import events as ev
 from jobs.engine.results import JobStatus
 from jobs.models import Artifact, Job, WorkflowEvent
 from jobs.store import doorbell, feed, outbox
-from tests.engine.test_events import EVERY
 from tests.jobs import acting, story
+from tests.jobs.engine.test_events import EVERY
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 

@@ -9,13 +9,12 @@ from django.utils import timezone
 
 from jobs.acts import answers
 from jobs.acts.answers import leave_unknown
-from jobs.engine.results import Source, Stopped
-from jobs.engine.spend import SpendLine
+from jobs.engine.results import Source, SpendLine, Stopped
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import feed
 from jobs.store.calls import ANSWERED, call_hash
 from jobs.tools.contract.calls import Call, Earlier, Outcome, ServerProcess
-from jobs.tools.contract.errors import HeldBack, SpendRefused, ToolFailed, Unknown
+from jobs.tools.contract.errors import CircuitOpen, SpendRefused, ToolFailed, Unknown
 from jobs.tools.contract.reply import Reply
 from jobs.worker import leases
 from jobs.worker.journal import JobJournal
@@ -349,7 +348,7 @@ def test_a_worker_that_is_to_stop_writes_no_intent(job, writer):
 
 
 def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
-    refused = Outcome("failed", "left alone", error=HeldBack("image-gen", "no answer"))
+    refused = Outcome("failed", "left alone", error=CircuitOpen("image-gen", "no answer"))
 
     async def story_of_two_calls():
         await journal.result(call("a"), 1, refused)

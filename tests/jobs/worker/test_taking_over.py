@@ -132,4 +132,4 @@ def test_a_job_of_an_older_version_finishes_by_the_plan_that_it_recorded(world, 
         ("gone", "Gone", "failed"),
         ("note", "Old Note", "completed"),
     ]
-    assert stages[1].error == "this version of Flightplan has no stage gone any more; it cannot be run"
+    assert stages[1].error == "this version of Flightplan no longer has a stage gone; it cannot be run"

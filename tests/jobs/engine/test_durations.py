@@ -1,0 +1,64 @@
+"""Learned durations: medians by server, tool and size, out of the last calls of each."""
+
+import pytest
+
+from jobs.engine.durations import RECENT, Learned
+
+IMAGE = ("image-gen", "generate_image")
+
+
+def learned(*seconds: float, size: str = "") -> Learned:
+    """What is known after image calls that took so long."""
+    known = Learned()
+    for one in seconds:
+        known.add(*IMAGE, size, one)
+    return known
+
+
+def test_nothing_is_known_before_the_first_call():
+    assert learned()(*IMAGE) is None
+    assert learned(9)(*IMAGE) == 9
+
+
+def test_one_slow_call_does_not_change_what_is_expected():
+    assert learned(5, 5, 5, 5, 600)(*IMAGE) == 5
+
+
+def test_a_service_that_has_become_slower_is_known_to_be_so_after_the_last_calls():
+    assert learned(*[5.0] * 100, *[50.0] * (RECENT // 2 + 1))(*IMAGE) == 50
+
+
+def test_sizes_are_known_apart_and_one_that_is_new_is_like_all_of_them():
+    known = learned(1, 1, 1, size="300x250")
+    for _ in range(3):
+        known.add(*IMAGE, "1920x1080", 9.0)
+    assert known(*IMAGE, "300x250") == 1
+    assert known(*IMAGE, "1920x1080") == 9
+    assert known(*IMAGE, "160x600") == known(*IMAGE) == 5
+
+
+def test_what_was_learned_counts_at_once_also_for_what_was_asked_before():
+    known = learned(1, 1, 1, size="300x250")
+    assert known(*IMAGE) == 1
+    for _ in range(5):
+        known.add(*IMAGE, "1920x1080", 9.0)
+    assert known(*IMAGE) == 9
+
+
+@pytest.mark.parametrize("other", [("canva", "generate_image"), ("image-gen", "find_images")])
+def test_durations_of_one_tool_do_not_affect_another(other: tuple[str, str]):
+    assert learned(1, 1, 1)(*other) is None
+
+
+def test_what_is_new_is_given_away_once_to_be_stored():
+    known = learned(1, 2, size="300x250")
+    known.add(*IMAGE, "", 3)
+    assert known.take_fresh() == {(*IMAGE, "300x250"): [1, 2], (*IMAGE, ""): [3]}
+    assert known.take_fresh() == {}
+
+
+def test_what_was_stored_is_known_again_and_is_not_new():
+    known = Learned()
+    known.put((*IMAGE, "300x250"), [4, 4, 4])
+    assert known(*IMAGE, "300x250") == 4
+    assert known.take_fresh() == {}
