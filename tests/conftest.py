@@ -6,9 +6,11 @@ import pytest
 from django.conf import settings
 from hypothesis import settings as hypothesis
 
-# the build machine tries the same wild inputs each time; on a developer's they differ from run to run
-hypothesis.register_profile("ci", derandomize=True, database=None)
-hypothesis.load_profile("ci" if os.environ.get("CI") else "default")
+# an example has no deadline: on a busy machine any of them can take long
+hypothesis.register_profile("developer", deadline=None)
+# the build machine tries the same inputs each time; on a developer's machine they differ from run to run
+hypothesis.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 @pytest.fixture(scope="session")
