@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import Unmet
 from benchmarks.filled import open_database
-from benchmarks.house import Unmet
 from tests.e2e.installation import ROOT
 
 FILLED = """

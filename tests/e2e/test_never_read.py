@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from benchmarks.house import Story
-from benchmarks.viewers import MOST_MB, NEVER, Web, unread, upgrade
+from benchmarks.common import Story
+from benchmarks.viewers import MOST_MB, NEVER, ProcessUsage, unread, upgrade
 from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, until
 
@@ -31,7 +31,7 @@ def dead(client: socket.socket) -> bool:
 def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_let_go(site: Installation):
     with site.browser() as browser:
         cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
-    [web] = [Web(id) for id, words in site.processes().items() if "manage.py web" in words]
+    [web] = [ProcessUsage(id) for id, words in site.processes().items() if "manage.py web" in words]
     with Story(site, "--before", str(LONG), rate=PER_SECOND) as story, contextlib.ExitStack() as stack:
         story.reaches(LONG)
         page, stream = f"/ws/jobs/{story.job}/", f"/api/jobs/{story.job}/events?detail=all"

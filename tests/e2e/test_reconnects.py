@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks import reconnects
+from benchmarks.common import Story, Written
 from benchmarks.followers import Followed
-from benchmarks.house import Story, Written
 from tests.e2e.conftest import Start
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
