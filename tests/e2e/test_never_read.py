@@ -1,4 +1,4 @@
-"""Pages and streams that nobody reads: they cost the web process little, and are let go."""
+"""Pages and streams that are never read cost the web process little and are disconnected."""
 
 import contextlib
 import select
@@ -22,13 +22,13 @@ def site(start: Start) -> Installation:
 
 
 def dead(client: socket.socket) -> bool:
-    """Tell whether the other side has ended a connection, without reading what it still holds."""
+    """Return whether the other side has ended a connection, without reading what it still holds."""
     poll = select.poll()
     poll.register(client, select.POLLRDHUP)
     return bool(poll.poll(0))
 
 
-def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_let_go(site: Installation):
+def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_disconnected(site: Installation):
     with site.browser() as browser:
         cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
     [web] = [ProcessUsage(id) for id, words in site.processes().items() if "manage.py web" in words]
