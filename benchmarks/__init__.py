@@ -1,1 +1,1 @@
-"""Measurements that print their figures and fail loudly where a promise is not kept. Run one by its name."""
+"""Measure what the documents promise: each module prints figures and fails where a promise is not kept."""

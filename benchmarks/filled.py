@@ -1,20 +1,23 @@
-"""A database with as many events as are asked for: one small job that is measured, many others beside it."""
+"""A database filled with events: one small job that is measured, and many other jobs beside it."""
 
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 
-from benchmarks.house import demand
+from benchmarks.common import demand
 from benchmarks.story import endless, places_of
+
+if TYPE_CHECKING:
+    from jobs.models import Job
 
 SMALL = 10  # events of the measured job
 EACH = 10  # of each of the other jobs
-GIGABYTES = 3.0  # free, for a million events with their indexes, and the log of writing them
+GIGABYTES = 3.0  # free space for a million events with their indexes and the write-ahead log
 MEMORY = ("tmpfs", "ramfs")
 
 MOMENT = "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', job.created_at, n || ' seconds')"  # as Django writes it
@@ -40,9 +43,9 @@ JOIN jobs_workflowevent AS event ON event.job_id = %s AND event.seq = 2 + n.n %%
 
 
 def open_database(folder: Path) -> None:
-    """Migrate a database of this process's own in a folder. Raises Unmet where it would tell nothing.
+    """Create this process's own SQLite database in a folder.
 
-    It must be SQLite on a disk that is one, with room for all, and every commit must wait for that disk.
+    Raises Unmet where the folder is in memory or its disk has too little room: commits must wait for a disk.
     """
     kind = file_system(folder)
     demand(kind not in MEMORY, f"{folder} is {kind}, where nothing is written: set TMPDIR to a real disk")
@@ -58,7 +61,7 @@ def open_database(folder: Path) -> None:
 
 
 def file_system(path: Path) -> str:
-    """Give the kind of the file system that a path is on."""
+    """Return the kind of the file system that a path is on."""
     device = path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -69,7 +72,7 @@ def file_system(path: Path) -> str:
 
 
 def durable() -> dict[str, Any]:
-    """Give what this thread's connection has been told of durability, and the size of the file it writes."""
+    """Return the durability settings of this thread's connection, and the `bytes` of its file."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -83,42 +86,42 @@ def durable() -> dict[str, Any]:
 
 @dataclass
 class Filled:
-    """The measured job, and how many events are stored in all."""
+    """The measured job, the job that the others are copied from, and how many events are stored in all."""
 
-    job: Any
-    template: Any
+    job: "Job"
+    template: "Job | None"
     events: int
 
     @classmethod
     def begin(cls) -> "Filled":
-        """Write the small job, of ten events, and beside it nothing yet; the job is older than all others."""
+        """Write the small job of ten events alone; it is older than all others."""
         job = campaign("Measured", SMALL, days=200)
         return cls(job, None, SMALL)
 
     def fill(self, events: int) -> None:
-        """Add whole jobs of real events, copied in the database, until so many events are stored."""
+        """Copy whole jobs of real events in the database until it holds `events` of them."""
         from django.db import connection
 
-        from jobs.models import WorkflowEvent
+        from jobs.models import Job, WorkflowEvent
 
         if self.template is None and events > self.events:
             self.template = campaign("Filling", EACH, days=100)
             self.events += EACH
         jobs = (events - self.events) // EACH
-        if jobs > 0:
+        if jobs > 0 and (template := self.template) is not None:
             with connection.cursor() as cursor:
-                names = [field.column for field in type(self.template)._meta.fields]
+                names = [field.column for field in Job._meta.concrete_fields if field.column]
                 own = {"id": "lower(hex(randomblob(16)))", "created_at": MOMENT}
                 values = ", ".join(own.get(name, f"job.{name}") for name in names)
                 many = JOBS.format(columns=", ".join(names), values=values)
-                cursor.execute(many, [jobs, self.template.pk.hex])
-                cursor.execute(EVENTS, [self.template.pk.hex])
+                cursor.execute(many, [jobs, template.pk.hex])
+                cursor.execute(EVENTS, [template.pk.hex])
         self.events = WorkflowEvent.objects.count()
         demand(abs(self.events - events) <= EACH, f"{self.events} events are stored, not {events}")
 
 
-def campaign(title: str, length: int, days: int) -> Any:
-    """Write a job of so many days ago whose log has so many events, as a worker writes them, and give it."""
+def campaign(title: str, length: int, days: int) -> "Job":
+    """Write a job, launched `days` ago with a log of `length` events, as a worker writes them; return it."""
     from django.contrib.auth import get_user_model
     from django.utils import timezone
 
@@ -144,8 +147,8 @@ def campaign(title: str, length: int, days: int) -> Any:
     return job
 
 
-def lengthen(job: Any, length: int) -> None:
-    """Let a job's log grow to so many events: its own calls and steps, again and again."""
+def lengthen(job: "Job", length: int) -> None:
+    """Extend a job's log to `length` events by repeating its own calls and steps."""
     from django.db import connection
 
     from jobs.models import Job

@@ -1,4 +1,4 @@
-"""Clients that follow one job and are cut off again and again: by stream, by poll, and by a page's socket."""
+"""Clients that follow one job and are cut off repeatedly: by stream, by poll, and by a page's socket."""
 
 import asyncio
 import json
@@ -22,10 +22,10 @@ ITEM = re.compile(r"item (\d+)")
 
 @dataclass
 class Followed:
-    """What one client got: the seqs of its events as they came, or the states that its page showed.
+    """What one client received: the seqs of its events in order, or the states that its page showed.
 
-    `states` are how far the job had come by its page after each message; `bare` counts openings that did not
-    show every piece; `pieces` is the page as it stands at the end.
+    `states`: the progress that the page showed after each message; `bare`: how many times the socket opened
+    without every piece; `pieces`: the page at the end.
     """
 
     way: str
@@ -40,7 +40,7 @@ class Followed:
 
 @dataclass
 class Cuts:
-    """How often each client is to be cut off, and when all have been."""
+    """How often each client is cut off (`each`); `done` is set when the last of them has been."""
 
     each: int
     dice: random.Random
@@ -48,11 +48,11 @@ class Cuts:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def before(self, one: Followed) -> int:
-        """Give how many things this client gets before its next cut; once it was cut enough, all."""
+        """Return how many messages this client gets before its next cut: all of them after its last cut."""
         return self.dice.randint(1, MOST) if one.reconnects < self.each else ALL
 
     def cut(self, one: Followed) -> None:
-        """Count a cut, and see whether it was the last of all."""
+        """Count a cut, and set `done` if it was the last one."""
         one.reconnects += 1
         if one.reconnects == self.each:
             self.waiting -= 1
@@ -63,10 +63,10 @@ class Cuts:
 Follow = Callable[[Installation, str, Followed, Cuts, str], Any]
 
 
-async def by_stream(house: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
-    """Follow the server-sent events; come back with the last id."""
+async def by_stream(site: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
+    """Follow the server-sent events; reconnect with the last id."""
     query = {"detail": "all"} if one.everything else {}
-    async with caller(house, "text/event-stream") as client:
+    async with caller(site, "text/event-stream") as client:
         while not one.over:
             left, last = cuts.before(one), one.seqs[-1] if one.seqs else 0
             headers = {"Last-Event-ID": str(last)}
@@ -84,7 +84,7 @@ async def by_stream(house: Installation, job: str, one: Followed, cuts: Cuts, se
 
 
 async def frames(answer: httpx2.Response) -> AsyncIterator[tuple[int, str]]:
-    """Give the id and the type of each event of a stream; its data must be an event of that seq and type."""
+    """Yield the id and the type of each event of a stream, whose data must have the same seq and type."""
     frame: dict[str, str] = {}
     async for line in answer.aiter_lines():
         name, _, value = line.partition(": ")
@@ -97,10 +97,10 @@ async def frames(answer: httpx2.Response) -> AsyncIterator[tuple[int, str]]:
             frame = {}
 
 
-async def by_poll(house: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
-    """Ask for page after page of events, each over a connection of its own, with the cursor of the last."""
+async def by_poll(site: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
+    """Request page after page of events, each over a new connection, with the cursor of the page before."""
     after, detail = 0, {"detail": "all"} if one.everything else {}
-    async with caller(house, "application/json") as client:
+    async with caller(site, "application/json") as client:
         while not one.over:
             limit = min(cuts.before(one), 1000)
             query = detail | {"after": str(after), "limit": str(limit)}
@@ -108,17 +108,17 @@ async def by_poll(house: Installation, job: str, one: Followed, cuts: Cuts, sess
             one.seqs += [event["seq"] for event in told["items"]]
             one.over = any(event["type"] == "workflow:complete" for event in told["items"])
             if told["after"] == after:
-                await asyncio.sleep(0.05)  # nothing new: that was a look, no cut
+                await asyncio.sleep(0.05)  # nothing new: it does not count as a cut
             elif not one.over:
                 after = told["after"]
                 cuts.cut(one)
 
 
-async def by_socket(house: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
-    """Follow the page's socket: all pieces when it opens, then those that change."""
+async def by_socket(site: Installation, job: str, one: Followed, cuts: Cuts, session: str) -> None:
+    """Follow the page's socket, which sends all pieces when it opens, then those that change."""
     while not one.over:
         left = cuts.before(one)
-        async with open_socket(house.port, f"/ws/jobs/{job}/", session=session) as page:
+        async with open_socket(site.port, f"/ws/jobs/{job}/", session=session) as page:
             one.over = await shown(page, one, left)
             page.writer.transport.abort()
         if not one.over:
@@ -126,7 +126,7 @@ async def by_socket(house: Installation, job: str, one: Followed, cuts: Cuts, se
 
 
 async def shown(page: Socket, one: Followed, left: int) -> bool:
-    """Take so many messages; True when the socket said that the job has ended."""
+    """Read `left` messages; return whether the server closed the socket because the job has ended."""
     opening: dict[str, str] = {}
     try:
         while left:
@@ -146,17 +146,17 @@ async def shown(page: Socket, one: Followed, left: int) -> bool:
 
 
 def state(pieces: dict[str, str]) -> tuple[int, int]:
-    """Give how far the job has come by its page: stages ended, and the highest number of an item."""
+    """Return the progress that a page shows: how many stages have ended, and the highest item number."""
     page = "".join(pieces.values())
     return page.count('data-ended="yes"'), max(map(int, ITEM.findall(page)), default=0)
 
 
-def caller(house: Installation, accept: str) -> httpx2.AsyncClient:
-    """Give a client with the installation's token, which keeps no connection from one request to the next."""
-    headers = {"Authorization": house.api.headers["Authorization"], "Accept": accept}
+def caller(site: Installation, accept: str) -> httpx2.AsyncClient:
+    """Return a client with the installation's token that opens a new connection for each request."""
+    headers = {"Authorization": site.api.headers["Authorization"], "Accept": accept}
     limits = httpx2.Limits(max_keepalive_connections=0)
     return httpx2.AsyncClient(
-        base_url=house.url, headers=headers, timeout=PATIENCE, limits=limits, verify=False
+        base_url=site.url, headers=headers, timeout=PATIENCE, limits=limits, verify=False
     )
 
 

@@ -1,6 +1,6 @@
-"""A workflow for measuring the engine alone: calls of a campaign's shape, without documents and pictures.
+"""A workflow that measures the engine alone: calls like a campaign's, without documents and pictures.
 
-Settings of its installation: `DJANGO_SETTINGS_MODULE=benchmarks.plain_settings`.
+The settings of its installation: `DJANGO_SETTINGS_MODULE=benchmarks.plain_settings`.
 """
 
 import time
@@ -12,15 +12,15 @@ from jobs.engine.graph import Hop, Stage, Workflow
 from jobs.engine.inputs import Fault, InvalidInput, Request
 from jobs.engine.results import StageResult, judge
 
-#: What a chain's calls are: one line after another.
+#: The tool of all calls of a chain.
 LINE = "create_campaign"
 
 
 async def calls(ctx: StageContext) -> StageResult:
-    """Make the chains of calls that the job asks for, all chains side by side, the calls of each in order.
+    """Make the job's chains of calls, all chains side by side, the calls of each in order.
 
-    Writes a file: when each call was asked for, by the machine's monotonic clock, and what it cost beside its
-    server's own time, in seconds.
+    Writes costs.txt: for each call the monotonic time of its request, and its cost without its server's own
+    time, in seconds.
     """
     costs: list[str] = []
 
@@ -40,7 +40,7 @@ async def calls(ctx: StageContext) -> StageResult:
 
 
 def parse(raw: Mapping[str, Any]) -> Request:
-    """Take the servers of the chains and the number of calls in each."""
+    """Return the request for `chains` (a server for each) of `calls` calls. Raises InvalidInput."""
     chains, count = raw.get("chains"), raw.get("calls")
     if not isinstance(chains, list) or not isinstance(count, int):
         raise InvalidInput([Fault("chains", "a list of servers, with the number of calls in each")])

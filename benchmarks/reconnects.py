@@ -1,7 +1,7 @@
-"""Clients are cut off a thousand times by each way of following a job that writes. `-m benchmarks.reconnects`
+"""Cut clients off a thousand times by each way of following a job. Run with `-m benchmarks.reconnects`.
 
-By stream and by poll each client must have the log exactly once and in order, by the socket a page may never
-show an older state than before, and all must end with what the API says.
+By stream and by poll each client must receive the log exactly once and in order; by socket a page must never
+show an older state than before; all must end with the state that the API returns.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from benchmarks.common import Story, Written, cores, demand, installation, table, verdict
 from benchmarks.followers import MOST, WAYS, Cuts, Followed
-from benchmarks.house import Story, Written, cores, demand, installation, table, verdict
 from jobs.engine.events import PUBLIC
 from tests.e2e.installation import Installation
 
@@ -36,7 +36,7 @@ HEAD = (
 
 @dataclass
 class Judged:
-    """What is wrong with what a client got; all zero is what was promised."""
+    """The faults in what a client received; the promise is none."""
 
     missing: int = 0
     double: int = 0
@@ -45,18 +45,18 @@ class Judged:
 
     @property
     def kept(self) -> bool:
-        """Tell whether the promise was kept."""
+        """Return whether there are no faults."""
         return not (self.missing or self.double or self.disordered or self.stale)
 
 
 def main() -> None:
-    """Run it, print the figures, and judge them."""
+    """Follow a job with all clients, print the figures, and judge them."""
     demand(cores() >= 2, "one core is not enough: clients and server would wait for each other")
-    with installation() as house, house.browser() as browser:
+    with installation() as site, site.browser() as browser:
         session = browser.cookies["sessionid"]
-        with Story(house, rate=RATE) as story:
+        with Story(site, rate=RATE) as story:
             begun = time.monotonic()
-            followed, seconds = asyncio.run(follow(house, story, session, RECONNECTS))
+            followed, seconds = asyncio.run(follow(site, story, session, RECONNECTS))
             written = story.written
         print(
             f"\n{len(written)} events in {time.monotonic() - begun:.0f} s; a cut after 1 to {MOST} of them\n"
@@ -69,15 +69,15 @@ def main() -> None:
             judged = judge(one, written)
             demand(judged.kept, f"by {one.way}, cut {one.reconnects} times: {judged}")
         for one in followed:
-            demand(not one.pieces or ends_as_told(house, story.job, one), "a page ended in another state")
+            demand(not one.pieces or ends_as_told(site, story.job, one), "a page ended in another state")
 
 
 async def follow(
-    house: Installation, story: Story, session: str, reconnects: int
+    site: Installation, story: Story, session: str, reconnects: int
 ) -> tuple[list[Followed], float]:
-    """Follow a story by all ways until each was cut so often, then end it; give what each client got.
+    """Follow a story by all ways until each was cut `reconnects` times, then end it.
 
-    The seconds are those until the last cut: the job writes all that time.
+    Return what each client received, and the seconds until the last cut; the job writes all that time.
     """
     dice = random.Random(SEED)
     followed = [Followed(way, everything=bool(at % 2)) for way, many in CLIENTS.items() for at in range(many)]
@@ -85,7 +85,7 @@ async def follow(
     begun = time.monotonic()
     async with asyncio.TaskGroup() as clients:
         for one in followed:
-            clients.create_task(WAYS[one.way](house, story.job, one, shares[one.way], session))
+            clients.create_task(WAYS[one.way](site, story.job, one, shares[one.way], session))
         for cuts in shares.values():
             await cuts.done.wait()
         demand(story.going, "the job ended while clients were still being cut")
@@ -95,7 +95,7 @@ async def follow(
 
 
 def judge(one: Followed, written: list[Written]) -> Judged:
-    """Hold what a client got against what was committed."""
+    """Compare what a client received with what was committed."""
     if one.way == "socket":
         older = sum(after < before for before, after in zip(one.states, one.states[1:], strict=False))
         return Judged(stale=older + one.bare)
@@ -109,14 +109,14 @@ def judge(one: Followed, written: list[Written]) -> Judged:
     )
 
 
-def ends_as_told(house: Installation, job: str, one: Followed) -> bool:
-    """Tell whether a page ended as the API tells the job, stage by stage."""
-    told = {stage["id"]: stage["status"] for stage in house.job(job)["stages"]}
+def ends_as_told(site: Installation, job: str, one: Followed) -> bool:
+    """Return whether a page ended with the status of each stage that the API returns."""
+    told = {stage["id"]: stage["status"] for stage in site.job(job)["stages"]}
     return told == dict(STAGE.findall("".join(one.pieces.values())))
 
 
 def row(way: str, followed: list[Followed], written: list[Written], seconds: float) -> tuple[object, ...]:
-    """Give the figures of one way of following as cells of a table."""
+    """Return the figures of one way of following as cells of a table."""
     mine = [one for one in followed if one.way == way]
     cuts = sum(one.reconnects for one in mine)
     judged = [judge(one, written) for one in mine]

@@ -1,8 +1,8 @@
-"""Simulated tool servers: the whole contract at the real services' estimated pace, scaled.
+"""Simulate the tool servers: the whole contract at the real services' estimated pace, scaled.
 
 `python benchmarks/simulated.py ROLE FOLDER --scale S [--jitter J] [--seed N] [--each SECONDS]`. One thread
-and a heap of what is due: a server that costs the machine little. Every call stands in the role's log with
-its beginning and its end by the machine's own clock.
+and a heap of calls by their due time, so that a server costs the machine little. Every call is written to the
+role's log with its beginning and its end by the machine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":  # a program without site-packages, so that it starts at once
-    sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "e2e")]
-    import fakes
-else:
-    from tests import fakes
+    sys.path.insert(0, str(HERE.parent))
+
+from tests import fakes  # noqa: E402 - found by the path above
+from tests.e2e.painter import png  # noqa: E402
 
 META = "flightplan/idempotency-key"
 #: Estimated seconds of a call of the real services: a brief 30 in two calls, a plan 30 in two, a task 20, the
@@ -54,35 +54,38 @@ OTHER = 1.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How long calls take: the estimates times `scale`; with `jitter` (0 to 1) up to that share more or less,
-    by the effect's key. `each`: the same seconds for all of them instead."""
+    """How long calls take: the estimates times `scale`, or `each` seconds for all of them.
+
+    With `jitter` (0 to 1) a call takes up to that share more or less, depending on the effect's key.
+    """
 
     scale: float = 1.0
     jitter: float = 0.0
     seed: int = 0
     each: float | None = None
 
-    def seconds(self, tool: str, args: dict, key: str) -> float:
-        """Give the seconds of a call."""
+    def seconds(self, tool: str, args: fakes.Json, key: str) -> float:
+        """Return the seconds of a call."""
         chance = random.Random(f"{self.seed} {tool} {key}")
         if self.each is not None:
             return self.each * (1 + chance.uniform(-self.jitter, self.jitter))
-        size = (args.get("width"), args.get("height"))
-        plain = IMAGE.get(size, 105.0) if tool == "generate_image" else SECONDS.get(tool, OTHER)
+        plain = SECONDS.get(tool, OTHER)
+        if tool == "generate_image":
+            plain = IMAGE.get((args.get("width", 0), args.get("height", 0)), 105.0)
         return plain * (1 + chance.uniform(-self.jitter, self.jitter)) * self.scale
 
 
 class Simulated(fakes.Server):
-    """A server of one role whose calls take their time side by side, as many as are asked for."""
+    """A server of one role whose calls take their time side by side, without a limit."""
 
     def __init__(self, role: str, folder: Path, pace: Pace) -> None:
         quiet = argparse.Namespace(role=role, ledger=os.devnull, latency=0.0, fault=[])
         super().__init__(quiet)
         self.pace = pace
-        self.log = open(log_file(folder, role), "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for good
-        self.due: list[tuple[float, int, dict, float]] = []
+        self.log = open(log_file(folder, role), "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - never closed
+        self.due: list[tuple[float, int, fakes.Json, float]] = []
         self.pictures: dict[tuple[int, int], bytes] = {}
-        self.seconds = 0.0  # of the call that is being answered
+        self.seconds = 0.0  # that the call being answered took
 
     def stdio(self) -> None:
         """Serve until standard input ends."""
@@ -99,8 +102,8 @@ class Simulated(fakes.Server):
             while self.due and self.due[0][0] <= time.monotonic():
                 self.finish(*heapq.heappop(self.due)[2:])
 
-    def take(self, request: dict) -> None:
-        """Answer at once, or put a tool's call among what is due."""
+    def take(self, request: fakes.Json) -> None:
+        """Answer a request at once, or add a tool's call to the heap."""
         if "id" not in request:
             return
         if request["method"] != "tools/call":
@@ -111,8 +114,8 @@ class Simulated(fakes.Server):
         seconds = self.pace.seconds(params["name"], params.get("arguments") or {}, key)
         heapq.heappush(self.due, (began + seconds, id(request), request, began))
 
-    def finish(self, request: dict, began: float) -> None:
-        """Make the effect of a call, answer, and write it down."""
+    def finish(self, request: fakes.Json, began: float) -> None:
+        """Make the effect of a call, answer it, and log it."""
         params = request["params"]
         tool, args, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
         self.seconds = time.monotonic() - began
@@ -121,18 +124,16 @@ class Simulated(fakes.Server):
         self.log.write(json.dumps(line) + "\n")
 
     def note(self, event: str, **facts: object) -> None:
-        """Keep nothing: these servers are not asked what they have made."""
+        """Record nothing: nothing reads these servers' ledgers."""
 
-    def thing(self, tool: str, args: dict) -> dict:
+    def thing(self, tool: str, args: fakes.Json) -> fakes.Json:
         made = super().thing(tool, args) | {"seconds": self.seconds}
         if tool == "generate_image":
             Path(made["path"]).write_bytes(self.picture(args["width"], args["height"]))
         return made
 
     def picture(self, width: int, height: int) -> bytes:
-        """Give a picture, painted once a size: that takes longer than the call, at a small scale."""
-        from painter import png
-
+        """Return a picture. Each size is painted once: at a small scale that takes longer than the call."""
         if (width, height) not in self.pictures:
             self.pictures[width, height] = png(width, height)
         return self.pictures[width, height]
@@ -140,7 +141,7 @@ class Simulated(fakes.Server):
 
 @dataclass(frozen=True)
 class Served:
-    """One call as its server saw it; moments by the machine's monotonic clock."""
+    """One call as its server saw it; times by the machine's monotonic clock, in seconds."""
 
     role: str
     tool: str
@@ -150,17 +151,17 @@ class Served:
 
     @property
     def seconds(self) -> float:
-        """Give how long it took there."""
+        """Return how long the server took."""
         return self.ended - self.began
 
 
 def log_file(folder: Path, role: str) -> Path:
-    """Give the file of what a role was called for."""
+    """Return the file of a role's calls."""
     return folder / f"{role}.calls"
 
 
 def served(folder: Path, since: float = 0.0) -> list[Served]:
-    """Give all calls of all roles that began after a moment."""
+    """Return the calls of all roles that began at `since` or later."""
     found = []
     for role in fakes.CONTRACT:
         file = log_file(folder, role)
@@ -170,7 +171,7 @@ def served(folder: Path, since: float = 0.0) -> list[Served]:
 
 
 def peak(calls: Iterable[Served]) -> int:
-    """Give the most of these calls that were in hand at once."""
+    """Return the most of these calls that were handled at once."""
     # an end at the same moment as a beginning comes first
     steps = sorted([step for one in calls for step in ((one.began, 1), (one.ended, -1))])
     return max(itertools.accumulate(step for _, step in steps), default=0)
@@ -182,13 +183,13 @@ def servers_file(
     limits: dict[str, int] | None = None,
     roles: Iterable[str] = tuple(fakes.CONTRACT),
 ) -> Path:
-    """Write a tool servers file whose servers are these, and give its path; no rate a minute slows them.
+    """Write a tool servers file of these servers, without a rate limit, and return its path.
 
-    `limits`: calls at once by role, where they are not the reference configuration's.
+    `limits`: calls at once by role, where they differ from the reference configuration.
     """
     flags = ["--scale", str(pace.scale), "--jitter", str(pace.jitter), "--seed", str(pace.seed)]
     flags += [] if pace.each is None else ["--each", str(pace.each)]
-    entries: dict[str, dict] = {}
+    entries: dict[str, fakes.Json] = {}
     for role in roles:
         args = ["-S", "-E", str(HERE / "simulated.py"), role, str(folder), *flags]
         more = {"concurrency": limits[role]} if limits and role in limits else {}

@@ -1,7 +1,7 @@
-"""How soon `manage.py up`, its eight servers, the first job and the next are there. `-m benchmarks.startup`
+"""Measure how soon `manage.py up`, its servers and its jobs are ready. Run with `-m benchmarks.startup`.
 
-Real processes from an empty folder, then on the database that they left. A job's start is taken from the
-moment its launch was answered to the moment its first `stage:start` came by the API's stream.
+Real processes from an empty folder, then on the database that they left. A job's start takes from the
+answer to its launch until its first `stage:start` arrives by the API's stream.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import django
 
-from benchmarks.house import SOON, calm, cores, demand, quantile, table, verdict
+from benchmarks.common import SOON, calm, cores, demand, quantile, table, verdict
+from jobs.tools.contract.spec import ServerSpec
 from tests.e2e.installation import Installation
 
 READY, START = 5.0, 0.5
@@ -29,7 +30,7 @@ HEAD = ("what", "times", "p50", "max", "promised", "of the promise")
 
 
 def main() -> None:
-    """Start it anew and again, launch jobs, connect its servers both ways; print all that and judge it."""
+    """Start installations, launch jobs, connect the servers both ways; print the figures and judge them."""
     demand(cores() >= 2, "one core is not enough: web and worker start side by side")
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     with tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder:
@@ -53,14 +54,14 @@ def main() -> None:
 
 
 def row(what: str, times: list[float], most: float) -> tuple[str, ...]:
-    """Give the figures of one promise as cells of a table."""
+    """Return the figures of one promise as cells of a table."""
     p50, worst = quantile(times, 0.5), max(times)
     spread = (f"{p50:.2f} s", f"{worst:.2f} s", f"{most:g} s", f"{p50 / most:.2f} to {worst / most:.2f}")
     return (what, str(len(times)), *spread)
 
 
 def imported(folder: Path) -> None:
-    """Have the code compiled and read once: the promise is not for the first start after an installation."""
+    """Compile and read the code once: the promise is not for the first start after an installation."""
     env = os.environ | {"DATA_DIR": str(folder / "none")}
     command = [sys.executable, "manage.py", "check"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -68,52 +69,52 @@ def imported(folder: Path) -> None:
 
 
 def started(folder: Path) -> tuple[list[float], ...]:
-    """Give the times to ready without and with a database, and those of jobs right after and later."""
+    """Return the seconds to ready without and with a database, and to start a job right after and later."""
     fresh, again, cold, warm = [], [], [], []
     for number in range(STARTS):
         root = folder / f"installation-{number}"
         demand(not root.exists(), "the database is not fresh")
         with ready(root) as (_, seconds):
             fresh.append(seconds)
-        with ready(root) as (house, seconds):
+        with ready(root) as (site, seconds):
             again.append(seconds)
-            cold.append(start_of(house))
-            processes = servers_of(house)
-            warm += [start_of(house) for _ in range(LAUNCHES)]
-            demand(servers_of(house) == processes, "a job did not find its sessions warm")
+            cold.append(start_of(site))
+            processes = servers_of(site)
+            warm += [start_of(site) for _ in range(LAUNCHES)]
+            demand(servers_of(site) == processes, "a job did not find its sessions warm")
     return fresh, again, cold, warm
 
 
 @contextmanager
 def ready(root: Path) -> Iterator[tuple[Installation, float]]:
-    """Run an installation as long as the block lasts, and give the seconds until it said that it is ready."""
+    """Run an installation until the block ends; yield it with the seconds until it was ready."""
     calm()
     begun = time.monotonic()
-    with Installation(root) as house:
-        yield house, time.monotonic() - begun
+    with Installation(root) as site:
+        yield site, time.monotonic() - begun
 
 
-def start_of(house: Installation) -> float:
-    """Launch a job and wait for its end; give the seconds from its 202 to its first `stage:start`."""
-    job = house.launch()
+def start_of(site: Installation) -> float:
+    """Launch a job and wait for its end; return the seconds from its 202 to its first `stage:start`."""
+    job = site.launch()
     answered, started_at = time.monotonic(), 0.0
-    for event in house.stream(job):
+    for event in site.stream(job):
         if event["type"] == "stage:start" and not started_at:
             started_at = time.monotonic()
     demand(started_at, "no stage of the job ever started")
-    demand(house.job(job)["status"] == "completed", "the job did not complete")
+    demand(site.job(job)["status"] == "completed", "the job did not complete")
     return started_at - answered
 
 
-def servers_of(house: Installation) -> set[int]:
-    """Give the tool servers' processes."""
-    found = {id for id, words in house.processes().items() if "campaigns.servers" in words}
+def servers_of(site: Installation) -> set[int]:
+    """Return the ids of the tool servers' processes. Raises Unmet unless there are SERVERS of them."""
+    found = {id for id, words in site.processes().items() if "campaigns.servers" in words}
     demand(len(found) == SERVERS, f"{len(found)} tool servers run, not {SERVERS}")
     return found
 
 
 async def connected() -> tuple[list[float], list[float]]:
-    """Connect the bundled servers all at once and one after the other; give the seconds of each time."""
+    """Connect the bundled servers all at once and one after the other; return the seconds of each time."""
     together, alone = [], []
     with tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder:
         os.environ |= {"DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "config.settings", "TOOL_SERVERS": ""}
@@ -128,8 +129,8 @@ async def connected() -> tuple[list[float], list[float]]:
     return together, alone
 
 
-async def opened(specs: dict) -> float:
-    """Open a gateway to these servers and give the seconds until all of them list their tools."""
+async def opened(specs: Mapping[str, ServerSpec]) -> float:
+    """Open a gateway to these servers and return the seconds until all of them list their tools."""
     from campaigns.roles import ROLES
     from jobs.tools.gateway import Gateway
 

@@ -1,6 +1,6 @@
-"""A process that writes one job's events as a worker would, at a given pace, until its input is closed.
+"""A process that writes one job's events as a worker would, at a given rate, until its input is closed.
 
-Prints the job's id, then a line for each event: its seq, its type, and the monotonic moment after its commit.
+It prints the job's id, then a line for each event: its seq, its type, the monotonic time after its commit.
 """
 
 import argparse
@@ -11,36 +11,54 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count, islice
-from typing import Any
+from typing import TypedDict
 
 import django
 
-STEPS = 35  # calls of a campaign; the story tells of the same ones again and again
+from jobs.engine import events as ev
+from jobs.engine.graph import Workflow
+from jobs.engine.results import JobStatus
+
+STEPS = 35  # calls of a campaign; the story repeats them
 ITEMS = 1_000_000
-PAGE = 1000  # events in one commit of what comes before
+PAGE = 1000  # events in one commit of those written before
+
+
+class Place(TypedDict):
+    """The fields that every event of a stage has."""
+
+    stage: str
+    stage_name: str
+    stage_index: int
+    total_stages: int
 
 
 def main() -> None:
     """Read the command line, write until standard input ends, then end the job."""
     parser = argparse.ArgumentParser(prog="benchmarks.story")
     parser.add_argument("--rate", type=float, default=2.0, help="events a second")
-    parser.add_argument("--before", type=int, default=0, help="so many events at once, before the others")
-    parser.add_argument("--steps-only", action="store_true", help="no calls: each event is a step that shows")
+    parser.add_argument("--before", type=int, default=0, help="events to write at once, before the others")
+    parser.add_argument(
+        "--steps-only", action="store_true", help="write no calls: each event is a step that the page shows"
+    )
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     asked_to_end = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), asked_to_end.set()), daemon=True).start()
-    tell(options, asked_to_end)
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        asked_to_end.set()
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    write_story(options, asked_to_end)
 
 
-def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
-    """Make a job that no worker takes, and write its events, each in a commit of its own."""
+def write_story(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
+    """Create a job that no worker takes, and write its events, one in each commit."""
     from django.contrib.auth import get_user_model
     from django.utils import timezone
 
-    from jobs.engine import events as ev
-    from jobs.engine.results import JobStatus
     from jobs.models import Job
     from jobs.registry import workflows
     from jobs.store import feed
@@ -80,18 +98,16 @@ def tell(options: argparse.Namespace, asked_to_end: threading.Event) -> None:
     write(ev.WorkflowComplete(status=JobStatus.COMPLETED, total_stages=len(places)))
 
 
-def places_of(flow: Any) -> list[dict]:
-    """Give what every event of a stage repeats, for each stage of a workflow."""
+def places_of(flow: Workflow) -> list[Place]:
+    """Return the fields that every event of a stage has, for each stage of a workflow."""
     return [
         {"stage": one.id, "stage_name": one.name, "stage_index": at, "total_stages": len(flow.stages)}
         for at, one in enumerate(flow.stages)
     ]
 
 
-def endless(places: list[dict], *, calls: bool) -> Iterator:
-    """Give the starts of all stages, then calls and steps of progress without end, stage by stage in turn."""
-    from jobs.engine import events as ev
-
+def endless(places: list[Place], *, calls: bool) -> Iterator[ev.Event]:
+    """Yield the starts of all stages, then endless calls and steps of progress, one stage after the other."""
     for place in places:
         yield ev.StageStart(**place)
     for number in count(1):

@@ -1,6 +1,6 @@
-"""A process that watches one job as many pages do, and tells what each of them saw and when.
+"""A process that watches one job as many pages do, and reports what each of them saw and when.
 
-Prints "ready" when all pages are open, and one line of JSON after its input is closed.
+It prints "ready" when all pages are open, and one line of JSON after its input is closed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PONG = 0x8A
 
 
 class Viewer:
-    """What one page saw: each mark with the moment it came first, and how much it was sent."""
+    """What one page saw: each mark with the time it first came, and how much was sent to it."""
 
     def __init__(self) -> None:
         self.seen: dict[int, float] = {}
@@ -30,7 +30,7 @@ class Viewer:
         self.gone = False
 
     def take(self, text: bytes) -> None:
-        """Note what a message or an answer shows."""
+        """Record what a message or an answer shows."""
         now = time.monotonic()
         self.bytes += len(text)
         self.messages += 1
@@ -40,23 +40,24 @@ class Viewer:
 
 
 class Page(asyncio.Protocol):
-    """A page's socket, just enough of one: text in, pongs out."""
+    """A page's WebSocket, reduced to reading texts and answering pings."""
 
     def __init__(self, viewer: Viewer, request: bytes) -> None:
         self.viewer, self.request = viewer, request
         self.buffer, self.open = bytearray(), False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
+        """Request the upgrade."""
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.write(self.request)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Remember that nothing comes any more."""
+        """Record that the page has lost its socket."""
         self.viewer.gone = True
 
     def data_received(self, data: bytes) -> None:
-        """Take all whole frames out of what has come."""
+        """Read all complete frames from the buffer."""
         self.buffer += data
         if not self.open:
             end = self.buffer.find(b"\r\n\r\n")
@@ -90,7 +91,7 @@ class Page(asyncio.Protocol):
 
 
 async def poll(viewer: Viewer, port: int, request: str, seconds: float) -> None:
-    """Ask for the fragment again and again, as the page does without a socket; 304 carries nothing."""
+    """Poll the fragment every `seconds`, as the page does without a socket."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
     tag = ""
     while True:
@@ -99,13 +100,15 @@ async def poll(viewer: Viewer, port: int, request: str, seconds: float) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = re.search(r"content-length: (\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
-        tag = re.search(r'etag: (?:w/)?("[^"]*")', head)[1]
+        etag = re.search(r'etag: (?:w/)?("[^"]*")', head)
+        assert etag is not None, head
+        tag = etag[1]
         viewer.take(body)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 def request_of(options: argparse.Namespace) -> str:
-    """Give the request that a page of this job sends."""
+    """Return the request that a page of this job sends."""
     here = f"127.0.0.1:{options.port}"
     same = f"Host: {here}\r\nCookie: sessionid={os.environ['SESSION']}\r\n"
     if options.poll:
@@ -118,10 +121,11 @@ def request_of(options: argparse.Namespace) -> str:
 
 
 async def watch(options: argparse.Namespace) -> None:
-    """Open all pages, say so, and tell what they saw once the input is closed."""
+    """Open all pages, print "ready", and print what they saw once the input is closed."""
     loop, request = asyncio.get_running_loop(), request_of(options)
     viewers = [Viewer() for _ in range(options.count)]
-    gate, polls = asyncio.Semaphore(OPENING), []
+    gate = asyncio.Semaphore(OPENING)
+    polls: list[asyncio.Task[None]] = []
 
     async def open_one(viewer: Viewer) -> None:
         async with gate, asyncio.timeout(SOON):
@@ -142,7 +146,7 @@ async def watch(options: argparse.Namespace) -> None:
         "gone": sum(viewer.gone for viewer in viewers) + sum(task.done() for task in polls),
     }
     print(json.dumps(told), flush=True)
-    os._exit(0)  # a thousand orderly goodbyes are not part of it
+    os._exit(0)  # closing a thousand sockets in order is not measured
 
 
 if __name__ == "__main__":
@@ -150,5 +154,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--job", required=True)
     parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--poll", type=float, default=0, help="ask again after so many seconds; 0: a socket")
+    parser.add_argument("--poll", type=float, default=0, help="seconds between two polls; 0: a socket")
     asyncio.run(watch(parser.parse_args()))

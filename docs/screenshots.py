@@ -1,4 +1,4 @@
-"""Makes docs/pictures from a running demo: the live page halfway, and the summary. Needs Chromium."""
+"""Take docs/pictures from a running demo: the live page halfway, and the summary. Needs Chromium."""
 
 import os
 import re
@@ -25,11 +25,12 @@ PORT = "8377"
 
 @contextmanager
 def demo() -> Iterator[str]:
-    """Run the demo on data of its own, at a pace that can be watched, and give its sign-in link."""
+    """Run the demo on its own data, at a pace that can be watched, and yield its sign-in link."""
     with tempfile.TemporaryDirectory() as data:
         env = os.environ | {"DATA_DIR": data, "LOCAL_LATENCY": "realistic", "ADMIN_PASSWORD": "screenshots"}
         command = [sys.executable, "manage.py", "demo", "--port", PORT]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None  # noqa: S101 - for the type checker
         try:
             yield next(found[1] for line in process.stdout if (found := re.search(r"Sign in +(\S+)", line)))
         finally:
@@ -38,7 +39,7 @@ def demo() -> Iterator[str]:
 
 
 def keep(page: Page, name: str) -> None:
-    """Store the page as it is as a small PNG. Raises ValueError when it is not small."""
+    """Store a picture of the page as a PNG. Raises ValueError when it exceeds LARGEST_BYTES."""
     file = PICTURES / f"{name}.png"
     page.screenshot(path=file)
     Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)

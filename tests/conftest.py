@@ -10,9 +10,11 @@ from django.db import connections
 from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis
 
-# the build machine tries the same wild inputs each time; on a developer's they differ from run to run
-hypothesis.register_profile("ci", derandomize=True, database=None)
-hypothesis.load_profile("ci" if os.environ.get("CI") else "default")
+# an example has no deadline: on a busy machine any of them can take long
+hypothesis.register_profile("developer", deadline=None)
+# the build machine tries the same inputs each time; on a developer's machine they differ from run to run
+hypothesis.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.load_profile("ci" if os.environ.get("CI") else "developer")
 
 # written once when the database is made, and never by a test
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}

@@ -18,7 +18,11 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+Json = dict[str, Any]
 CONTRACT: dict[str, dict[str, list[str]]] = {}
 _HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(_HERE, "contract.txt"), encoding="utf-8") as _lines:
@@ -35,7 +39,7 @@ FINDS = {  # look-up tool -> how the tools begin whose effects it finds
     "asana_search_projects": "asana_create_project",
     "asana_get_tasks_for_project": "asana_create_task",
 }
-ANSWERS = {  # what a tool that does nothing says
+ANSWERS: dict[str, Callable[[str], Json]] = {  # the answers of a tool that does nothing
     "rpc": lambda value: {"error": {"code": int(value or -32603), "message": "it broke"}},
     "rpc-text": lambda value: {"error": {"code": -32603, "message": value}},
     "iserror": lambda value: said(value or "it did not work", error=True),
@@ -46,13 +50,13 @@ ANSWERS = {  # what a tool that does nothing says
     "dense": lambda value: {"result": {"content": [], "structuredContent": {"a": [[]] * int(value) * 10**6}}},
     "bad-result": lambda value: {"result": {"content": "text"}},
 }
-AFTER = {  # what a tool that did its work says
+AFTER: dict[str, Callable[[str], Json]] = {  # the results of a tool that did its work
     "noid": lambda value: {"content": [{"type": "text", "text": "made it, I think"}]},
     "image": lambda value: {"content": [{"type": "image", "data": "aW1hZ2U=", "mimeType": "image/png"}]},
     "schema": lambda value: {"content": [], "structuredContent": {"id": "not a number"}},
     "structured": lambda value: {"content": [], "structuredContent": json.loads(value)},
 }
-RAW = {  # what follows the beginning of an answer, or stands in its place
+RAW = {  # what follows the beginning of an answer, or replaces it
     "no-result": b"}\n",
     "garbage": b"Traceback (most recent call last):\n  File ...\n",
     "half": b',"result":{"content":[{"ty\n',
@@ -63,12 +67,11 @@ PROMISE = {"type": "object", "properties": {"id": {"type": "integer"}}, "require
 NOTICE = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}\n'
 
 
-def listing(role: str) -> list[dict]:
-    """The role's `tools/list`."""
+def listing(role: str) -> list[Json]:
     return [{"name": name, "inputSchema": schema(arguments)} for name, arguments in CONTRACT[role].items()]
 
 
-def schema(arguments: list[str]) -> dict:
+def schema(arguments: list[str]) -> Json:
     """The input schema of a tool, of arguments such as `name`, `title*` (required) and `width*:integer`."""
     kinds = {name.rstrip("*"): kind or "string" for name, _, kind in (a.partition(":") for a in arguments)}
     properties = {name: {} if kind == "any" else {"type": kind} for name, kind in kinds.items()}
@@ -99,7 +102,7 @@ class Server:
         kind, _, value = kind.partition("=")
         return tool, kind, value, needle, int(nth)
 
-    def _listed(self, tool: dict) -> dict | None:
+    def _listed(self, tool: Json) -> Json | None:
         """The tool as its faults let it be listed: `missing`, `renamed=NAME`, `schema`, `without=NAME`."""
         kinds = {kind: value for name, kind, value, *_ in self.faults if name == tool["name"]}
         promise = {"outputSchema": PROMISE} if "schema" in kinds else {}
@@ -118,13 +121,11 @@ class Server:
         return any(tool == "*" and fault == kind for tool, fault, *_ in self.faults)
 
     def write(self, data: bytes) -> None:
-        """Bytes to stdout, whole."""
         with self.lock:
             self.out.write(data)
             self.out.flush()
 
-    def send(self, message: dict) -> None:
-        """One message to stdout."""
+    def send(self, message: Json) -> None:
         self.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
     def stdio(self) -> None:
@@ -142,11 +143,11 @@ class Server:
         while self.has("ignore-term"):
             time.sleep(60)
 
-    def _serve(self, request: dict) -> None:
+    def _serve(self, request: Json) -> None:
         if (answer := self.answer(request)) is not None:
             self.send({"id": request["id"], **answer})
 
-    def answer(self, request: dict) -> dict | None:
+    def answer(self, request: Json) -> Json | None:
         """The result or error of a request; None when it gets no (further) answer."""
         method = request["method"]
         if method == "tools/call":
@@ -159,7 +160,7 @@ class Server:
             {"result": results[method]} if method in results else {"error": {"code": -32601, "message": "?"}}
         )
 
-    def _call(self, request: dict) -> dict | None:
+    def _call(self, request: Json) -> Json | None:
         params = request["params"]
         tool, args, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
         with self.lock:
@@ -173,21 +174,23 @@ class Server:
         finally:
             self.note("end", call=mark, tool=tool)
 
-    def _fault_of(self, tool: str, args: dict, number: int) -> tuple[str, str]:
+    def _fault_of(self, tool: str, args: Json, number: int) -> tuple[str, str]:
         for name, kind, value, needle, nth in self.faults:
             if name == tool and nth in (0, number) and needle in json.dumps(args):
                 return kind, value
         return "", ""
 
-    def fault(self, kind: str, value: str, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
+    def fault(self, kind: str, value: str, request: Json, tool: str, args: Json, meta: Json) -> Json | None:
         """What happens instead of, or beside, the ordinary answer."""
         head = f'{{"jsonrpc":"2.0","id":{request["id"]},'.encode()
         if kind in ANSWERS:
             return ANSWERS[kind](value)
         if kind in RAW:
             self.write(RAW[kind] if kind == "garbage" else head[:-1] + RAW[kind])
-            return os._exit(9) if kind == "half-die" else None
-        if kind == "error-first":  # and does it all the same, so many seconds later
+            if kind == "half-die":
+                os._exit(9)
+            return None
+        if kind == "error-first":  # and makes the effect nevertheless, `value` seconds later
             self.send({"id": request["id"], **ANSWERS["rpc"]("")})
             time.sleep(float(value))
             self.effect(tool, args, meta)
@@ -209,20 +212,22 @@ class Server:
             self.note("orphan", child=child.pid)
         if kind == "huge":
             filler = b"x" * 1_000_000 * int(value)
-            return self.write(head + b'"result":{"content":[{"type":"text","text":"' + filler + b'"}]}}\n')
+            self.write(head + b'"result":{"content":[{"type":"text","text":"' + filler + b'"}]}}\n')
+            return None
         done = self.effect(tool, args, meta)
         if kind == "die-after":
             os._exit(9)
         if kind == "lost-after":
             time.sleep(3600)
-        if kind == "drip":  # so many bytes a second, and nobody else gets a word in
+        if kind == "drip":  # `value` bytes a second, and no other answer in between
             with self.lock:
                 for byte in json.dumps({"jsonrpc": "2.0", "id": request["id"], **done}) + "\n":
                     time.sleep(self.out.write(byte.encode()) / float(value))
                     self.out.flush()
             return None
         if kind == "wrong-id":
-            return self.send({"id": 987654, **done})
+            self.send({"id": 987654, **done})
+            return None
         if kind == "double":
             self.send({"id": request["id"], **done})
             return said('{"id": "second"}')
@@ -233,8 +238,8 @@ class Server:
             return {"result": AFTER[kind](value)}
         return done
 
-    def effect(self, tool: str, args: dict, meta: dict) -> dict:
-        """Do what the tool says, as strictly as the contract has it."""
+    def effect(self, tool: str, args: Json, meta: Json) -> Json:
+        """Make a tool's effect and return its answer; refuse arguments that the contract does not declare."""
         words = CONTRACT[self.role].get(tool)
         if words is None:
             return {"error": {"code": -32602, "message": f"Unknown tool: {tool}"}}
@@ -254,7 +259,7 @@ class Server:
         self.note("effect", tool=tool, args=args, meta=meta, **made)
         return said(json.dumps(made))
 
-    def thing(self, tool: str, args: dict) -> dict:
+    def thing(self, tool: str, args: Json) -> Json:
         """The new thing in the role's own words."""
         one = str(args["id"]) if tool == "set_campaign_status" else uuid.uuid4().hex[:12]
         name = args.get("name", args.get("title", args.get("text", "")))
@@ -272,11 +277,10 @@ class Server:
                 return {"id": one, "edit_url": url + "/edit", "view_url": url + "/view"}
         return {"id": one, "name": name, "status": args.get("status", "PAUSED")}
 
-    def visible(self) -> list[dict]:
-        """The effects that look-ups can see."""
+    def visible(self) -> list[Json]:
         return ledger(self.ledger, "effect")
 
-    def find(self, tool: str, args: dict) -> object:
+    def find(self, tool: str, args: Json) -> object:
         """A look-up's answer, from the effects in the ledger."""
         effects = [e for e in self.visible() if e["tool"].startswith(FINDS[tool])]
         if self.role == "google-docs":
@@ -292,7 +296,7 @@ class Server:
         return {"items": [{"id": e.get("id", e.get("path")), "name": e.get("name", "")} for e in hits]}
 
     def http(self, port: int) -> None:
-        """Serve JSON answers at any path; a first line on stdout tells the port."""
+        """Serve JSON answers at any path; the first line on stdout is the port."""
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
         server = self
@@ -325,7 +329,7 @@ class Server:
         print(listener.server_port, flush=True)
         listener.serve_forever()
 
-    def http_answer(self, request: dict) -> tuple[int, dict, dict | None]:
+    def http_answer(self, request: Json) -> tuple[int, Json, Json | None]:
         """Status, headers, answer; faults of HTTP alone: `http=STATUS[,Retry-After]`, `drop`, `big=MB`."""
         headers = {"Content-Type": "application/json", "Mcp-Session-Id": "session-1"}
         if request["method"] == "tools/call":
@@ -344,13 +348,12 @@ class Server:
         return 200, headers, self.answer(request)
 
 
-def said(text: str, *, error: bool = False) -> dict:
-    """A tool result of one text."""
+def said(text: str, *, error: bool = False) -> Json:
     return {"result": {"content": [{"type": "text", "text": text}], **({"isError": True} if error else {})}}
 
 
-def ledger(path: object, event: str = "", tool: str = "") -> list[dict]:
-    """The ledger's entries, all or those of an event and a tool."""
+def ledger(path: object, event: str = "", tool: str = "") -> list[Json]:
+    """Return the ledger's entries, all of them or those of an event and a tool."""
     with contextlib.suppress(FileNotFoundError):
         with open(str(path), encoding="utf-8") as file:
             # in one: a line that is being written would come in two, and the second ends like a whole one
@@ -361,27 +364,27 @@ def ledger(path: object, event: str = "", tool: str = "") -> list[dict]:
 
 
 def peak(path: object, tool: str = "") -> int:
-    """The most calls that the server had in hand at one time."""
+    """Return the most calls that the server handled at once."""
     starts = [(e["t"], 1) for e in ledger(path, "start", tool)]
     ends = [(e["t"], -1) for e in ledger(path, "end", tool)]
     return max(itertools.accumulate(step for _, step in sorted(starts + ends)), default=0)
 
 
-def entry(role: str, path: object, *faults: str, latency: float = 0.0) -> dict:
+def entry(role: str, path: object, *faults: str, latency: float = 0.0) -> Json:
     """An entry of the tool servers file that plays a role with this program."""
     flags = [flag for fault in faults for flag in ("--fault", fault)]
     args = ["-S", "-E", __file__, role, "--ledger", str(path), "--latency", str(latency), *flags]
     return {"command": sys.executable, "args": args}
 
 
-def servers_file(path, entries: dict[str, dict]):
-    """Write a tool servers file with these entries, and give its path."""
+def servers_file(path: Path, entries: dict[str, Json]) -> Path:
+    """Write a tool servers file with these entries, and return its path."""
     path.write_text(json.dumps({"mcpServers": entries}))
     return path
 
 
-def main() -> None:
-    """Run as a server."""
+def main(server: type[Server] = Server) -> None:
+    """Run as a server of this class."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=CONTRACT)
     parser.add_argument("--ledger", required=True)
@@ -389,7 +392,8 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--http", type=int)
     options = parser.parse_args()
-    Server(options).stdio() if options.http is None else Server(options).http(options.http)
+    made = server(options)
+    made.stdio() if options.http is None else made.http(options.http)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,18 @@ from tests.jobs import story
 
 
 def browser(user: Any = None) -> Client:
-    """Give a client that is signed in, as the story's user where nobody is named."""
+    """Return a client that is signed in, as the story's user by default."""
     client = Client()
     client.force_login(user or story.user())
     return client
 
 
 def text(response: HttpResponse) -> str:
-    """Give a page's html; it must have been answered with 200."""
+    """Return a page's HTML; its status must be 200."""
     assert response.status_code == 200, response.status_code
     return response.content.decode()
 
 
 def policy(response: HttpResponse) -> str:
-    """Give the content security policy of an answer."""
+    """Return the content security policy of a response."""
     return str(response.headers["Content-Security-Policy"])

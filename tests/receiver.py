@@ -24,7 +24,7 @@ class Got:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """Give the body read."""
+        """Return the body read."""
         return dict(json.loads(self.body))
 
 
@@ -41,11 +41,11 @@ class Receiver:
     closing: threading.Event = field(default_factory=threading.Event)
 
     def url(self, host: str = "127.0.0.1", scheme: str = "http", path: str = "/hook") -> str:
-        """Give the address of this receiver."""
+        """Return the address of this receiver."""
         return f"{scheme}://{host}:{self.port}{path}"
 
     def wait(self, count: int = 1, within: float = SOON) -> list[Got]:
-        """Wait until so many requests have come and give them all."""
+        """Wait until `count` requests have arrived and return all of them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.got) >= count, within), f"{len(self.got)} came"
             return list(self.got)
@@ -61,7 +61,7 @@ class Receiver:
             self.most_at_once = max(self.most_at_once, self.at_once)
             self.changed.notify_all()
         try:
-            with contextlib.suppress(OSError):  # whoever asked has gone
+            with contextlib.suppress(OSError):  # the client has gone
                 answer(handler)
         finally:
             with self.changed:

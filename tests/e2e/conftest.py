@@ -12,7 +12,7 @@ Start = Callable[..., Installation]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Give a function that runs an installation until the module's end; its words are settings."""
+    """Yield a function that runs an installation until the module's end; its keywords are settings."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
             Installation(tmp_path_factory.mktemp("installation"), **settings)

@@ -1,7 +1,7 @@
-"""Servers that are at fault only while the file `sick` lies in their folder; one fault more: `kill-worker`.
+"""Servers that have faults only while the file `sick` is in their folder, and a further fault `kill-worker`.
 
-Words in that file are the tools that are ill; without words all of those with a fault are.
-As a program: what painter.py takes.
+The words in that file are the tools that fail; without words all tools with a fault do.
+As a program it takes the arguments of painter.py.
 """
 
 import os
@@ -10,13 +10,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
-    import fakes
-    import painter
-else:
-    from tests import fakes
-    from tests.e2e import painter
+if __name__ == "__main__":  # a program without site-packages
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests import fakes
+from tests.e2e import painter
+
+if __name__ != "__main__":  # a server needs neither, and they need site-packages
     from tests.e2e.outside import World
     from tests.trust import judge
 
@@ -24,16 +24,18 @@ SICK = "sick"
 
 
 class Deadly(painter.Painter):
-    """A server that falls ill and gets well, and that may kill its worker."""
+    """A server that starts and stops failing, and that may kill its worker."""
 
-    def _fault_of(self, tool: str, args: dict, number: int) -> tuple[str, str]:
+    def _fault_of(self, tool: str, args: fakes.Json, number: int) -> tuple[str, str]:
         sick = Path(self.ledger).parent / SICK
         ill = sick.read_text().split() if sick.exists() else ["none"]
         if ill and tool not in ill:
             return "", ""
         return super()._fault_of(tool, args, number)
 
-    def fault(self, kind: str, value: str, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
+    def fault(
+        self, kind: str, value: str, request: fakes.Json, tool: str, args: fakes.Json, meta: fakes.Json
+    ) -> fakes.Json | None:
         if kind == "kill-worker":
             self.note("kill", tool=tool, meta=meta)
             os.kill(os.getppid(), signal.SIGKILL)
@@ -41,16 +43,18 @@ class Deadly(painter.Painter):
         return super().fault(kind, value, request, tool, args, meta)
 
 
-def deadly_world(folder: Path, faults: dict[str, list[str]], *, pace: float = 0.0, **more: dict) -> "World":
-    """Give a world of such servers, ill from the start. `more`: fields of an entry by role."""
+def deadly_world(
+    folder: Path, faults: dict[str, list[str]], *, pace: float = 0.0, **more: fakes.Json
+) -> "World":
+    """Return a world of such servers, failing from the start. `more`: fields of an entry by role."""
     world = World(folder, faults=faults, more=more, latency=dict.fromkeys(fakes.CONTRACT, pace))
     world.file.write_text(world.file.read_text().replace(painter.__file__, __file__))
     (folder / SICK).touch()
     return world
 
 
-def made_twice(world: "World") -> dict:
-    """Give what was made more than once under one key, where that is more than once."""
+def made_twice(world: "World") -> dict[tuple[str, str, str], int]:
+    """Return how often each effect was made that was made more than once, by role, tool and key."""
     made = Counter(
         (one.role, one.tool, one.key) for one in judge.effects(world.folder) if not judge.repeatable(one)
     )
@@ -58,5 +62,4 @@ def made_twice(world: "World") -> dict:
 
 
 if __name__ == "__main__":
-    fakes.Server = Deadly
-    fakes.main()
+    fakes.main(Deadly)

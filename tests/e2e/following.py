@@ -9,7 +9,7 @@ import httpx2
 
 from tests.jobs import running
 
-FAR = 30  # events after which a stream is under way
+FAR = 30  # events after which a stream is in progress
 AGAIN = 0.1  # seconds until a client that was cut tries again
 PIECE = re.compile(r'<hx-partial hx-target="#([^"]+)"[^>]*>(.*?)</hx-partial>', re.DOTALL)
 BROKEN = (OSError, asyncio.IncompleteReadError, httpx2.TransportError, running.Refused)
@@ -87,7 +87,7 @@ class Page(Follower):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """Give the job's status and each stage's status and count, as the page shows them."""
+        """Return the job's status and each stage's status and count, as the page shows them."""
         return {"status": _word(self.pieces["job-header"], r'data-status="(\w+)"')} | {
             id.removeprefix("stage-"): (
                 _word(html, r'data-status="(\w+)"'),
@@ -99,7 +99,7 @@ class Page(Follower):
 
 
 def told(job: dict[str, Any]) -> dict[str, Any]:
-    """Give the same of a job as the API tells it."""
+    """Return the same values of a job from the API."""
     return {"status": job["status"]} | {
         stage["id"]: (stage["status"], f"{stage['current']}/{stage['total']}" if stage["total"] else "")
         for stage in job["stages"]

@@ -119,7 +119,7 @@ HOSTILE = Workflow("hostile", "Hostile", (Stage("lines", "Lines", lines),), pars
 
 
 def ledger(folder: Path, name: str, event: str = "") -> list[dict]:
-    """Give what a server of this folder has noted."""
+    """Return the ledger of a server of this folder."""
     return fakes.ledger(folder / f"{name}.ledger", event)
 
 

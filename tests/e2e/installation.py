@@ -29,7 +29,7 @@ DEMO = "/api/workflows/campaign-lifecycle-demo"
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on now."""
+    """Return a port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -85,13 +85,13 @@ class Installation:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:
-        """Give its database; what is changed is committed at the block's end."""
+        """Return its database; changes are committed when the block ends."""
         path = self.data / "flightplan.sqlite3"
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as database, database:
             yield database
 
     def token(self, *scopes: str) -> str:
-        """Give a token of admin's, stored as `manage.py apitoken` does, without the cost of its process."""
+        """Return a token of admin, stored as `manage.py apitoken` does but without starting a process."""
         plain, now = secrets.token_urlsafe(), datetime.now(UTC).replace(tzinfo=None)
         row = (hashlib.sha256(plain.encode()).hexdigest(), json.dumps(scopes), str(now), str(now + DAY))
         with self.database() as database:
@@ -103,7 +103,7 @@ class Installation:
         return plain
 
     def caller(self, token: str) -> httpx2.Client:
-        """Give a client of the API with this token."""
+        """Return a client of the API with this token."""
         headers = {"Authorization": f"Bearer {token}"}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=30)
 
@@ -122,7 +122,7 @@ class Installation:
         )
 
     def processes(self) -> dict[int, str]:
-        """Give the command lines of all its processes, tool servers too, by id."""
+        """Return the command lines of all its processes, tool servers too, by id."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -163,7 +163,7 @@ class Installation:
         return str(answer.json()["jobId"])
 
     def job(self, id: str) -> dict[str, Any]:
-        """Give a job as the API tells it."""
+        """Return a job from the API."""
         answer = self.api.get(f"/api/jobs/{id}")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -201,7 +201,7 @@ class Installation:
 
     @contextlib.contextmanager
     def browser(self) -> Iterator[httpx2.Client]:
-        """Give a client that has signed in by the form, as a person does."""
+        """Return a client that has signed in by the form, as a person does."""
         with httpx2.Client(base_url=self.url, follow_redirects=True, timeout=30) as client:
             form = {
                 "username": "admin",
@@ -214,17 +214,17 @@ class Installation:
 
 
 def csrf(client: httpx2.Client, path: str) -> str:
-    """Give the token of a page's form."""
+    """Return the token of a page's form."""
     found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(path).text)
     assert found, f"{path} has no form"
     return found[1]
 
 
 def stages(job: dict[str, Any]) -> dict[str, str]:
-    """Give the status of each stage of a job."""
+    """Return the status of each stage of a job."""
     return {stage["id"]: stage["status"] for stage in job["stages"]}
 
 
 def by_name(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give a job's artifacts by their names."""
+    """Return a job's artifacts by their names."""
     return {artifact["name"]: artifact for artifact in job["artifacts"]}

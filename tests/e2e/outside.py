@@ -42,13 +42,13 @@ class World:
         self.file = fakes.servers_file(folder / "servers.json", entries)
 
     def ledger(self, role: str) -> Path:
-        """Give the file of what a server was sent and did."""
+        """Return the ledger file of a server."""
         return self.folder / f"{role}.ledger"
 
     def entries(self, role: str, event: str = "", tool: str = "") -> list[dict]:
-        """Give what a server has noted."""
+        """Return the entries of a server's ledger."""
         return fakes.ledger(self.ledger(role), event, tool)
 
     def peak(self, role: str, tool: str = "") -> int:
-        """Give the most calls that a server had in hand at one time."""
+        """Return the most calls that a server handled at once."""
         return fakes.peak(self.ledger(role), tool)

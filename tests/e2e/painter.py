@@ -1,18 +1,20 @@
-"""The fake outside world with an image service that really paints: a plain PNG of the size asked for."""
+"""The fake outside world with an image service that really paints: a plain PNG of the requested size."""
 
 import struct
 import sys
 import zlib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import fakes
+if __name__ == "__main__":  # a program without site-packages
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests import fakes
 
 
 class Painter(fakes.Server):
     """A fake server whose pictures exist."""
 
-    def thing(self, tool: str, args: dict) -> dict:
+    def thing(self, tool: str, args: fakes.Json) -> fakes.Json:
         made = super().thing(tool, args)
         if self.role == "image-gen":
             Path(made["path"]).write_bytes(png(args["width"], args["height"]))
@@ -20,7 +22,7 @@ class Painter(fakes.Server):
 
 
 def png(width: int, height: int) -> bytes:
-    """Give a grey picture."""
+    """Return a grey picture."""
     rows = (b"\0" + bytes([200]) * width) * height
     parts = (
         (b"IHDR", struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0)),
@@ -34,5 +36,4 @@ def png(width: int, height: int) -> bytes:
 
 
 if __name__ == "__main__":
-    fakes.Server = Painter
-    fakes.main()
+    fakes.main(Painter)

@@ -25,18 +25,18 @@ SHELL = (
 
 
 def made(world: World) -> dict[str, str]:
-    """Give the server of each line that exists, by the line's id there."""
+    """Return the server of each line that exists, by the line's id there."""
     return {one["id"]: role for role in DSPS for one in world.entries(role, "effect", "create_campaign")}
 
 
 def set_live(world: World) -> Counter[tuple[str, str, str]]:
-    """Give what was asked of the DSPs: server, id and status, each with how often it was sent."""
+    """Return what was sent to the DSPs: server, id and status, each with its number of times."""
     sent = [(role, one["args"]) for role in DSPS for one in world.entries(role, "start", TOOL)]
     return Counter((role, args["id"], args["status"]) for role, args in sent)
 
 
 def offered(client: httpx2.Client, id: str) -> dict[str, Any]:
-    """Give what there is to set live."""
+    """Return the lines that can be set live."""
     answer = client.get(f"/api/jobs/{id}/activate")
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -47,7 +47,7 @@ def activate(client: httpx2.Client, id: str, hash: str) -> httpx2.Response:
     return client.post(f"/api/jobs/{id}/activate", json={"hash": hash})
 
 
-def test_lines_are_set_live_once_each_by_who_may_and_only_as_they_were_shown(start: Start, tmp_path: Path):
+def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start: Start, tmp_path: Path):
     world = World(tmp_path, faults={"dv360": ["create_campaign:iserror=no advertiser@1"]})
     site = start(TOOL_SERVERS=str(world.file))
     spender = site.caller(site.token("read", "launch", "spend"))
@@ -119,13 +119,13 @@ def _by_page(site: Installation, id: str) -> None:
         assert "confirmed by admin" in answer.text
 
 
-def test_a_worker_that_is_killed_half_way_leaves_every_confirmed_line_live_and_no_other(
+def test_after_a_worker_is_killed_halfway_all_confirmed_lines_are_live_and_no_others(
     start: Start, tmp_path: Path
 ):
     world = World(tmp_path, latency=dict.fromkeys(DSPS, 0.5))
     site = start(TOOL_SERVERS=str(world.file))
     spender = site.caller(site.token("read", "spend"))
-    ids = [site.launch(search=False) for _ in range(2)]  # nobody confirms the second one's lines
+    ids = [site.launch(search=False) for _ in range(2)]  # the second job's lines are not confirmed
     for id in ids:
         assert site.ended(id)["status"] == "completed"
     told = offered(spender, ids[0])

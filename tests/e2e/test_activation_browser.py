@@ -26,7 +26,7 @@ def site(start: Start) -> Installation:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 async def context(site: Installation, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
-    """Give a browser that is signed in; nothing may go against the content security policy."""
+    """Return a browser that is signed in and fails on a violation of the content security policy."""
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -45,7 +45,7 @@ async def context(site: Installation, request: pytest.FixtureRequest) -> AsyncIt
 
 
 async def looking_on(context: BrowserContext, job: str) -> Page:
-    """Give a page of the job that was opened when the campaign had ended."""
+    """Return a page of the job that was opened when the campaign had ended."""
     page = await context.new_page()
     await page.goto(f"/jobs/{job}/")
     await expect(page.locator("#job-header")).to_have_attribute("data-ended", "yes")
@@ -53,7 +53,7 @@ async def looking_on(context: BrowserContext, job: str) -> Page:
     return page
 
 
-async def test_lines_are_set_live_by_keyboard_and_who_looks_on_sees_it(
+async def test_lines_are_set_live_by_keyboard_and_other_viewers_see_it(
     context: BrowserContext, site: Installation, request: pytest.FixtureRequest
 ):
     job = site.launch(search=False)

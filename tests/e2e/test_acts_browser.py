@@ -25,7 +25,7 @@ def site(start: Start) -> Installation:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 async def page(site: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """Give a page that is signed in; nothing may go against the content security policy."""
+    """Return a page that is signed in and fails on a violation of the content security policy."""
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -49,15 +49,15 @@ async def press(page: Page, role: str, name: str) -> None:
 
 
 def done(site: Installation, job: str) -> dict[str, str]:
-    """Give what is done of a job: the id at its service, "" where it has none, by step."""
+    """Return what is done of a job: the id at its service, "" where it has none, by step."""
     calls = [call for stage in site.job(job)["stages"] for call in stage["calls"]]
     return {call["step"]: call.get("remoteId", "") for call in calls if call["state"] == "done"}
 
 
-async def test_a_campaign_is_cancelled_and_tried_again_in_the_browser(page: Page, site: Installation):
+async def test_a_campaign_is_cancelled_and_retried_in_the_browser(page: Page, site: Installation):
     job, head = site.launch(), page.locator("#job-header")
     await page.goto(f"/jobs/{job}/")
-    # without scripts the page loads itself anew
+    # without scripts the page reloads
     await expect(page.locator("#stage-project .count")).to_have_text(re.compile(r"^[1-9]"), timeout=END_MS)
     await press(page, "link", "Cancel this campaign…")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this campaign?")

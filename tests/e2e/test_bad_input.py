@@ -48,14 +48,14 @@ def site(start: Start) -> Iterator[Installation]:
 
 
 def assert_names(faults: list[dict[str, str]], field: str, words: str) -> None:
-    """Hold that some fault is about the field and says what is wrong."""
+    """Assert that a fault names the field and says what is wrong."""
     told = [(one["field"].removeprefix("campaign."), one["message"]) for one in faults]
     said = [message for name, message in told if re.fullmatch(field, name)]
     assert any(re.search(words, message, re.IGNORECASE) for message in said), told
 
 
 @pytest.mark.parametrize("case", LAUNCHES)
-def test_the_api_refuses_it_and_names_the_field(site: Installation, case: str):
+def test_the_api_rejects_a_bad_field_by_name(site: Installation, case: str):
     body, field, words = LAUNCHES[case]
     answer = site.api.post("/api/workflows/campaign-lifecycle-demo", json=body)
     assert answer.status_code == 422, answer.text
@@ -64,14 +64,14 @@ def test_the_api_refuses_it_and_names_the_field(site: Installation, case: str):
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"campaign": NaN}'])
-def test_the_api_refuses_what_is_no_json_object(site: Installation, body: str):
+def test_the_api_rejects_anything_but_a_json_object(site: Installation, body: str):
     answer = site.api.post("/api/workflows/campaign-lifecycle-demo", content=body)
     assert answer.status_code in (400, 422) and "JSON" in answer.text
     assert site.jobs() == 0
 
 
 def typed(page: str) -> dict[str, str]:
-    """Give what a form's inputs hold, as a browser would send it."""
+    """Return what a form's inputs hold, as a browser would send it."""
     values = {}
     for tag in re.findall(r"<input [^>]*>", page):
         words = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
@@ -92,7 +92,7 @@ def person(site: Installation) -> Iterator[httpx2.Client]:
 
 
 @pytest.mark.parametrize("case", TYPED)
-def test_the_form_shows_it_at_its_field_and_keeps_what_was_typed(
+def test_the_form_shows_the_error_at_its_field_and_keeps_the_input(
     site: Installation, person: httpx2.Client, case: str
 ):
     changes, field, words = TYPED[case]
@@ -107,7 +107,7 @@ def test_the_form_shows_it_at_its_field_and_keeps_what_was_typed(
     assert site.jobs() == 0
 
 
-def test_the_form_knows_no_preset_of_another_name(person: httpx2.Client):
+def test_the_form_rejects_an_unknown_preset(person: httpx2.Client):
     assert person.get("/campaigns/new?preset=no-such-preset").status_code == 404
 
 
@@ -129,7 +129,7 @@ def mended(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Inst
 
 
 @pytest.mark.parametrize("case", BROKEN_FILES)
-def test_a_broken_servers_file_is_named_with_its_field_on_api_and_form(
+def test_the_api_and_the_form_name_the_broken_field_of_a_servers_file(
     mended: tuple[Installation, Path], case: str
 ):
     site, file = mended
@@ -146,14 +146,14 @@ def test_a_broken_servers_file_is_named_with_its_field_on_api_and_form(
     assert site.jobs() == 0
 
 
-def test_once_the_file_is_mended_the_same_installation_launches(mended: tuple[Installation, Path]):
+def test_an_installation_launches_again_once_its_servers_file_is_fixed(mended: tuple[Installation, Path]):
     site, file = mended
     file.write_text(json.dumps({"mcpServers": {}}))
     assert site.ended(site.launch())["status"] == "completed"
 
 
 @pytest.mark.parametrize("case", ["brief", "servers file"])
-def test_the_command_ends_with_2_and_names_the_field(site: Installation, tmp_path: Path, case: str):
+def test_the_command_exits_with_2_and_names_the_field(site: Installation, tmp_path: Path, case: str):
     """One process for each kind of file; tests/jobs/cli/test_launch_command.py has the other faults."""
     bad, file = BAD["wrong type"], tmp_path / "file.json"
     if case == "brief":

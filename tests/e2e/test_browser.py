@@ -51,7 +51,7 @@ def site(start: Start) -> Installation:
 
 @pytest.fixture
 def finished(site: Installation) -> str:
-    """Give the page of a job that has been completed, by an earlier test if there was one."""
+    """Return the page of a job that has been completed, by an earlier test if there was one."""
     rows = site.api.get("/api/jobs?status=completed").json()["items"]
     id = rows[0]["jobId"] if rows else site.ended(site.launch())["jobId"]
     return f"/jobs/{id}/"
@@ -59,7 +59,7 @@ def finished(site: Installation) -> str:
 
 @pytest.fixture
 async def opened(site: Installation) -> AsyncIterator[Open]:
-    """Give a function that opens a signed-in browser; no page of it may complain of anything."""
+    """Return a function that opens a signed-in browser; none of its pages may log an error."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
@@ -103,12 +103,12 @@ async def refuse(route: WebSocketRoute) -> None:
 
 
 async def counts(page: Page) -> dict[str, dict[str, list]]:
-    """Give what the page has shown of each stage so far."""
+    """Return what the page has shown of each stage so far."""
     return await page.evaluate("() => window.shown")
 
 
 async def assert_bars_moved(page: Page, sockets: bool) -> None:
-    """Hold that bars and counts went up step by step, never back, to their end."""
+    """Assert that bars and counts rose step by step to their end and never fell."""
     # a poll, each two seconds, may miss the shorter one's middle
     half_done = {"project", "creative"} if sockets else {"creative"}
     shown = await counts(page)
@@ -124,7 +124,7 @@ async def assert_bars_moved(page: Page, sockets: bool) -> None:
 
 
 async def assert_summary(page: Page) -> None:
-    """Hold that the summary lists what was made, and shows four pictures at their exact size."""
+    """Assert that the summary lists what was made, and shows four pictures at their exact size."""
     summary = page.locator("#job-summary")
     for title in (
         "campaign brief",
@@ -150,7 +150,7 @@ async def natural(picture: Locator) -> tuple[int, int]:
 
 
 async def assert_no_sideways_scroll(page: Page) -> None:
-    """Hold that the page is no wider than the window."""
+    """Assert that the page is no wider than the window."""
     widths = await page.evaluate("() => [document.documentElement.scrollWidth, window.innerWidth]")
     assert widths[0] <= widths[1]
 
@@ -166,7 +166,7 @@ async def choose_and_launch(page: Page) -> None:
 
 
 @pytest.mark.parametrize("sockets", [True, False], ids=["with the socket", "with the socket refused"])
-async def test_a_campaign_is_launched_by_the_form_and_watched_to_its_summary(opened: Open, sockets: bool):
+async def test_a_campaign_is_launched_from_the_form_and_followed_to_its_summary(opened: Open, sockets: bool):
     async with opened(sockets=sockets) as page:
         await choose_and_launch(page)
         await expect(page.locator(".stages progress")).to_have_count(8)

@@ -28,7 +28,7 @@ def retry(site: Installation, id: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "most"), [("rpc", 11), ("hang", 11)])
-def test_a_server_that_stays_ill_is_left_alone_and_found_again_when_it_is_well(
+def test_calls_to_a_failing_server_are_paused_and_resume_when_it_recovers(
     tmp_path: Path, kind: str, most: int
 ):
     faults = [f"{tool}:{kind}" for tool in fakes.CONTRACT[ILL] if tool not in fakes.FINDS]

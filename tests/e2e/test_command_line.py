@@ -82,18 +82,18 @@ def sick(world: World) -> Iterator[None]:
 
 
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Give what a command that was read from has left to say, at its end."""
+    """Wait for a command's end, and return the rest of its output."""
     out, err = process.stdout.read(), process.stderr.read()
     process.wait(SECONDS)
     return out, err
 
 
 def first_event(process: subprocess.Popen[str]) -> dict:
-    """Give the first event of a command that prints them."""
+    """Return the first event of a command that prints them."""
     return json.loads(process.stdout.readline())
 
 
-def test_a_campaign_that_completes_leaves_with_0_and_names_what_was_made(line):
+def test_a_completed_campaign_exits_with_0_and_lists_its_artifacts(line):
     code, out, err = line.run("launch", "aurora-one", "--include-search", "--watch")
     assert code == 0, out + err
     assert re.search(r"^Campaign completed in 0:\d\d: \d+ artifacts \(\d+ live, ", out.splitlines()[-1])
@@ -104,14 +104,14 @@ def test_a_campaign_that_completes_leaves_with_0_and_names_what_was_made(line):
 
 
 @pytest.mark.usefixtures("sick")
-def test_a_campaign_that_is_partial_leaves_with_3_and_says_why(line):
+def test_a_partial_campaign_exits_with_3_and_the_reason(line):
     code, out, err = line.run("launch", "aurora-one", "--watch")
     assert code == 3, out + err
     assert "Setup Project Management failed" in out and "fallback" in out
     assert out.splitlines()[-1].startswith("Campaign partial in ")
 
 
-def test_a_campaign_that_is_cancelled_leaves_with_1(line):
+def test_a_cancelled_campaign_exits_with_1(line):
     process = line.start("launch", "aurora-one", "--json")
     job = first_event(process)["jobId"]
     assert line.site.api.post(f"/api/jobs/{job}/cancel").status_code == 202
@@ -120,7 +120,7 @@ def test_a_campaign_that_is_cancelled_leaves_with_1(line):
     assert json.loads(out.splitlines()[-1])["status"] == "cancelled"
 
 
-def test_who_stops_following_leaves_with_130_and_can_take_it_up_again(line):
+def test_following_interrupted_by_the_user_exits_with_130_and_can_be_resumed(line):
     process = line.start("launch", "aurora-one", "--json")
     job = first_event(process)["jobId"]
     process.send_signal(signal.SIGINT)
@@ -134,7 +134,7 @@ def test_who_stops_following_leaves_with_130_and_can_take_it_up_again(line):
     assert {one["jobId"] for one in lines} == {job}
 
 
-def test_a_bad_brief_leaves_with_2_and_names_the_field(line, tmp_path):
+def test_a_bad_brief_exits_with_2_and_names_the_field(line, tmp_path):
     before = line.site.jobs()
     file = tmp_path / "brief.json"
     file.write_text('{"brand": "x"}')
@@ -164,7 +164,7 @@ def test_a_dry_run_prints_its_plan_and_sends_nothing(line, world):
     assert started() == before
 
 
-def test_a_web_process_that_is_killed_under_it_costs_no_event(far):
+def test_following_loses_no_event_when_the_web_process_is_killed(far):
     process = far.start("launch", "aurora-one", "--include-search", "--json")
     lines = [process.stdout.readline() for _ in range(20)]
     for _ in range(2):
@@ -183,7 +183,7 @@ def test_a_web_process_that_is_killed_under_it_costs_no_event(far):
     assert events == [{name: one[name] for name in one if name[0] != "@"} for one in told]
 
 
-def test_a_token_that_is_wrong_or_may_only_read_leaves_with_1_and_a_sentence(far):
+def test_a_wrong_or_read_only_token_exits_with_1_and_a_message(far):
     code, out, err = far.run("launch", "aurora-one", token="wrong-token-1")
     assert (code, out) == (1, "") and "does not take the token" in err and "Traceback" not in err
     reading = far.site.manage("apitoken", "admin", "--scope", "read").stdout.split()[-1]
@@ -192,7 +192,7 @@ def test_a_token_that_is_wrong_or_may_only_read_leaves_with_1_and_a_sentence(far
     assert reading not in err
 
 
-def test_a_server_that_is_not_there_leaves_with_1_and_a_sentence(far):
+def test_an_unreachable_server_exits_with_1_and_a_message(far):
     env = {"PATH": os.environ["PATH"], "FLIGHTPLAN_TOKEN": far.token, "DATA_DIR": NOWHERE}
     url = f"http://127.0.0.1:{free_port()}"
     words = [sys.executable, "manage.py", "launch", "aurora-one", "--watch", "--server", url]
@@ -201,5 +201,5 @@ def test_a_server_that_is_not_there_leaves_with_1_and_a_sentence(far):
     assert f"{url} cannot be reached" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_nothing_was_made_where_the_far_command_line_ran():
+def test_a_remote_command_writes_nothing_locally():
     assert not Path(NOWHERE).exists()

@@ -26,7 +26,7 @@ def little(**changes: object) -> dict:
 
 
 def worker(site: Installation) -> int:
-    """Give the worker's process, 0 while there is none."""
+    """Return the worker's process, 0 while there is none."""
     found = [pid for pid, words in site.processes().items() if "manage.py worker" in words]
     return found[0] if found else 0
 
@@ -38,7 +38,7 @@ def kill_worker(site: Installation) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_job_that_kills_its_worker_is_set_aside_at_the_third_death_and_its_neighbours_end(tmp_path: Path):
+def test_a_job_that_kills_its_worker_is_quarantined_at_the_third_death_and_other_jobs_end(tmp_path: Path):
     world = deadly_world(tmp_path, {"ttd": ["create_campaign:kill-worker?Arsenic"]})
     with Installation(tmp_path, TOOL_SERVERS=str(world.file), **HURRIED) as site:
         neighbours = [site.launch()]
@@ -54,7 +54,7 @@ def test_a_job_that_kills_its_worker_is_set_aside_at_the_third_death_and_its_nei
         assert made_twice(world) == {}
 
 
-def test_a_launch_whose_message_was_lost_is_swept_up_and_ctrl_c_leaves_the_rest_to_the_next_start(
+def test_a_launch_with_a_lost_message_still_runs_and_jobs_cut_by_ctrl_c_resume_on_the_next_start(
     tmp_path: Path,
 ):
     world = deadly_world(tmp_path, {}, pace=0.3)
@@ -64,7 +64,7 @@ def test_a_launch_whose_message_was_lost_is_swept_up_and_ctrl_c_leaves_the_rest_
         with contextlib.closing(sqlite3.connect(site.data / "huey.sqlite3", timeout=20)) as queue, queue:
             assert queue.execute("DELETE FROM task").rowcount == 1
         os.kill(worker(site), signal.SIGCONT)
-        until(lambda: len(world.entries("asana-v2", "effect")) > 2, "the campaign is under way")
+        until(lambda: len(world.entries("asana-v2", "effect")) > 2, "the campaign is in progress")
         site.process.send_signal(signal.SIGINT)
         assert site.process.wait(45) == 0, site.log.read_text()
         until(lambda: not site.processes(), "all processes have ended", 5)
@@ -79,7 +79,7 @@ def test_a_job_whose_worker_is_killed_five_times_from_outside_ends_completed(tmp
     with Installation(tmp_path, TOOL_SERVERS=str(world.file)) as site:
         id = site.launch()
         chance = random.Random(pauses)
-        until(lambda: len(world.entries("asana-v2", "effect")) > 2, "the campaign is under way")
+        until(lambda: len(world.entries("asana-v2", "effect")) > 2, "the campaign is in progress")
         for _ in range(5):
             kill_worker(site)
             if pauses == "apart":

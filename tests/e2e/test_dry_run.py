@@ -35,7 +35,7 @@ def dry_run(site: Installation, **more: object) -> dict:
 
 
 def starts(world: World) -> list[dict]:
-    """Give every tool call that arrived at any server."""
+    """Return every tool call that arrived at any server."""
     return [one for role in ROLES for one in world.entries(role, "start")]
 
 
@@ -48,13 +48,13 @@ def both(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both(world, site, dry, sent, site.ended(site.launch()))
 
 
-def test_it_completes_and_the_servers_were_greeted_but_never_called(both: Both):
+def test_a_dry_run_completes_and_connects_to_the_servers_but_never_calls_them(both: Both):
     assert (both.dry["status"], both.dry["dryRun"]) == ("completed", True), stages(both.dry)
     assert both.sent == []
     assert all(both.world.entries(role, "hello") for role in ROLES)
 
 
-def test_it_lists_exactly_the_calls_that_a_launch_makes(both: Both):
+def test_a_dry_run_lists_exactly_the_calls_that_a_launch_makes(both: Both):
     def listed(job: dict) -> set[tuple[str, str, str, str]]:
         return {(call["step"], call["server"], call["tool"], call["item"]) for call in job["calls"]}
 
@@ -64,13 +64,13 @@ def test_it_lists_exactly_the_calls_that_a_launch_makes(both: Both):
     assert (both.real["dryRun"], both.real["plan"]) == (False, None)
 
 
-def test_the_arguments_are_those_that_the_servers_are_sent_in_a_launch(both: Both):
+def test_the_arguments_are_those_that_a_launch_sends(both: Both):
     planned = Counter((call["tool"], *sorted(call["arguments"])) for call in both.dry["calls"])
     sent = Counter((one["tool"], *sorted(one["args"])) for one in starts(both.world))
     assert planned == sent
 
 
-def test_every_call_has_its_expected_time_and_the_plan_sums_them_up(both: Both):
+def test_every_call_has_its_expected_time_and_the_plan_has_the_total(both: Both):
     plan, calls = both.dry["plan"], both.dry["calls"]
     assert plan["calls"] == len(calls)
     assert plan["servers"] == Counter(call["server"] for call in calls)
@@ -79,7 +79,7 @@ def test_every_call_has_its_expected_time_and_the_plan_sums_them_up(both: Both):
     assert {call["perMinute"] for call in calls} == {6000}
 
 
-def test_what_the_estimate_takes_to_wait_for_one_another_does_so_in_a_launch(both: Both):
+def test_calls_that_wait_for_each_other_in_the_estimate_do_so_in_a_launch(both: Both):
     calls = [
         PlannedCall(
             stage=call["stage"],
@@ -101,7 +101,7 @@ def test_what_the_estimate_takes_to_wait_for_one_another_does_so_in_a_launch(bot
         assert all(end[one] < start[step] for one in before), step
 
 
-def test_nothing_that_it_shows_claims_to_exist(both: Both):
+def test_nothing_in_a_dry_run_is_shown_as_existing(both: Both):
     job = both.dry
     assert {artifact["source"] for artifact in job["artifacts"]} == {"simulated", "local"}
     assert not any(call["remoteId"] or call["remoteUrl"] or call["source"] for call in job["calls"])
@@ -114,7 +114,7 @@ def test_nothing_that_it_shows_claims_to_exist(both: Both):
         assert "nothing was sent" in report
 
 
-def test_what_would_not_work_says_so_and_nothing_is_called(start: Start, tmp_path: Path):
+def test_calls_that_would_fail_are_reported_and_nothing_is_called(start: Start, tmp_path: Path):
     faults = {
         "asana-v2": ["asana_create_task:missing"],
         "canva": ["create_design:without=asset_id"],
@@ -137,7 +137,7 @@ def test_what_would_not_work_says_so_and_nothing_is_called(start: Start, tmp_pat
     assert starts(world) == []
 
 
-def test_a_dry_run_needs_no_server_of_ones_own_and_makes_nothing_on_the_bundled_ones(start: Start):
+def test_a_dry_run_works_with_bundled_servers_only_and_makes_nothing_on_them(start: Start):
     site = start()
     job = dry_run(site)
     assert (job["status"], job["plan"]["calls"]) == ("completed", len(job["calls"]))

@@ -83,7 +83,7 @@ class Faulty:
 
 
 def faulty_world(folder: Path, kinds: dict[str, str]) -> World:
-    """Give a world in which these servers are at fault."""
+    """Return a world in which these servers have faults."""
     faults: dict[str, list[str]] = {}
     more: dict[str, dict] = {}
     for role, kind in kinds.items():
@@ -129,7 +129,7 @@ def faulty(request: pytest.FixtureRequest, all_of_them: dict) -> Faulty:
     return all_of_them[request.param].result(110)
 
 
-def test_each_stage_ends_as_it_must_and_the_job_is_partial(faulty: Faulty):
+def test_each_stage_has_its_expected_status_and_the_job_is_partial(faulty: Faulty):
     assert stages(faulty.job) == ENDS[faulty.half]
     assert faulty.job["status"] == "partial"
     for stage in faulty.job["stages"]:
@@ -138,7 +138,7 @@ def test_each_stage_ends_as_it_must_and_the_job_is_partial(faulty: Faulty):
         assert told or not stage["error"], stage["error"]
 
 
-def test_what_stands_in_is_called_a_fallback_and_nothing_else_is(faulty: Faulty):
+def test_fallbacks_and_only_fallbacks_are_called_so(faulty: Faulty):
     found = {one["name"] for one in faulty.job["artifacts"] if one["source"] == "fallback"}
     lines = {name for name in found if name.startswith("line-")}
     pictures = {name for name in found if name.startswith("creative-")}
@@ -150,7 +150,7 @@ def test_what_stands_in_is_called_a_fallback_and_nothing_else_is(faulty: Faulty)
         assert one["note"] or one["source"] != "fallback" or one["name"].startswith("brief"), one
 
 
-def test_every_line_and_creative_has_its_page_or_picture_all_the_same(faulty: Faulty):
+def test_every_line_and_creative_still_has_its_page_or_picture(faulty: Faulty):
     kinds = [one["kind"] for one in faulty.job["artifacts"]]
     assert kinds.count("line") == 5 and kinds.count("image") == 4
 
@@ -168,12 +168,12 @@ def test_the_page_and_the_report_name_each_fallback(faulty: Faulty):
         assert status in plain
 
 
-def test_unknown_is_only_what_no_look_up_can_tell(faulty: Faulty):
+def test_only_calls_that_no_look_up_can_resolve_are_unknown(faulty: Faulty):
     unknown = {call["server"] for call in faulty.job["calls"] if call["state"] == "unknown"}
     assert unknown == UNKNOWN[faulty.name]
 
 
-def test_what_cannot_be_looked_up_is_sent_once_and_what_surely_failed_three_times_at_the_most(faulty: Faulty):
+def test_calls_without_a_look_up_are_sent_once_and_definite_failures_at_most_three_times(faulty: Faulty):
     unknown = {(call["server"], call["tool"]) for call in faulty.job["calls"] if call["state"] == "unknown"}
     for role, kind in faulty.kinds.items():
         made = [one for one in faulty.world.entries(role, "effect") if one["tool"] in EFFECTS[role]]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import Unmet
 from benchmarks.filled import open_database
-from benchmarks.house import Unmet
 from tests.e2e.installation import ROOT
 
 FILLED = """
@@ -46,6 +46,6 @@ def test_a_database_is_filled_with_whole_jobs_in_order(tmp_path: Path):
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
-def test_what_is_written_to_memory_is_no_measure_of_a_disk():
+def test_a_folder_in_memory_is_refused():
     with pytest.raises(Unmet, match="is tmpfs, where nothing is written"):
         open_database(Path("/dev/shm"))

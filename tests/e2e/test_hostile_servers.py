@@ -1,4 +1,4 @@
-"""Hostile servers, all on one worker at a time: each job ends as it must, and harms nobody and nothing."""
+"""Hostile servers, all on one worker at a time: each job ends as expected and affects no other."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 30.0
 #: Of a job whose server is well; it takes a fraction of a second where nothing else runs.
 WELL_SECONDS = 15.0
 MOST_MEMORY = 200_000  # kB that the worker may grow by, over all of them together
-#: Jobs on the server that is well: one for so many hostile ones.
+#: Jobs on the server that is well: one for every EVERY hostile servers.
 EVERY = 6
 CASES = [name for name in hostile.SERVERS if name != hostile.WELL]
 
@@ -89,14 +89,14 @@ def servers(site: Installation) -> Counter[str]:
 
 
 def memory(site: Installation, what: str) -> int:
-    """Give a number of kB out of the worker's status."""
+    """Return a value of the worker's status in kB."""
     [worker] = [id for id, words in site.processes().items() if "manage.py worker" in words]
     lines = Path(f"/proc/{worker}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith(what)))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_job_on_a_hostile_server_ends_in_time_and_as_it_must(seen: Seen, name: str):
+def test_a_job_on_a_hostile_server_ends_in_time_with_the_expected_status(seen: Seen, name: str):
     job, expected = seen.jobs[name], hostile.SERVERS[name]
     assert hostile.states(job) == Counter(expected.states.split()), [call["error"] for call in job["calls"]]
     assert (job["status"] == "completed") == (expected.states == "done done done")
@@ -104,7 +104,7 @@ def test_a_job_on_a_hostile_server_ends_in_time_and_as_it_must(seen: Seen, name:
 
 
 @pytest.mark.parametrize("name", hostile.SERVERS)
-def test_every_line_exists_once_at_the_most_and_once_for_each_call_that_is_done(seen: Seen, name: str):
+def test_every_line_exists_at_most_once_and_exactly_once_for_each_done_call(seen: Seen, name: str):
     effects = Counter(one["args"]["external_id"] for one in hostile.ledger(seen.world, name, "effect"))
     jobs = seen.well if name == hostile.WELL else [seen.jobs[name]]
     assert len(effects) == hostile.SERVERS[name].made * len(jobs)
@@ -113,17 +113,17 @@ def test_every_line_exists_once_at_the_most_and_once_for_each_call_that_is_done(
     assert {call["remoteId"] for job in jobs for call in job["calls"] if call["state"] == "done"} == ids
 
 
-def test_jobs_on_a_server_that_is_well_notice_nothing(seen: Seen):
+def test_jobs_on_a_healthy_server_are_not_affected(seen: Seen):
     for job in seen.well:
         assert job["status"] == "completed"
         assert job["timings"]["seconds"] < WELL_SECONDS
 
 
-def test_the_workers_memory_grows_little_under_all_of_them_together(seen: Seen):
+def test_the_workers_memory_grows_little_with_all_hostile_servers_together(seen: Seen):
     assert seen.grown < MOST_MEMORY, f"{seen.grown} kB"
 
 
-def test_a_server_that_was_given_up_is_gone_before_the_worker_ends(seen: Seen):
+def test_the_process_of_an_abandoned_server_is_gone_before_the_worker_ends(seen: Seen):
     assert set(seen.alive) <= set(hostile.SERVERS)
     assert set(seen.alive.values()) == {1}
 

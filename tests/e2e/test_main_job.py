@@ -53,14 +53,14 @@ def person(site: Installation) -> Iterator[httpx2.Client]:
         yield client
 
 
-def test_a_launch_is_answered_with_where_to_follow_it(run: Run):
+def test_the_answer_to_a_launch_says_where_to_follow_it(run: Run):
     id = run.told["jobId"]
     assert run.told["statusUrl"] == f"/api/jobs/{id}/events"
     assert run.told["jobUrl"] == f"/api/jobs/{id}"
     assert run.told["pageUrl"] == f"/jobs/{id}/"
 
 
-def test_the_stream_tells_every_stage_in_the_five_public_types(run: Run):
+def test_the_stream_reports_every_stage_with_the_five_public_types(run: Run):
     assert {event["type"] for event in run.events} <= PUBLIC
     assert all(event["type"] == event["@event"] for event in run.events)
     staged = [event for event in run.events if event["type"] != "workflow:complete"]
@@ -71,7 +71,7 @@ def test_the_stream_tells_every_stage_in_the_five_public_types(run: Run):
         assert set(kinds[1:-1]) == {"stage:progress"}
 
 
-def test_events_carry_what_clients_of_the_first_system_read(run: Run):
+def test_events_have_the_fields_that_existing_clients_read(run: Run):
     for event in run.events:
         assert event["jobId"] == run.told["jobId"] and event["totalStages"] == 8
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)", event["timestamp"])
@@ -82,7 +82,7 @@ def test_events_carry_what_clients_of_the_first_system_read(run: Run):
 
 
 @pytest.mark.parametrize(("stage", "count"), [("project", 13), ("creative", 4)])
-def test_each_item_that_is_made_is_counted_once_and_never_back(run: Run, stage: str, count: int):
+def test_each_item_is_counted_once_and_counts_never_decrease(run: Run, stage: str, count: int):
     steps = [e for e in run.events if e["type"] == "stage:progress" and e["stage"] == stage]
     counts = [event["current"] for event in steps]
     assert counts == sorted(counts) and set(range(1, count + 1)) <= set(counts)
@@ -134,7 +134,7 @@ def test_creatives_are_pictures_of_exactly_their_size(site: Installation, run: R
 
 
 def pixels(data: bytes) -> tuple[int, int]:
-    """Give width and height from the header of a PNG or JPEG."""
+    """Return width and height from the header of a PNG or JPEG."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return struct.unpack("!II", data[16:24])
     assert data.startswith(b"\xff\xd8")
@@ -163,7 +163,7 @@ def test_the_report_names_every_artifact_and_where_it_came_from(site: Installati
         assert artifact["source"] in row, artifact["title"]
 
 
-def test_the_jobs_page_and_the_admin_show_it_to_who_has_signed_in(person: httpx2.Client, run: Run):
+def test_the_jobs_page_and_the_admin_show_the_job_to_a_signed_in_user(person: httpx2.Client, run: Run):
     page = person.get(run.told["pageUrl"]).text
     assert page.count('data-status="completed"') >= 8 and "13/13" in page and "4/4" in page
     for artifact in run.job["artifacts"]:
@@ -174,7 +174,7 @@ def test_the_jobs_page_and_the_admin_show_it_to_who_has_signed_in(person: httpx2
     assert "asana_create_task" in one and "stage:complete" in one
 
 
-def test_who_has_not_signed_in_sees_nothing(site: Installation, run: Run):
+def test_an_anonymous_visitor_sees_nothing(site: Installation, run: Run):
     with httpx2.Client(base_url=site.url) as stranger:
         assert stranger.get(run.told["pageUrl"]).status_code == 302
         assert stranger.get(run.told["jobUrl"]).status_code == 401
@@ -202,7 +202,7 @@ def test_the_other_preset_runs_as_well(site: Installation):
     assert len([one for one in job["artifacts"] if one["kind"] == "image"]) == 5
 
 
-def test_a_brief_of_ones_own_runs_as_well(site: Installation):
+def test_a_custom_brief_runs_as_well(site: Installation):
     begin = datetime.now(UTC).date() + timedelta(days=30)
     dates = {"flight_start": str(begin), "flight_end": str(begin + timedelta(days=20))}
     id = site.launch(raw_brief(brand="Ölmøbel & Söhne", **dates), search=False)

@@ -1,4 +1,4 @@
-"""Pages and streams that nobody reads: they cost the web process little, and are let go."""
+"""Pages and streams that are never read cost the web process little and are disconnected."""
 
 import contextlib
 import select
@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from benchmarks.house import Story
-from benchmarks.viewers import MOST_MB, NEVER, Web, unread, upgrade
+from benchmarks.common import Story
+from benchmarks.viewers import MOST_MB, NEVER, ProcessUsage, unread, upgrade
 from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, until
 
@@ -22,16 +22,16 @@ def site(start: Start) -> Installation:
 
 
 def dead(client: socket.socket) -> bool:
-    """Tell whether the other side has ended a connection, without reading what it still holds."""
+    """Return whether the other side has ended a connection, without reading what it still holds."""
     poll = select.poll()
     poll.register(client, select.POLLRDHUP)
     return bool(poll.poll(0))
 
 
-def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_let_go(site: Installation):
+def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_disconnected(site: Installation):
     with site.browser() as browser:
         cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
-    [web] = [Web(id) for id, words in site.processes().items() if "manage.py web" in words]
+    [web] = [ProcessUsage(id) for id, words in site.processes().items() if "manage.py web" in words]
     with Story(site, "--before", str(LONG), rate=PER_SECOND) as story, contextlib.ExitStack() as stack:
         story.reaches(LONG)
         page, stream = f"/ws/jobs/{story.job}/", f"/api/jobs/{story.job}/events?detail=all"

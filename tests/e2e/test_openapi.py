@@ -58,6 +58,6 @@ def test_schemathesis_finds_nothing(house: Installation, tmp_path: Path):
 
 
 def acts(house: Installation) -> set[str]:
-    """Give what was done to the jobs, as the audit log keeps it."""
+    """Return the actions on the jobs from the audit log."""
     with closing(sqlite3.connect(house.data / "flightplan.sqlite3", timeout=20)) as database:
         return {row[0] for row in database.execute("SELECT DISTINCT act FROM jobs_auditentry")}

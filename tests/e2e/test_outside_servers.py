@@ -69,7 +69,7 @@ def five(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Five:
     return Five(world, site, [site.ended(id) for id in ids])
 
 
-def test_campaigns_are_completed_and_what_outside_servers_made_is_called_live(five: Five):
+def test_campaigns_complete_and_artifacts_of_outside_servers_are_live(five: Five):
     for job in five.jobs:
         assert job["status"] == "completed", (job["error"], stages(job))
         sources = {artifact["kind"]: artifact["source"] for artifact in job["artifacts"]}
@@ -81,12 +81,12 @@ def test_campaigns_are_completed_and_what_outside_servers_made_is_called_live(fi
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_server_never_has_more_calls_in_hand_than_its_limit_and_reaches_it(five: Five, role: str):
+def test_calls_at_a_server_reach_its_limit_and_never_exceed_it(five: Five, role: str):
     assert five.world.peak(role) == LIMITS[role]
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nothing_is_sent_that_a_tool_does_not_declare(five: Five, role: str):
+def test_only_declared_arguments_are_sent(five: Five, role: str):
     sent = five.world.entries(role, "start")
     assert sent
     for call in sent:
@@ -96,7 +96,7 @@ def test_nothing_is_sent_that_a_tool_does_not_declare(five: Five, role: str):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_effect_carries_a_key_of_its_own_wherever_the_server_looks_for_one(five: Five, role: str):
+def test_every_effect_has_its_own_key_in_every_place_where_the_server_reads_one(five: Five, role: str):
     keys = set()
     for effect in (one for one in five.world.entries(role, "effect") if one["tool"] in EFFECTS[role]):
         key, args = effect["meta"][META], effect["args"]
@@ -119,14 +119,14 @@ def test_each_effect_happens_exactly_once_for_each_campaign(five: Five):
     assert {tool: sent[tool] for tool in ONCE} == {tool: counts[tool] for tool in ONCE}
 
 
-def test_documents_are_made_in_their_own_jobs_folder(five: Five):
+def test_documents_are_created_in_their_jobs_folder(five: Five):
     folders = {one["id"] for one in five.world.entries("google-docs", "effect", "createFolder")}
     documents = five.world.entries("google-docs", "effect", "createDocument")
     inside = Counter(one["args"]["parentFolderId"] for one in documents)
     assert inside == dict.fromkeys(folders, 2)
 
 
-def test_a_rate_a_minute_holds_and_the_page_says_what_waits(start: Start, tmp_path: Path):
+def test_a_rate_for_each_minute_is_kept_and_the_page_shows_what_waits(start: Start, tmp_path: Path):
     world = World(tmp_path, more={"ttd": {"perMinute": 2}})
     site = start(TOOL_SERVERS=str(world.file))
     id = site.launch()

@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks import reconnects
+from benchmarks.common import Story, Written
 from benchmarks.followers import Followed
-from benchmarks.house import Story, Written
 from tests.e2e.conftest import Start
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -12,7 +12,7 @@ OF_EACH_WAY = 340
 LOG = [Written(1, "job:queued", 0.0), Written(2, "stage:start", 0.0), Written(3, "stage:progress", 0.0)]
 
 
-async def test_a_thousand_reconnects_by_stream_poll_and_socket_lose_and_double_nothing(start: Start):
+async def test_a_thousand_reconnects_by_stream_poll_and_socket_lose_and_repeat_nothing(start: Start):
     house = start()
     with house.browser() as browser, Story(house, rate=reconnects.RATE) as story:
         session = browser.cookies["sessionid"]
@@ -38,16 +38,16 @@ async def test_a_thousand_reconnects_by_stream_poll_and_socket_lose_and_double_n
         ([], {"missing": 3}),
     ],
 )
-def test_a_log_that_is_not_whole_would_be_seen(seqs: list[int], wrong: dict[str, int]):
+def test_an_incomplete_log_is_detected(seqs: list[int], wrong: dict[str, int]):
     assert reconnects.judge(Followed("poll", seqs=seqs), LOG) == reconnects.Judged(**wrong)
 
 
-def test_who_asks_for_the_public_events_is_due_no_others():
+def test_a_client_of_the_public_events_must_receive_no_others():
     assert reconnects.judge(Followed("stream", everything=False, seqs=[2, 3]), LOG).kept
     assert reconnects.judge(Followed("stream", everything=False, seqs=[1, 2, 3]), LOG).stale == 1
 
 
-def test_a_page_that_falls_back_or_opens_with_a_part_of_itself_would_be_seen():
+def test_a_page_that_goes_back_or_opens_incomplete_is_detected():
     assert reconnects.judge(Followed("socket", states=[(0, 1), (0, 1), (1, 0)]), LOG).kept
     assert reconnects.judge(Followed("socket", states=[(0, 2), (0, 1)]), LOG).stale == 1
     assert reconnects.judge(Followed("socket", states=[(0, 2)], bare=1), LOG).stale == 1

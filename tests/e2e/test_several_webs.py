@@ -66,7 +66,7 @@ def extras(house: Installation) -> Iterator[list[Extra]]:
 
 
 def log_of(house: Installation, job: str) -> list[int]:
-    """Give the seqs of a job's whole log, page by page."""
+    """Return the seqs of a job's whole log, page by page."""
     seqs: list[int] = []
     while True:
         query = f"?detail=all&limit=500&after={seqs[-1] if seqs else 0}"
@@ -77,7 +77,7 @@ def log_of(house: Installation, job: str) -> list[int]:
         seqs += page
 
 
-async def test_through_whichever_web_process_the_log_comes_whole_and_in_order(
+async def test_every_web_process_delivers_the_log_complete_and_in_order(
     house: Installation, extras: list[Extra]
 ):
     token = house.api.headers["Authorization"].removeprefix("Bearer ")

@@ -50,14 +50,16 @@ class Pair(Installation):
         return self.database.execute(sql, values).fetchall()
 
     def begin(self) -> str:
-        """Launch a campaign and wait until it is under way."""
+        """Launch a campaign and wait until it is in progress."""
         before = len(self.world.entries("asana-v2", "effect"))
         self.manage("launch", "aurora-one", "--include-search")
-        until(lambda: len(self.world.entries("asana-v2", "effect")) > before + 2, "the campaign is under way")
+        until(
+            lambda: len(self.world.entries("asana-v2", "effect")) > before + 2, "the campaign is in progress"
+        )
         return str(self.ask("SELECT id FROM jobs_job ORDER BY created_at DESC LIMIT 1")[0][0])
 
     def holder(self, id: str) -> int:
-        """Give the worker that holds a job, 0 for nobody."""
+        """Return the process id of the worker that holds a job, 0 if none does."""
         name = self.ask("SELECT leased_by FROM jobs_job WHERE id = %s", id)[0][0]
         return int(name.split(":")[1]) if name else 0
 
@@ -68,11 +70,11 @@ class Pair(Installation):
         return str(self.ask(sql, id)[0][0])
 
     def epoch(self, id: str) -> int:
-        """Give a job's epoch."""
+        """Return a job's epoch."""
         return int(self.ask("SELECT epoch FROM jobs_job WHERE id = %s", id)[0][0])
 
     def servers_of(self, worker: int) -> set[int]:
-        """Give the tool servers that a worker has started."""
+        """Return the tool servers that a worker has started."""
         found = set()
         for id in self.processes():
             with contextlib.suppress(OSError):
@@ -120,7 +122,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_worker_that_is_killed_is_followed_by_the_other_one(pair: Pair):
+def test_another_worker_takes_over_the_jobs_of_a_killed_worker(pair: Pair):
     id = pair.begin()
     dead = pair.holder(id)
     os.kill(dead, signal.SIGKILL)
@@ -129,7 +131,7 @@ def test_a_worker_that_is_killed_is_followed_by_the_other_one(pair: Pair):
     assert pair.epoch(id) == 2 and made_twice(pair.world) == {}
 
 
-def test_a_worker_that_slept_past_its_lease_does_no_more_of_its_job_and_lives_on(pair: Pair):
+def test_a_worker_that_slept_past_its_lease_stops_its_job_and_keeps_running(pair: Pair):
     id = pair.begin()
     sleeper = pair.holder(id)
     servers = pair.servers_of(sleeper)
@@ -158,7 +160,7 @@ def test_a_worker_that_slept_past_its_lease_does_no_more_of_its_job_and_lives_on
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process can still act."""
+    """Return whether a process can still act."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     return False

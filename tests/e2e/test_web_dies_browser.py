@@ -27,7 +27,7 @@ SHOWN = """
     row => [row.dataset.stage, [row.dataset.status, row.querySelector(".count").textContent]]),
 ])
 """
-#: Counts how often the page was loaded: a page that comes back by itself is not loaded anew.
+#: Counts how often the page was loaded: a page that recovers is not reloaded.
 LOADS = "sessionStorage.loads = Number(sessionStorage.loads || 0) + 1;"
 
 
@@ -38,7 +38,7 @@ def site(start: Start) -> Installation:
 
 
 def web_of(site: Installation) -> int:
-    """Give the web process."""
+    """Return the web process."""
     [id] = [id for id, words in site.processes().items() if "manage.py web" in words]
     return id
 
@@ -53,13 +53,13 @@ async def sign_in(page: Page) -> None:
 
 
 async def shown(page: Page) -> dict[str, Any]:
-    """Give what the page shows of the job and its stages."""
+    """Return what the page shows of the job and its stages."""
     found = await page.evaluate(SHOWN)
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
-async def test_a_page_recovers_by_itself_when_the_web_process_is_restarted_under_it(
+async def test_a_page_recovers_automatically_when_the_web_process_restarts(
     site: Installation, number: signal.Signals
 ):
     async with async_playwright() as playwright:
@@ -74,7 +74,7 @@ async def test_a_page_recovers_by_itself_when_the_web_process_is_restarted_under
             re.compile(r"^[1-9]"), timeout=SOON_MS
         )
         os.kill(web_of(site), number)
-        # the supervisor keeps the address open, so nothing is refused: nobody answers
+        # the supervisor keeps the address open, so connections are not refused but not answered either
         await expect(page.locator("#link-word")).to_have_text(
             re.compile(r"^(No answer|Offline) since \d\d:\d\d:\d\d$"), timeout=SOON_MS
         )

@@ -48,7 +48,7 @@ def house():
         yield made
 
 
-def test_a_test_and_then_the_end_of_a_campaign_arrive_signed(site: Installation, house: Receiver):
+def test_a_test_delivery_and_the_end_of_a_campaign_arrive_signed(site: Installation, house: Receiver):
     verify = documented()
     with site.browser() as browser:
         place, secret = set_up(browser, house.url())
@@ -76,7 +76,7 @@ def test_a_test_and_then_the_end_of_a_campaign_arrive_signed(site: Installation,
         browser.post(place.replace("change", "delete"), data={"csrfmiddlewaretoken": token, "post": "yes"})
 
 
-def test_a_delivery_survives_the_sudden_death_of_its_worker(site: Installation, house: Receiver):
+def test_a_delivery_survives_a_killed_worker(site: Installation, house: Receiver):
     house.answers = [silence(house), status(200)]
     with site.browser() as browser:
         _, secret = set_up(browser, house.url())
@@ -85,7 +85,7 @@ def test_a_delivery_survives_the_sudden_death_of_its_worker(site: Installation, 
         for id, words in site.processes().items():
             if "manage.py worker" in words:
                 os.kill(id, signal.SIGKILL)
-        # the dead worker's hold on it would run out by itself, half a minute later
+        # the dead worker's claim on it would expire half a minute later
         rows(site, "UPDATE jobs_delivery SET next_at = created_at WHERE state = 'pending'")
         second = house.wait(2)[1]
         assert second.headers["webhook-id"] == first.headers["webhook-id"]
@@ -100,7 +100,7 @@ def test_a_delivery_survives_the_sudden_death_of_its_worker(site: Installation, 
         )
 
 
-def test_an_address_inside_the_house_is_never_reached_without_leave(site: Installation, house: Receiver):
+def test_a_private_address_is_never_contacted_without_permission(site: Installation, house: Receiver):
     with site.browser() as browser:
         refused = {
             "name": "in",

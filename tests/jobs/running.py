@@ -1,4 +1,4 @@
-"""The site as it really runs: Daphne in a process of its own on the tests' database; a bare socket client."""
+"""The site as it really runs: Daphne as a separate process on the tests' database, and a socket client."""
 
 import asyncio
 import base64
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.test import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ SOON = 15.0
 
 @contextmanager
 def daphne() -> Iterator[int]:
-    """Run the site and give its port. The listening socket is ours, so nobody has to wait for the start."""
+    """Run the site and yield its port. Its socket listens from the start, so no test has to wait."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         database = settings.DATABASES["default"]["NAME"]
         own = {"DATABASE_URL": f"sqlite:///{database}"} if settings.SQLITE else {}
@@ -43,8 +44,8 @@ def daphne() -> Iterator[int]:
                 process.wait()
 
 
-def session_of(user: object) -> str:
-    """Give the key of a new session of this user."""
+def session_of(user: User) -> str:
+    """Return the key of a new session of this user."""
     client = Client()
     client.force_login(user)
     return client.cookies["sessionid"].value
@@ -60,13 +61,13 @@ class Closed(Exception):
 
 @dataclass
 class Socket:
-    """A WebSocket, just enough of one: text in, close codes, pongs."""
+    """A WebSocket, reduced to reading texts and close codes and answering pings."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def receive(self) -> str:
-        """Give the next text. Raises Closed."""
+        """Return the next text. Raises Closed."""
         async with asyncio.timeout(SOON):
             while True:
                 kind, payload = await self.frame()
@@ -78,7 +79,7 @@ class Socket:
                     self.send(10, payload)
 
     async def end(self) -> tuple[list[str], int]:
-        """Give all texts to the end, and the code of the end."""
+        """Return all texts until the server closes the socket, and the close code."""
         texts: list[str] = []
         try:
             while True:
@@ -91,7 +92,7 @@ class Socket:
         self.writer.write(bytes([0x80 | kind, 0x80 | len(payload)]) + bytes(4) + payload)
 
     async def frame(self) -> tuple[int, bytes]:
-        """Give the next frame: its kind and what it carries."""
+        """Return the next frame: its kind and its payload."""
         first, second = await self.reader.readexactly(2)
         length = second & 0x7F
         if length == 126:
@@ -102,7 +103,7 @@ class Socket:
 
 
 def narrow(port: int) -> socket.socket:
-    """Connect, with so little room for what comes that the other side soon notices who does not read."""
+    """Connect with a receive buffer so small that the server soon notices a client that does not read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", port))
@@ -113,7 +114,7 @@ def narrow(port: int) -> socket.socket:
 async def open_socket(
     port: int, path: str, *, session: str = "", origin: str | None = "own"
 ) -> AsyncIterator[Socket]:
-    """Open a socket as a page of this origin would, through which little fits at once. Raises Refused."""
+    """Open a socket with small buffers, as a page of this origin would. Raises Refused."""
     reader, writer = await asyncio.open_connection(sock=narrow(port), limit=4096)
     origin = f"http://127.0.0.1:{port}" if origin == "own" else origin
     headers = {

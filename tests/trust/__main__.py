@@ -20,7 +20,7 @@ WIDTHS = (68, 5, 5, 6, 6, 6, 7, 5)
 
 
 def line(cells: tuple) -> str:
-    """Give one line of the table."""
+    """Return a line of the table."""
     first, *rest = zip(cells, WIDTHS, strict=True)
     return str(first[0]).ljust(first[1]) + "".join(str(cell).rjust(width) for cell, width in rest)
 
@@ -40,7 +40,7 @@ def row(name: str, verdicts: list[Verdict]) -> tuple:
 
 
 def table(results: list[tuple[Kill, Verdict]]) -> str:
-    """Give the table: a line a mode, and all of them together."""
+    """Return the table: a line for each mode, and the total."""
     by_mode = collections.defaultdict(list)
     for kill, verdict in results:
         by_mode[kill.mode].append(verdict)
@@ -80,7 +80,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__)
     parser.add_argument("--subset", action="store_true", help="some of every kind, in a few minutes")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--stride", type=int, default=1, help="every so many-th call and commit only")
+    parser.add_argument("--stride", type=int, default=1, help="only every N-th call and commit")
     parser.add_argument("--only", default="", help="a mode, or several with commas; not the state machine")
     parser.add_argument("--cases", type=int, default=0, help="histories of the machine (500; subset 30)")
     return parser.parse_args()

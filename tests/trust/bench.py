@@ -66,7 +66,7 @@ class Bench:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(SOON)
 
     def gateway(self) -> Gateway:
-        """Give a gateway with a server process of its own, the spare one where there is one."""
+        """Return a gateway with a server process of its own, the spare one where there is one."""
         gateway, self.spare = self.spare, None
         if gateway is None:
             gateway = self.do(self._open())
@@ -78,11 +78,11 @@ class Bench:
         return gateway
 
     def entries(self, event: str = "") -> list[dict]:
-        """Give what the servers of this history have noted."""
+        """Return the ledger of this history's servers."""
         return fakes.ledger(self.folder / little.LEDGER, event)
 
     def processes(self) -> set[int]:
-        """Give the server processes that can still act, of whatever history."""
+        """Return the server processes that can still act, of any history."""
         self._pids |= {one["pid"] for one in self.entries("hello")}
         self._pids = {pid for pid in self._pids if alive(pid)}
         return self._pids
@@ -128,7 +128,7 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether it is still at its job."""
+        """Return whether it still runs its job."""
         return self.task is not None and not self.task.done()
 
     def ask_to_stop(self) -> None:
@@ -166,7 +166,7 @@ def put_down(pid: int) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process can still act."""
+    """Return whether a process can still act."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     return False

@@ -6,7 +6,7 @@ from jobs.tools.reconcile import Reconciler
 
 
 def go_blind(put: Callable[[object, str, object], None] = setattr) -> None:
-    """Let everything that was under way count as not done, so that it is simply sent again.
+    """Treat every call in progress as not done, so that it is sent again.
 
     `put` sets an attribute; a test gives what takes it back.
     """

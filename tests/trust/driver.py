@@ -25,7 +25,7 @@ PASSED_ON = ("PATH", "HOME", "LANG")
 
 
 class Template:
-    """An installation with one launched campaign that nobody has begun; each run is a copy of it.
+    """An installation with one launched campaign that no worker has started; each run is a copy of it.
 
     The installation's own secret is copied too, so that every run has the same effect keys.
     """
@@ -49,7 +49,7 @@ class Template:
         shutil.rmtree(run.folder)
 
     def steps(self) -> list[tuple[str, str, str, str]]:
-        """Give every call of the campaign once: role, tool, key and what it is about."""
+        """Return every call of the campaign once: role, tool, key and what it is about."""
         return list(
             {(role, tool, key): (role, tool, key, what) for role, tool, key, what in self.clean.sent}.values()
         )
@@ -69,7 +69,7 @@ class Template:
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:
-    """Give the environment of a process of such an installation."""
+    """Return the environment of a process of such an installation."""
     own = {"DATA_DIR": str(data), "ADMIN_PASSWORD": "pw-of-the-tests-1", "SECRET_KEY": "of-the-tests"}
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | own | more
 
@@ -111,7 +111,7 @@ class Run:
             # its worker lives and would take the server along
             time.sleep(max(0.0, (self.world / MARK).stat().st_mtime + self.kill.late + 0.1 - time.time()))
         self._stop()
-        # an orphan that nobody put down would act about now
+        # an orphan that was not killed would act about now
         self._until(lambda: not self.processes(), LEAVE_SECONDS)
         story = judge.read(self.data, self.world)
         story.left = self.processes()
@@ -151,7 +151,7 @@ class Run:
             time.sleep(LOOK_SECONDS)
 
     def status(self) -> str:
-        """Give how the job stands now."""
+        """Return the job's current state."""
         with contextlib.closing(
             sqlite3.connect(f"file:{self.data / 'flightplan.sqlite3'}?mode=ro", uri=True, timeout=20)
         ) as database:
@@ -165,7 +165,7 @@ class Run:
                     worker.wait(STOP_SECONDS)
 
     def processes(self) -> dict[int, str]:
-        """Give the command lines of all processes of this run, tool servers too, by id."""
+        """Return the command lines of all processes of this run, tool servers too, by id."""
         found, mark = {}, str(self.folder).encode()
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -183,5 +183,5 @@ class Run:
             worker.wait(10)
 
     def told(self) -> str:
-        """Give what the workers have said."""
+        """Return the workers' output."""
         return self.log.read_text()

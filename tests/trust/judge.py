@@ -60,7 +60,7 @@ class Verdict:
 
 
 def effects(world: Path) -> list[Effect]:
-    """Give every effect of a world, in the order of each ledger."""
+    """Return every effect of a world, in the order of each ledger."""
     return [
         Effect(role, one["tool"], one["meta"].get(META, ""), thing(one["args"]))
         for role in fakes.CONTRACT
@@ -69,7 +69,7 @@ def effects(world: Path) -> list[Effect]:
 
 
 def thing(args: dict) -> str:
-    """Give what a call is about without its keys, markers and the ids of what it stands in."""
+    """Return what a call is about without its keys, markers and the ids of what it stands in."""
     kept = ("name", "title", "text", "prompt", "headlines", "match_type", "range", "budget", "save_path")
     about = {name: args[name] for name in kept if name in args}
     if "save_path" in about:
@@ -94,12 +94,12 @@ def read(data: Path, world: Path) -> Story:
 
 
 def repeatable(effect: Effect) -> bool:
-    """Tell whether once or twice is the same, by the tool's policy: the same cells with the same values."""
+    """Return whether a repeated call has the same effect by the tool's policy, as writing cells has."""
     return ROLES[effect.role].tools[effect.tool].repeatable
 
 
 def judge(story: Story, clean: Story) -> Verdict:
-    """Hold a run against a clean one of the same installation, whose keys are the same."""
+    """Compare a run with a clean run of the same installation, which has the same keys."""
     verdict = Verdict()
     if story.status not in ENDED:
         verdict.lost.append(f"the job is still {story.status}")

@@ -54,16 +54,16 @@ class Kill:
 
     @property
     def server_dies_too(self) -> bool:
-        """Whether the server ends with its worker, before the effect."""
+        """Return whether the server ends with its worker, before the effect."""
         return self.seed % 2 == 1
 
     def write(self, world: Path) -> None:
-        """Tell the servers of this world."""
+        """Write the kill to the folder of this world's servers."""
         (world / PLAN).write_text(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def read(cls, world: Path) -> "Kill":
-        """Give what a world is to suffer."""
+        """Return the kill of a world."""
         return cls(**json.loads((world / PLAN).read_text()))
 
     def __str__(self) -> str:

@@ -55,7 +55,7 @@ class Holding(fakes.Server):
 
 
 def workflow():
-    """Give the workflow: three lines side by side, one more after them, and a note of all."""
+    """Return the workflow: three lines side by side, one more after them, and a note of all."""
     from jobs.engine.graph import Hop, Stage, Workflow
     from jobs.engine.results import StageResult, judge
     from tests.jobs import small
@@ -78,7 +78,7 @@ def workflow():
 
 
 def roles():
-    """Give the one role, whose effects can be looked up."""
+    """Return the one role, whose effects can be looked up."""
     from jobs.tools.contract.policy import Lookup, Role, ToolPolicy
 
     tools = {

@@ -15,7 +15,7 @@ MORE_COMMITS = 5  # a run may make a few more than the clean one did
 def at_calls(
     template: Template, modes: Sequence[str], seeds: Sequence[int], stride: int = 1
 ) -> Iterator[Kill]:
-    """Give a kill for every call, or every `stride`-th, each mode beginning with another one."""
+    """Return a kill for every call, or every `stride`-th, each mode beginning with another one."""
     steps = template.steps()
     for seed, (place, mode) in itertools.product(seeds, enumerate(modes)):
         for number in range((place + seed) % stride, len(steps), stride):
@@ -26,7 +26,7 @@ def at_calls(
 
 
 def at_commits(template: Template, seeds: Sequence[int], stride: int = 1) -> Iterator[Kill]:
-    """Give a kill before and one after every commit, or every `stride`-th."""
+    """Return a kill before and one after every commit, or every `stride`-th."""
     for seed, (place, mode) in itertools.product(seeds, enumerate(COMMIT_MODES)):
         first = 1 + (place * (stride // 2) + seed) % stride
         for commit in range(first, template.commits + MORE_COMMITS, stride):
@@ -34,7 +34,7 @@ def at_commits(template: Template, seeds: Sequence[int], stride: int = 1) -> Ite
 
 
 def everything(template: Template, seeds: int, stride: int = 1) -> list[Kill]:
-    """Give all kills of this many seeds, or every `stride`-th; the commits of one seed, since they have no
+    """Return all kills of this many seeds, or every `stride`-th; the commits of one seed, since they have no
     call to vary."""
     numbers = range(seeds)
     calls = at_calls(template, [*WORKER_MODES, *SERVER_MODES], numbers, stride)
@@ -42,14 +42,14 @@ def everything(template: Template, seeds: int, stride: int = 1) -> list[Kill]:
 
 
 def spread(template: Template) -> list[Kill]:
-    """Give some of every kind, for a few minutes; money comes to its share."""
+    """Return some kills of every kind, for a few minutes, money calls among them."""
     calls = at_calls(template, list(WORKER_MODES), [1], 12)
     less = at_calls(template, [*SERVER_MODES, *TWICE], [2], 20)
     return [*calls, *less, *at_commits(template, [0], 16)]
 
 
 def blind(template: Template) -> list[Kill]:
-    """Give a few kills that an engine without reconcile answers with duplicates, money among them."""
+    """Return a few kills that an engine without reconcile answers with duplicates, money among them."""
     return [kill for kill in at_calls(template, ["after"], [0]) if kill.role in ("dv360", "asana-v2")][-3:]
 
 

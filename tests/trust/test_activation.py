@@ -85,14 +85,14 @@ def judge(confirmed: Confirmed, kill: Kill) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_without_a_blow_each_line_is_asked_for_once(confirmed: Confirmed):
+def test_without_a_kill_each_line_is_sent_once(confirmed: Confirmed):
     assert sorted((role, id) for role, id, *_ in confirmed.sent) == confirmed.lines
     assert len(confirmed.lines) == 5
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES)
-def test_a_death_at_a_call_leaves_every_confirmed_line_live(confirmed: Confirmed, mode: str):
+def test_every_confirmed_line_is_live_after_a_kill_at_a_call(confirmed: Confirmed, mode: str):
     number = MODES.index(mode)
     role, id, _, key = confirmed.sent[number % len(confirmed.sent)]
     judge(confirmed, Kill(mode, number, role, key, TOOL, id))
@@ -100,7 +100,7 @@ def test_a_death_at_a_call_leaves_every_confirmed_line_live(confirmed: Confirmed
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", COMMIT_MODES)
-def test_a_death_at_any_commit_leaves_every_confirmed_line_live(confirmed: Confirmed, mode: str):
+def test_every_confirmed_line_is_live_after_a_kill_at_any_commit(confirmed: Confirmed, mode: str):
     first = 1 + list(COMMIT_MODES).index(mode)
     for commit in range(first, confirmed.commits + 1, STRIDE):
         judge(confirmed, Kill(mode, commit, commit=commit))

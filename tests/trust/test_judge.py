@@ -22,7 +22,7 @@ def story(*effects: Effect, status: str = "completed", **states: str) -> Story:
 CLEAN = story(*WHOLE)
 
 
-def test_a_clean_run_has_no_fault_and_needed_nobody():
+def test_a_clean_run_has_no_fault_and_needs_no_person():
     verdict = judge(CLEAN, CLEAN)
     assert (verdict.faults, verdict.money, verdict.person) == ([], 0, False)
 
@@ -35,7 +35,7 @@ def test_a_second_effect_under_one_key_is_a_duplicate_and_money_is_counted_apart
     assert judge(story(*WHOLE, LINE), CLEAN).money == 1
 
 
-def test_the_same_thing_under_another_key_is_a_duplicate():
+def test_the_same_effect_under_another_key_is_a_duplicate():
     assert judge(story(*WHOLE, replace(LINE, key="k9")), CLEAN).money == 1
 
 
@@ -66,10 +66,10 @@ def test_a_failed_call_whose_effect_exists_and_a_sent_one_in_an_ended_job_are_fa
     assert judge(story(*WHOLE, status="partial", k1="sent"), CLEAN).false
 
 
-def test_whoever_is_left_is_named():
+def test_processes_that_are_left_are_named():
     assert judge(replace(CLEAN, left={7: "a server"}), CLEAN).faults == ["left: a server"]
 
 
-def test_a_thing_is_known_without_its_keys_and_markers():
+def test_an_effect_is_identified_without_its_keys_and_markers():
     plain = thing({"name": "Folder", "budget": 1})
     assert thing({"name": "Folder (fp-0123456789ab)", "budget": 1, "external_id": "x"}) == plain

@@ -102,7 +102,7 @@ class Trust(RuleBasedStateMachine):
         self.calm()
 
     def onward(self) -> None:
-        """What just happens, when nobody does anything."""
+        """Run what happens without any action of a person."""
         if held := self.held():
             self.say(held[0], "ok")
             self.calm()
@@ -267,7 +267,7 @@ def bench(settings, tmp_path, monkeypatch) -> Iterator[Bench]:
     registry.workflows.cache_clear()
 
 
-def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_happens_twice(bench: Bench):
+def test_nothing_is_lost_and_nothing_happens_twice_in_any_order_of_events(bench: Bench):
     run_state_machine_as_test(
         Trust,
         settings=settings(
@@ -279,7 +279,7 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_and_nothing_happens_
     )
 
 
-def test_the_machine_sees_a_second_effect_when_the_reconcile_is_off(bench: Bench, monkeypatch):
+def test_the_machine_detects_a_second_effect_when_the_reconcile_is_off(bench: Bench, monkeypatch):
     go_blind(monkeypatch.setattr)
     history = Trust()
     history.launch()

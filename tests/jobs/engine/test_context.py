@@ -54,7 +54,7 @@ async def test_items_run_side_by_side_and_come_back_in_order():
     outcomes = []
 
     async def work(thing):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await met.wait()
         return thing * 2
 
@@ -125,7 +125,7 @@ async def test_when_a_count_cannot_be_recorded_the_other_items_still_finish(erro
 
     async def work(thing):
         if thing != "first":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await failed.wait()
             await asyncio.sleep(0)
             ended.append(thing)

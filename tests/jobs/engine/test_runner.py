@@ -55,7 +55,7 @@ async def test_stages_that_need_nothing_of_each_other_run_side_by_side():
     met = asyncio.Barrier(3)
 
     async def meet(ctx):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await met.wait()
         return DONE
 
@@ -233,7 +233,7 @@ async def test_an_error_of_the_log_is_raised_after_running_stages_have_ended(los
         return DONE
 
     async def under_way(ctx):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await lose.wait()
         ended.append("b")
         return DONE

@@ -118,7 +118,7 @@ async def test_a_shared_step_outlives_the_stage_that_asked_first():
         return DONE
 
     run = runner(Stage("one", "One", hasty), Stage("two", "Two", patient), tools=tools)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await run.run() == JobStatus.COMPLETED
     assert tools.steps == ["one.folder"] and seen == ["one.folder"]
 
@@ -179,7 +179,7 @@ async def test_a_stage_learns_when_the_stages_that_it_needs_ran_also_in_an_earli
     begun = datetime.now(UTC)
     await runner(*stages, Stage("end", "End", last, ("old", "new")), tools=Tools(), before=before).run()
     assert told["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
-    assert begun <= told["new"].began <= datetime.now(UTC) and 0 <= told["new"].seconds < 5
+    assert begun <= told["new"].began <= datetime.now(UTC) and 0 <= told["new"].seconds < 60
 
 
 async def test_a_stage_learns_the_names_of_those_that_it_needs():

@@ -13,7 +13,7 @@ from tests.jobs import flood, running
 pytestmark = pytest.mark.slow
 
 SOON = 30.0
-PATIENCE = 1.0
+PATIENCE = 2.0
 MOST = 2  # parts of 256 KB that may be sent to somebody who reads none of them: two buffers of 64 KB are full
 SERVE = """
 from jobs.live import serving

@@ -1,6 +1,7 @@
 """The writer: in order, committed before it says so, and no write takes another with it."""
 
 import asyncio
+import threading
 import time
 import uuid
 
@@ -17,6 +18,19 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 def rename(job, title):
     return lambda: Job.objects.filter(pk=job.pk).update(title=title)
+
+
+async def together(writer, *writes):
+    """Return the results of writes that are committed together: the writer is busy until all of them wait."""
+    begun, free = threading.Event(), threading.Event()
+    busy = asyncio.create_task(writer.run(lambda: (begun.set(), free.wait(10))))
+    await asyncio.to_thread(begun.wait, 10)
+    rest = asyncio.gather(*writes, return_exceptions=True)
+    while writer._queue.empty():  # noqa: ASYNC110 - the loop's next turns hand them over
+        await asyncio.sleep(0)
+    free.set()
+    await busy
+    return await rest
 
 
 def test_a_write_is_committed_when_its_caller_goes_on(writer):
@@ -99,12 +113,9 @@ def test_a_session_that_the_server_ended_while_the_process_slept_loses_no_write(
         return rename(job, "slept")()
 
     async def ask():
-        # one that waits while the others come, so that they are committed together
-        busy = asyncio.create_task(writer.run(lambda: time.sleep(0.2)))
-        await asyncio.sleep(0.05)
-        return await asyncio.gather(busy, writer.run(rename(other, "before")), writer.run(sleep))
+        return await together(writer, writer.run(rename(other, "before")), writer.run(sleep))
 
-    assert asyncio.run(ask())[1:] == [1, 1]
+    assert asyncio.run(ask()) == [1, 1]
     assert len(tries) == 2
     assert set(Job.objects.values_list("title", flat=True)) == {"slept", "before"}
 
@@ -123,12 +134,9 @@ def test_a_batch_that_was_rolled_back_without_a_word_is_done_again(writer):
         raise ValueError("no")
 
     async def ask():
-        busy = asyncio.create_task(writer.run(lambda: time.sleep(0.2)))
-        await asyncio.sleep(0.05)
-        rest = (writer.run(rename(job, "whole")), writer.run(fail))
-        return await asyncio.gather(busy, *rest, return_exceptions=True)
+        return await together(writer, writer.run(rename(job, "whole")), writer.run(fail))
 
-    _, done, failed = asyncio.run(ask())
+    done, failed = asyncio.run(ask())
     assert done == 1 and isinstance(failed, ValueError) and len(tries) == 2
     assert Job.objects.get(pk=job.pk).title == "whole"
 
@@ -322,6 +330,6 @@ def test_what_is_asked_for_while_the_writer_closes_is_refused_and_never_left_wai
     writer._gate = gate = Gate(writer._gate)
     writer.close()
     with pytest.raises(WriterClosed):
-        loop.run_until_complete(asyncio.wait_for(gate.asking, 2))
+        loop.run_until_complete(asyncio.wait_for(gate.asking, 10))
     loop.close()
     assert Job.objects.get(pk=job.pk).title == "Aurora One"

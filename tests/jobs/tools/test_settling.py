@@ -64,12 +64,12 @@ async def test_an_effect_made_despite_an_internal_error_is_made_once(gateway, tm
 
 async def test_a_call_that_times_out_costs_the_others_on_its_server_nothing(gateway, tmp_path):
     door = gateway(
-        "asana_create_task:hang?stuck@1", "asana_create_task:slow=0.7?along", asana_v2={"timeout": 1}
+        "asana_create_task:hang?stuck@1", "asana_create_task:slow=2.0?along", asana_v2={"timeout": 3}
     )
     stuck, along = MemoryJournal(), MemoryJournal()
     first = asyncio.create_task(door.call(task("stuck"), stuck))
     await until(lambda: ledger(tmp_path / "asana-v2.jsonl", "start"))
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(1.5)  # so that the other one is on its way when the time of this one is up
     await asyncio.gather(first, door.call(task("along"), along), door.call(task("other"), MemoryJournal()))
     assert told(along)[-2:] == ["intent 1", "done"]
     assert told(stuck) == ["intent 1", "retry", "intent 2", "done"]

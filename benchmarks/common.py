@@ -1,4 +1,4 @@
-"""What all benchmarks share: an installation of their own, a job that keeps writing, tables and a verdict."""
+"""Shared by all benchmarks: an installation of their own, a job that keeps writing, tables and a verdict."""
 
 import atexit
 import os
@@ -13,44 +13,44 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.e2e.installation import ROOT, Installation, until
 
 SOON = 20.0
-CALM, CALM_SECONDS = 0.25, 20.0  # the share that others may use, and how long that is waited for
+CALM, CALM_SECONDS = 0.25, 20.0  # the share of the processor that others may use; how long to wait for it
+TICKS, PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 class Unmet(AssertionError):
-    """A promise that the benchmark is about was not kept, or what it needs was not there."""
+    """A promise was not kept, or the benchmark cannot measure it on this machine."""
 
 
-def demand(kept: Any, what: str) -> None:
-    """Hold that something is so. Raises Unmet, whose words the benchmark prints before it fails."""
+def demand(kept: object, what: str) -> None:
+    """Raise Unmet with `what` as its message unless `kept` is true; the benchmark prints it and fails."""
     if not kept:
         raise Unmet(what)
 
 
 def cores() -> int:
-    """Give the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def machine() -> str:
-    """Give a line about the machine: a figure means nothing without it."""
+    """Return one line about the machine that the figures were measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{cores()} cores, {memory:.0f} GB, Linux {platform.release()}, Python {platform.python_version()}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the value that this share (0 to 1) of the values does not exceed. Raises Unmet for none at all."""
+    """Return the value that a share (0 to 1) of the values does not exceed. Raises Unmet without values."""
     demand(values, "there is nothing to take a quantile of")
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered)) - 1))]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Give a table as text: the first column to the left, figures to the right."""
+    """Return a table as text, its first column aligned left and the others right."""
     texts = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[at]) for row in texts) for at in range(len(head))]
 
@@ -63,14 +63,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def calm() -> None:
-    """Wait until other programs leave the processor alone: the promise is for two free cores."""
+    """Wait until other programs use little of the processor: the promises are for two free cores.
+
+    Raises Unmet after CALM_SECONDS.
+    """
     deadline = time.monotonic() + CALM_SECONDS
     while (used := busy()) > CALM:
         demand(time.monotonic() < deadline, f"other programs use {100 * used:.0f} % of the processor")
 
 
 def busy() -> float:
-    """Give the share of the processor that is in use, over half a second."""
+    """Return the share of the processor that is in use, measured over half a second."""
     (spent, idle), wait = processor(), 0.5
     time.sleep(wait)
     after, still = processor()
@@ -78,13 +81,13 @@ def busy() -> float:
 
 
 def processor() -> tuple[int, int]:
-    """Give the ticks that the processors spent and those that they idled, since the machine started."""
+    """Return the ticks that the processors have spent and idled since the machine started."""
     user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
     return user + nice + system + sum(rest), idle + waiting
 
 
 def verdict(main: Callable[[], None]) -> None:
-    """Run a benchmark as a program: the machine first, then what it prints; exit code 1 where it fails."""
+    """Run a benchmark as a program: print the machine first; exit with code 1 if a promise is not kept."""
     print(machine(), flush=True)
     begun = time.monotonic()
     try:
@@ -95,30 +98,48 @@ def verdict(main: Callable[[], None]) -> None:
     print(f"\nKept, in {time.monotonic() - begun:.0f} s.")
 
 
-def django() -> None:
-    """Let this process read the product's own code, which wants settings; it touches no installation."""
-    import django as framework
+def set_up_django() -> None:
+    """Set Django up in this process, for code that needs settings; it touches no installation."""
+    import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if "DATA_DIR" not in os.environ:
         os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="flightplan-bench-")
         atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)
-    framework.setup()
+    django.setup()
+
+
+@dataclass(frozen=True)
+class ProcessUsage:
+    """What a process uses, as the kernel counts it."""
+
+    id: int
+
+    @property
+    def seconds(self) -> float:
+        """Return the processor time that it has used."""
+        fields = Path(f"/proc/{self.id}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    @property
+    def megabytes(self) -> float:
+        """Return the memory that it holds."""
+        return int(Path(f"/proc/{self.id}/statm").read_text().split()[1]) * PAGE_BYTES / 2**20
 
 
 @contextmanager
 def installation(**settings: str) -> Iterator[Installation]:
-    """Run Flightplan as a user does, with data, port and processes of its own, as long as the block lasts."""
+    """Run Flightplan as a user does, with its own data, port and processes, until the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="flightplan-bench-") as folder,
-        Installation(Path(folder) / "installation", **settings) as house,
+        Installation(Path(folder) / "installation", **settings) as site,
     ):
-        yield house
+        yield site
 
 
 @dataclass(frozen=True)
 class Written:
-    """An event as its writer committed it: seq, type, and the monotonic moment right after the commit."""
+    """An event that was committed: its seq, its type, and the monotonic time right after the commit."""
 
     seq: int
     type: str
@@ -126,46 +147,47 @@ class Written:
 
 
 class Story:
-    """A job that goes on writing until it is ended, told by a process of its own (`benchmarks.story`).
+    """A job whose events another process (`benchmarks.story`) keeps writing until `end` is called.
 
-    `words` are more of that program's options.
+    `rate`: events a second; `options`: further command line options of that program.
     """
 
-    def __init__(self, house: Installation, *words: str, rate: float) -> None:
+    def __init__(self, site: Installation, *options: str, rate: float) -> None:
         self.rate = rate
         self.written: list[Written] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.story", "--rate", str(rate), *words],
+            [sys.executable, "-m", "benchmarks.story", "--rate", str(rate), *options],
             cwd=ROOT,
-            env=house.env,
+            env=site.env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdout is not None
-        self.job = self._process.stdout.readline().strip()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self.job = self._output.readline().strip()
         demand(self.job, "the writer did not start")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in self._output:
             seq, kind, at = line.split()
             self.written.append(Written(int(seq), kind, float(at)))
 
     @property
     def going(self) -> bool:
-        """Tell whether it still writes."""
-        return self._process.poll() is None and not self._process.stdin.closed
+        """Return whether it still writes."""
+        return self._process.poll() is None and not self._input.closed
 
     def reaches(self, seq: int, within: float = SOON) -> None:
-        """Wait until an event of this seq is committed."""
+        """Wait until an event of this seq is committed, at most `within` seconds."""
         until(lambda: self.written and self.written[-1].seq >= seq, f"event {seq} is written", within)
 
     def end(self) -> list[Written]:
-        """Let the job end, and give everything that was written."""
+        """End the job, and return everything that was written."""
         if self.going:
-            self._process.stdin.close()
+            self._input.close()
         demand(self._process.wait(SOON) == 0, "the writer failed")
         self._reader.join(SOON)
         return self.written
