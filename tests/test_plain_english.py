@@ -79,7 +79,9 @@ def test_code_and_longer_words_are_not_judged(name: str, text: str, tmp_path: Pa
     assert write(tmp_path, name, text) == []
 
 
-def test_the_command_prints_what_it_finds_and_fails(tmp_path, monkeypatch, capsys) -> None:
+def test_the_command_prints_what_it_finds_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["plain_english", str(tmp_path)])
     assert plain_english.main() == 0
     write(tmp_path, "README.md", "Nobody.\n")
@@ -87,7 +89,7 @@ def test_the_command_prints_what_it_finds_and_fails(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out == "README.md:1: 'Nobody' (better: no one, or the passive)\n"
 
 
-def test_every_exception_has_a_reason_and_is_still_needed(monkeypatch) -> None:
+def test_every_exception_has_a_reason_and_is_still_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_english, "ALLOWED", {})
     found = {(line.split(":")[0], line.split("'")[1].lower()) for line in findings(ROOT)}
     assert set(ALLOWED) <= found and all(ALLOWED.values())
