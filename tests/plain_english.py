@@ -31,7 +31,7 @@ class Phrase:
 
 
 PHRASES = (
-    Phrase("gives?", "Return", "Give the rows.", docstring_start=True),
+    Phrase("gives?(?! up| way)", "Return", "Give the rows.", docstring_start=True),
     Phrase("tells? whether", "Return whether", "Tell whether it ended.", docstring_start=True),
     Phrase("tells? whether", "returns whether, shows whether", "It tells whether a worker lives."),
     Phrase("(is|are|was|were|be|been|being) told", "is notified, receives", "A webhook is told of it."),

@@ -58,6 +58,7 @@ def test_docstrings_of_modules_classes_and_methods_are_read(folder: str, tmp_pat
 
 def test_a_docstring_is_judged_by_its_start_only_for_the_verb(tmp_path: Path) -> None:
     assert write(tmp_path, "jobs/one.py", '"""Files that give access."""\n') == []
+    assert write(tmp_path, "jobs/one.py", '"""Give up the lease."""\n') == []
 
 
 @pytest.mark.parametrize(
