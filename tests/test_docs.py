@@ -1,4 +1,4 @@
-"""The docs keep step with the code: settings, commands, options, links, words; and they name no machine."""
+"""The docs match the code: settings, commands, options, links and words; and no file names a machine."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,15 @@ from jobs.models import ToolCall, Webhook
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = [
     *PAGES,
     *(ROOT / "docs").rglob("*.py"),
     ROOT / "Makefile",
     ROOT / ".ci" / "run",
+    ROOT / "Dockerfile",
+    ROOT / "compose.yaml",
+    *(file for file in (ROOT / "docs" / "deploy").iterdir() if file.is_file()),
     ROOT / "pyproject.toml",
     *ROOT.glob("requirements*.lock"),
 ]
@@ -28,7 +31,11 @@ INDEX_HOSTS = (
 )
 MACHINE_PATHS = r"(?<![\w./~$}-])/(home|root|work|Users|tmp|opt|mnt|srv)(/|\b)|[A-Z]:\\\\"
 OURS = {"jobs", "campaigns"}
-# what Django gives every command
+# read outside config/settings.py
+READ_ELSEWHERE = {"TRUSTED_PROXIES"}
+HEADINGS = ["Context", "Decision", "Measured", "Turned down", "Consequences"]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+# options that Django adds to every command
 COMMON = {
     option
     for action in BaseCommand().create_parser("manage.py", "x")._actions
@@ -74,45 +81,47 @@ def names(path: Path) -> str:
 
 
 def commands() -> dict[str, BaseCommand]:
-    """Give the project's own commands by name."""
+    """Return the project's own commands by name."""
     return {name: load_command_class(app, name) for name, app in get_commands().items() if app in OURS}
 
 
 def rows(text: str) -> list[str]:
-    """Give what stands in the first cell of each row of a page's tables."""
+    """Return the first cell of each row of a page's tables."""
     return re.findall(r"^\| (.+?) (?<!\\)\|", text, re.MULTILINE)
 
 
 def settings_read() -> set[str]:
-    """Give every variable that the settings read from the environment."""
+    """Return every variable that the settings read from the environment."""
     text = (ROOT / "config" / "settings.py").read_text(encoding="utf-8")
-    return set(re.findall(r"""\b(?:env|env_list|environ\.get|getenv)\(\s*["']([A-Z_]+)["']""", text))
+    return READ_ELSEWHERE | set(
+        re.findall(r"""\b(?:env\w*|environ\.get|getenv)\(\s*["']([A-Z_]+)["']""", text)
+    )
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the anchors of a page's headings, as the usual renderers make them."""
+    """Return the anchors of a page's headings, as the usual renderers derive them."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_every_setting_stands_in_the_readme_and_no_other():
-    told = {cell.strip("`") for cell in rows(README) if re.fullmatch(r"`[A-Z_]+`", cell)}
+def test_the_readme_lists_exactly_the_settings_that_are_read() -> None:
+    listed = {cell.strip("`") for cell in rows(README) if re.fullmatch(r"`[A-Z_]+`", cell)}
     assert len(settings_read()) >= 14
-    assert told == settings_read()
+    assert listed == settings_read()
 
 
-def test_every_command_stands_in_the_readme_with_all_its_options_and_no_other():
-    told = {cell[1:].split()[0].strip("`"): cell for cell in rows(README) if re.match(r"`[a-z]+[ `]", cell)}
-    told = {name: cell for name, cell in told.items() if name not in {str(source) for source in Source}}
-    assert set(told) == set(commands())
+def test_the_readme_lists_exactly_the_commands_with_their_options() -> None:
+    listed = {cell[1:].split()[0].strip("`"): cell for cell in rows(README) if re.match(r"`[a-z]+[ `]", cell)}
+    listed = {name: cell for name, cell in listed.items() if name not in {str(source) for source in Source}}
+    assert set(listed) == set(commands())
     for name, command in commands().items():
         parser = command.create_parser("manage.py", name)
         options = {option for action in parser._actions for option in action.option_strings} - COMMON
-        assert set(re.findall(r"--[a-z-]+", told[name])) == options, name
+        assert set(re.findall(r"--[a-z-]+", listed[name])) == options, name
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=names)
-def test_nothing_names_a_package_index_or_a_path_of_a_machine(path):
+def test_nothing_names_a_package_index_or_a_path_of_a_machine(path: Path) -> None:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         line = line.replace("#!/usr/bin/env", "").replace("--no-emit-index-url", "")
         assert not re.search(INDEX_HOSTS, line), f"{names(path)}:{number}"
@@ -122,55 +131,55 @@ def test_nothing_names_a_package_index_or_a_path_of_a_machine(path):
 @pytest.mark.parametrize(
     "line", ["see {}home/me/x", "cd {}work", "{}tmp/a", "--index{}url https://x", "from py{}pi.org"]
 )
-def test_a_path_or_an_index_would_be_seen(line):
-    # put together here, so that this page holds none itself
-    told = line.format({"--index{}url https://x": "-", "from py{}pi.org": ""}.get(line, "/"))
-    assert re.search(f"{INDEX_HOSTS}|{MACHINE_PATHS}", told)
+def test_a_path_or_an_index_is_found(line: str) -> None:
+    # assembled here, so that this file contains none itself
+    text = line.format({"--index{}url https://x": "-", "from py{}pi.org": ""}.get(line, "/"))
+    assert re.search(f"{INDEX_HOSTS}|{MACHINE_PATHS}", text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
-def test_links_between_pages_lead_somewhere(page):
+def test_links_between_pages_resolve(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
-        goal = (page.parent / file).resolve() if file else page
-        assert goal.is_file(), f"{names(page)} links to {target}"
-        assert not anchor or anchor in anchors(goal), f"{names(page)} links to {target}"
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.is_file(), f"{names(page)} links to {target}"
+        assert not anchor or anchor in anchors(linked), f"{names(page)} links to {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
-def test_files_that_a_page_names_are_there(page):
+def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for file in re.findall(r"`((?:jobs|campaigns|config|tests|docs)/[\w./]+\.\w+)`", text):
         assert (ROOT / file).exists(), f"{names(page)} names {file}"
 
 
 @pytest.mark.parametrize("picture", ["live", "summary"])
-def test_the_readme_shows_a_small_picture_that_is_there(picture):
+def test_the_readme_shows_a_small_picture_that_exists(picture: str) -> None:
     assert f"](docs/pictures/{picture}.png)" in README
     assert 10_000 < (ROOT / "docs" / "pictures" / f"{picture}.png").stat().st_size < 300_000
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_the_glossary_explains_the_word(word):
+def test_the_glossary_explains_the_word(word: str) -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     assert re.search(rf"\*\*{word}\*\*", text)
 
 
-def test_the_statuses_page_has_every_status_of_the_code():
-    told = {cell.strip("`") for cell in rows((ROOT / "docs" / "statuses.md").read_text(encoding="utf-8"))}
+def test_the_statuses_page_lists_every_status_of_the_code() -> None:
+    listed = {cell.strip("`") for cell in rows((ROOT / "docs" / "statuses.md").read_text(encoding="utf-8"))}
     used = {str(one) for kind in (JobStatus, Status, Source, ToolCall.State) for one in kind}
-    assert told - {"status", "state", "source"} - {"---"} == used
+    assert listed - {"status", "state", "source"} - {"---"} == used
 
 
-def test_the_webhooks_page_has_all_that_one_can_be_told_of_with_its_type():
+def test_the_webhooks_page_lists_every_kind_with_its_type() -> None:
     text = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| (\w+) \| `job\.(\w+)` \|", text, re.MULTILINE))
-    assert told == {kind: kind for kind in Webhook.Kind.values}
+    listed = dict(re.findall(r"^\| (\w+) \| `job\.(\w+)` \|", text, re.MULTILINE))
+    assert listed == {kind: kind for kind in Webhook.Kind.values}
 
 
-def test_the_tool_servers_page_has_every_role_with_its_limit():
+def test_the_tool_servers_page_lists_every_role_with_its_limit() -> None:
     table = re.findall(
         r"^\| `([\w-]+)` \| `.*?\| (\d+) \|",
         (ROOT / "docs" / "tool-servers.md").read_text(encoding="utf-8"),
@@ -179,11 +188,47 @@ def test_the_tool_servers_page_has_every_role_with_its_limit():
     assert dict(table) == {role.name: str(role.concurrency) for role in ROLES.values()}
 
 
-def test_the_sample_of_the_readme_is_a_preset():
+def test_the_sample_of_the_readme_is_a_preset() -> None:
     assert '"campaign": "aurora-one"' in README
     assert "aurora-one" in preset_names()
 
 
-def test_the_changes_tell_of_this_version():
-    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+def test_the_changelog_has_an_entry_for_this_version() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version and f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_index_links_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((\w[\w-]*\.md)\)", index))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def test_the_index_of_decisions_links_to_every_record() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((\d+-[\w-]+\.md)\)", index) == [page.name for page in DECISIONS]
+    assert [int(page.name[:2]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=names)
+def test_a_decision_has_its_number_and_every_part(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {int(page.name[:2])}. ")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_modules_that_a_page_runs_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"python -m ((?:benchmarks|tests|campaigns)[\w.]*)", text):
+        path = ROOT / Path(*name.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+    for file in re.findall(r"pytest ((?:tests/[\w/.]+ ?)+)", text):
+        for one in file.split():
+            assert (ROOT / one).exists(), one
+
+
+def test_the_deployment_guide_names_every_file_that_it_needs() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for file in ("nginx.conf", "flightplan-web.service", "flightplan-worker.service"):
+        assert f"](deploy/{file})" in text, file
