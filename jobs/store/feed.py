@@ -77,8 +77,8 @@ def append(
             job = Job.objects.get(pk=id)
             for one in recorded:
                 _project(job, one.event, now)
-                outbox.tell(job, one)
-        transaction.on_commit(lambda: doorbell.tell(id))
+                outbox.notify(job, one)
+        transaction.on_commit(lambda: doorbell.ring(id))
     return recorded
 
 

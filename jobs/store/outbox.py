@@ -18,7 +18,7 @@ from jobs.models import Delivery, Job, ToolCall, Webhook, WorkflowEvent
 Kind = Webhook.Kind
 
 
-def tell(job: Job, one: ev.Recorded) -> None:
+def notify(job: Job, one: ev.Recorded) -> None:
     """Write what webhooks are told of an event of a job; call it in the transaction that records the event.
 
     Only ends and unknown calls are told of. An address that wants both `ended` and `partial` is told once.
@@ -32,7 +32,7 @@ def tell(job: Job, one: ev.Recorded) -> None:
         _write(job, (Kind.UNKNOWN,), about, one.at, lambda: _unknown(one.event))
 
 
-def tell_of_the_stuck(now: datetime) -> int:
+def notify_of_stuck(now: datetime) -> int:
     """Write what webhooks are told of jobs that have had no news for STUCK_SECONDS, and give how many rows
     that were: one for each address, job and last event. The time that is left is no news: it is reckoned.
     """

@@ -34,7 +34,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryResponse:
     """How an attempt ended: the HTTP status, if there was one, else why there was none."""
 
     status: int | None = None
@@ -95,7 +95,7 @@ def _claim_first(rows: Any, now: datetime) -> Letter | None:
     )
 
 
-def settle(letter: Letter, answer: Answer, now: datetime) -> None:
+def settle(letter: Letter, answer: DeliveryResponse, now: datetime) -> None:
     """Write down how an attempt ended: delivered, due again later, or given up.
 
     A failure counts only for who still holds the delivery; that it was taken counts from everybody.

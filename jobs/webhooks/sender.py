@@ -20,7 +20,7 @@ from jobs.tools.wire.http import retry_after
 from jobs.webhooks import addresses
 from jobs.webhooks import signing as webhooks
 from jobs.webhooks.addresses import Refused, Target
-from jobs.webhooks.deliveries import Answer, Letter, claim, claim_next, settle
+from jobs.webhooks.deliveries import DeliveryResponse, Letter, claim, claim_next, settle
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
@@ -69,7 +69,7 @@ class Post:
     async def watch(self) -> None:
         """Look for jobs that are stuck; a worker that has just come first takes up what lies there."""
         if time.monotonic() - self._began >= min(settings.STUCK_SECONDS, ARRIVAL_SECONDS):
-            await self._writer.run(lambda: outbox.tell_of_the_stuck(timezone.now()))
+            await self._writer.run(lambda: outbox.notify_of_stuck(timezone.now()))
 
     async def aclose(self) -> None:
         """Take up nothing more and end what is on its way; what is not settled is sent again later."""
@@ -117,28 +117,30 @@ class Post:
                 log.exception("delivery %s was not settled; it is sent again", first.id)
                 return
 
-    async def send(self, letter: Letter) -> Answer:
+    async def send(self, letter: Letter) -> DeliveryResponse:
         """Make one attempt within the deadline and give how it ended; raises nothing of its own."""
         try:
             async with asyncio.timeout(DEADLINE):
                 return await self._send(letter)
         except TimeoutError:
-            return Answer(fault=f"no answer within {DEADLINE:.0f} s")
+            return DeliveryResponse(fault=f"no answer within {DEADLINE:.0f} s")
         except Refused as refused:
-            return Answer(fault=f"not sent: {refused}")
+            return DeliveryResponse(fault=f"not sent: {refused}")
         except socket.gaierror:
-            return Answer(fault="the name service knows no such host")
+            return DeliveryResponse(fault="the name service knows no such host")
         except (httpx2.HTTPError, OSError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                return Answer(fault="not sent: its certificate is not one of this name that can be trusted")
+                return DeliveryResponse(
+                    fault="not sent: its certificate is not one of this name that can be trusted"
+                )
             reached = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             what = "the connection broke off" if reached else "cannot be reached"
-            return Answer(fault=f"{what} ({type(error).__name__})")
+            return DeliveryResponse(fault=f"{what} ({type(error).__name__})")
         except Exception as error:
             log.exception("delivery %s could not be sent", letter.id)
-            return Answer(fault=f"could not be sent ({type(error).__name__})")
+            return DeliveryResponse(fault=f"could not be sent ({type(error).__name__})")
 
-    async def _send(self, letter: Letter) -> Answer:
+    async def _send(self, letter: Letter) -> DeliveryResponse:
         target = addresses.target(letter.url, allow_private=letter.allow_private)
         found = await _in_thread(lambda: self._resolve(target.host, target.port))
         addresses.check(found, allow_private=letter.allow_private)
@@ -148,7 +150,7 @@ class Post:
                 return await self._post(letter, target, address)
         return await self._post(letter, target, last)
 
-    async def _post(self, letter: Letter, target: Target, address: str) -> Answer:
+    async def _post(self, letter: Letter, target: Target, address: str) -> DeliveryResponse:
         """Send to exactly this IP address; TLS checks that the certificate is the name's."""
         client = await self._open()
         body = json.dumps(letter.payload, ensure_ascii=False, separators=(",", ":")).encode()
@@ -172,7 +174,9 @@ class Post:
             await _read_a_little(response)
         finally:
             await response.aclose()
-        return Answer(response.status_code, retry_after=retry_after(response.headers.get("retry-after", "")))
+        return DeliveryResponse(
+            response.status_code, retry_after=retry_after(response.headers.get("retry-after", ""))
+        )
 
 
 async def _read_a_little(response: httpx2.Response) -> None:

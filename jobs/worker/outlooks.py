@@ -16,7 +16,7 @@ from jobs.store.writer import Writer
 from jobs.tools.gateway import Gateway
 
 log = logging.getLogger(__name__)
-TELL_SECONDS = 2.0
+EMIT_SECONDS = 2.0
 #: What was told is told anew when it has moved by more than so many seconds, and by more than this share of
 #: what is left: a page counts down by itself.
 LEAST_MOVE, LEAST_SHARE = 2.0, 0.1
@@ -65,7 +65,7 @@ class Outlooks:
                 one.countable = False
         return one.countable
 
-    async def tell(self) -> None:
+    async def emit(self) -> None:
         """Reckon what is left of all jobs, and tell the logs of those whose end has moved."""
         gateway, jobs = self._gateway(), [one for one in list(self._jobs.values()) if await self._count(one)]
         if gateway is None or not jobs:
@@ -77,11 +77,11 @@ class Outlooks:
                 continue
             if one.end is None or abs(now + seconds - one.end) > max(LEAST_MOVE, LEAST_SHARE * seconds):
                 news, event = one.outlook.news, ev.JobExpected(seconds=round(seconds, 1))
-                if await self._writer.run(lambda job=one.job, event=event: _tell(job, event)):
+                if await self._writer.run(lambda job=one.job, event=event: _emit(job, event)):
                     one.end, one.news = now + seconds, news
 
 
-def _tell(job: Job, event: ev.JobExpected) -> bool:
+def _emit(job: Job, event: ev.JobExpected) -> bool:
     """Add to the log of a job that is ours, runs, and was not cancelled; tell whether it was such a one."""
     held = Job.objects.filter(pk=job.pk, epoch=job.epoch, cancel_asked_at=None)
     if not held.filter(status=Job.Status.RUNNING, leased_by=job.leased_by).exists():

@@ -24,7 +24,7 @@ from jobs.webhooks import sender as deliver
 from jobs.worker import durations, leases, quarantine
 from jobs.worker.heart import HEED_SECONDS, REMEMBER_SECONDS, Heart, Running, beat_seconds
 from jobs.worker.leases import Lease
-from jobs.worker.outlooks import TELL_SECONDS, Outlooks
+from jobs.worker.outlooks import EMIT_SECONDS, Outlooks
 from jobs.worker.perform import perform_safely
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Runtime:
             asyncio.create_task(self._every(beat_seconds(), self.heart.beat)),
             asyncio.create_task(self._every(HEED_SECONDS, self.heart.heed)),
             asyncio.create_task(self._every(REMEMBER_SECONDS, self.heart.remember)),
-            asyncio.create_task(self._every(TELL_SECONDS, self.outlooks.tell)),
+            asyncio.create_task(self._every(EMIT_SECONDS, self.outlooks.emit)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
             asyncio.create_task(self._every(deliver.LOOK_SECONDS, self.post.look)),
             asyncio.create_task(self._every(deliver.WATCH_SECONDS, self.post.watch)),

@@ -230,7 +230,7 @@ def nothing_was_made() -> bool:
 
 
 def test_a_follower_that_hears_no_ring_still_gets_every_event(monkeypatch):
-    monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+    monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
     job = story.job()
     seen = []
     for one in follow.follow(job.pk, poll=0.01):

@@ -172,7 +172,7 @@ def test_the_certificate_must_be_the_names_though_the_address_is_what_is_connect
     if taken:
         assert stands(row)[0] == "delivered"
     else:
-        assert stands(row)[3] == "not sent: its certificate is not one of this name that can be trusted"
+        assert stands(row)[3] == "not sent: no trusted certificate for this host name"
 
 
 def test_a_connection_for_one_name_never_serves_another_at_the_same_ip_address(tmp_path, monkeypatch):

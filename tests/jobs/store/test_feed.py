@@ -199,7 +199,7 @@ def test_an_event_for_which_the_row_is_not_read_changes_nothing_but_the_log(even
     [one] = feed.append(job.pk, [event])
     with CaptureQueriesContext(connection) as asked:
         feed._project(job, event, one.at)
-        outbox.tell(job, one)
+        outbox.notify(job, one)
     assert not asked.captured_queries
     assert Job.objects.filter(pk=job.pk).values().get() == before | {"last_seq": one.seq}
 

@@ -163,7 +163,7 @@ def test_ordinary_events_cost_the_outbox_no_query(django_assert_num_queries):
     job = story.job()
     one = ev.Recorded(2, timezone.now(), story.begin())
     with django_assert_num_queries(0):
-        outbox.tell(job, one)
+        outbox.notify(job, one)
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
@@ -174,16 +174,16 @@ def test_a_silent_job_is_told_as_stuck_once_for_its_last_event(settings, status)
     job, lively = story.job(), story.job()
     silent_since(job, 301, status=status)
     silent_since(lively, 299, status=status)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 2
+    assert outbox.notify_of_stuck(timezone.now()) == 2
     assert told(desk) == told(other) == [("stuck", "stuck:1")]
     payload = Delivery.objects.filter(webhook=desk).get().payload
     assert (payload["type"], payload["status"], payload["lastEventId"]) == ("job.stuck", status, 1)
     assert payload["lastEventAt"] == feed.iso(WorkflowEvent.objects.get(job=job).at)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert outbox.notify_of_stuck(timezone.now()) == 0
     feed.append(job.pk, [story.begin()])
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert outbox.notify_of_stuck(timezone.now()) == 0
     silent_since(job, 400)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 2
+    assert outbox.notify_of_stuck(timezone.now()) == 2
     assert told(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
 
 
@@ -192,7 +192,7 @@ def test_a_job_whose_log_only_tells_how_long_it_will_take_is_stuck_all_the_same(
     silent_since(job, 9999, status="running")
     for _ in range(2):  # its worker lives, and its calls hang
         feed.append(job.pk, [ev.JobExpected(seconds=5.0)])
-        outbox.tell_of_the_stuck(timezone.now())
+        outbox.notify_of_stuck(timezone.now())
     assert told(desk) == [("stuck", "stuck:1")]
     assert Delivery.objects.get().payload["lastEventId"] == 1
 
@@ -208,7 +208,7 @@ def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypa
 
     def look():
         try:
-            outbox.tell_of_the_stuck(timezone.now())
+            outbox.notify_of_stuck(timezone.now())
         finally:
             connection.close()
 
@@ -224,7 +224,7 @@ def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypa
 def test_a_job_that_has_ended_is_never_stuck(settings):
     hook("stuck")
     silent_since(story.ended_job(), 9999)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert outbox.notify_of_stuck(timezone.now()) == 0
 
 
 def test_a_test_says_nothing_of_any_job():

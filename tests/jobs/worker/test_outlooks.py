@@ -43,7 +43,7 @@ class Alone:
                 for number, self.left in enumerate(lefts):
                     if happens:
                         outlook.asked(str(number), "lines", "ttd", "create_campaign")
-                    await self.outlooks.tell()
+                    await self.outlooks.emit()
 
         asyncio.run(all_of_them())
         return told(self.job)
@@ -82,11 +82,11 @@ def test_what_could_not_be_told_yet_is_told_once_the_job_runs(alone):
 
     async def twice() -> None:
         with alone.outlooks.watching(alone.job, outlook):
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
             await alone.outlooks._writer.run(
                 lambda: Job.objects.filter(pk=alone.job.pk).update(status="running")
             )
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
 
     asyncio.run(twice())
     assert told(alone.job) == [100]
@@ -109,7 +109,7 @@ def test_nothing_is_told_after_a_cancel(alone):
 
 @pytest.mark.slow
 def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker, monkeypatch):
-    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.05)
     world(latency=0.3)
     job = run(worker(), launch())
     # three lines of a declared second each, at two at once; then what the first of them really took
@@ -120,7 +120,7 @@ def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker,
 
 @pytest.mark.slow
 def test_a_dry_run_tells_no_time_left(world, worker, monkeypatch):
-    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.01)
     world()
     assert told(run(worker(), launch(dryRun=True))) == []
 
@@ -145,8 +145,8 @@ def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_oth
             alone.outlooks.watching(other, Outlook(flow, None, order=0.0, sent_at=lambda step: None)),
             alone.outlooks.watching(alone.job, Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)),
         ):
-            await alone.outlooks.tell()
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
+            await alone.outlooks.emit()
 
     asyncio.run(both())
     assert told(other) == []
