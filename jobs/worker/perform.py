@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
     """Give what earlier runs of this job have left in its log; a stage that a later round names counts for
     nothing but the items it had made, so that its count never falls."""
-    ends = _ends(recorded)
+    ends = ev.stage_ends(one.event for one in recorded)
     results = {
         id: StageResult(
             status=Status(end.status),
@@ -62,16 +62,6 @@ def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
     }
     unknown = frozenset(call.step for call in progress.calls.values() if call.state == "unknown")
     return Before(results, started, made, timings, unknown)
-
-
-def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
-    ends: dict[str, ev.StageEnd] = {}
-    for one in recorded:
-        if isinstance(one.event, ev.StageEnd):
-            ends[one.event.stage] = one.event
-        elif anew := ev.begun_anew(one.event):
-            ends = {id: end for id, end in ends.items() if id not in anew}
-    return ends
 
 
 async def perform(
