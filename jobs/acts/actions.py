@@ -22,7 +22,7 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.results import JobStatus
 from jobs.models import AuditEntry, Job, ToolCall
 from jobs.registry import workflow
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.tasks import run_job
 
 __all__ = ["ActionRefused", "KeyReused", "Launched", "StepNotFound", "cancel", "finish", "launch"]
@@ -223,7 +223,7 @@ def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: Any, *, rem
 
 def _still_to_come(job: Job, stage: str) -> bool:
     """Tell whether the round that is queued and that nobody has taken yet runs this stage anyway."""
-    return job.status == JobStatus.QUEUED and job.lease_until is None and stage not in feed.ends(job.pk)
+    return job.status == JobStatus.QUEUED and job.lease_until is None and stage not in projection.ends(job.pk)
 
 
 def activation(job: Job) -> Offer:

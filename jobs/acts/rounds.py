@@ -13,7 +13,7 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.results import Status
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.registry import UnknownWorkflow, workflow
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.tools.contract.policy import Role, ToolPolicy
 
 State = ToolCall.State
@@ -35,7 +35,7 @@ class Standing:
     @classmethod
     def of(cls, job: Job) -> "Standing":
         """Read how a job stands; nobody may change it meanwhile."""
-        return cls(job, feed.ends(job.pk), list(job.calls.all()))
+        return cls(job, projection.ends(job.pk), list(job.calls.all()))
 
     @property
     def stages(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.progress import Progress
 from jobs.engine.spend import SpendLine
 from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
-from jobs.store import feed
+from jobs.store import feed, projection
 
 RIGHT = "jobs.spend"
 
@@ -123,7 +123,7 @@ def offer(job: Job) -> Offer:
     activation = activation_of(job)
     if activation is None:
         return Offer(str(job.pk), (), refusal="this workflow prepares no lines that could be set live")
-    ends = feed.ends(job.pk)
+    ends = projection.ends(job.pk)
     data = {id: end.data for id, end in ends.items()}
     lines = tuple(activation.lines(job.params, data))
     live, doubtful = _live(job, activation, lines), _doubtful(job, activation, lines)
@@ -190,7 +190,7 @@ def _begin(job: Job, by: Any, found: Offer, stage: Stage) -> None:
         steps=[row.step for row in rows],
     )
     feed.append(job.pk, [told])
-    confirmed = {"digest": found.digest, "by": who, "at": feed.iso(now), "lines": lines}
+    confirmed = {"digest": found.digest, "by": who, "at": ev.iso(now), "lines": lines}
     # after the event, which has taken the right to spend from every earlier round
     Job.objects.filter(pk=job.pk).update(spend_by=by, confirmed=confirmed, plan=plan)
     AuditEntry.objects.create(

@@ -16,6 +16,7 @@ from jobs.engine.results import JobStatus, Source
 from jobs.models import Delivery, Job, ToolCall, Webhook, WorkflowEvent
 
 Kind = Webhook.Kind
+NOTIFIED = (ev.WorkflowComplete, ev.CallUnknown)  # the events for which `notify` does something
 
 
 def notify(job: Job, one: ev.Recorded) -> None:

@@ -14,7 +14,7 @@ from jobs.engine import events as ev
 from jobs.engine.inputs import InvalidInput
 from jobs.engine.spend import SpendLine
 from jobs.models import AuditEntry, Job, ToolCall
-from jobs.store import feed
+from jobs.store import feed, projection
 from tests.jobs import acting, spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -216,7 +216,7 @@ def test_every_other_round_takes_the_right_to_spend_away_and_leaves_the_money_ca
     job = actions.retry(job, story.user("plain"), stage="lines")
     assert (job.round, job.spend_by) == (3, None)
     assert acting.states(job)["live.status.south"] == "failed"
-    assert "live" in feed.ends(job.pk)  # it is not run again
+    assert "live" in projection.ends(job.pk)  # it is not run again
     assert not spending.allows(job, "ttd", {"id": "c-north"})
 
 

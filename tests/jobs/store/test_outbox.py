@@ -39,7 +39,7 @@ def test_an_end_is_told_with_what_became_of_the_job(settings):
     assert row.payload == {
         "type": "job.ended",
         "id": str(row.pk),
-        "timestamp": feed.iso(feed.after(job.pk, row.job.last_seq - 1)[0].at),
+        "timestamp": ev.iso(feed.after(job.pk, row.job.last_seq - 1)[0].at),
         "jobId": str(job.pk),
         "title": "Aurora One",
         "status": "completed",
@@ -178,7 +178,7 @@ def test_a_silent_job_is_told_as_stuck_once_for_its_last_event(settings, status)
     assert told(desk) == told(other) == [("stuck", "stuck:1")]
     payload = Delivery.objects.filter(webhook=desk).get().payload
     assert (payload["type"], payload["status"], payload["lastEventId"]) == ("job.stuck", status, 1)
-    assert payload["lastEventAt"] == feed.iso(WorkflowEvent.objects.get(job=job).at)
+    assert payload["lastEventAt"] == ev.iso(WorkflowEvent.objects.get(job=job).at)
     assert outbox.notify_of_stuck(timezone.now()) == 0
     feed.append(job.pk, [story.begin()])
     assert outbox.notify_of_stuck(timezone.now()) == 0
@@ -230,4 +230,4 @@ def test_a_job_that_has_ended_is_never_stuck(settings):
 def test_a_test_says_nothing_of_any_job():
     row = outbox.write_test(hook())
     assert (row.kind, row.job, row.state) == ("test", None, "pending")
-    assert row.payload == {"type": "test", "id": str(row.pk), "timestamp": feed.iso(row.created_at)}
+    assert row.payload == {"type": "test", "id": str(row.pk), "timestamp": ev.iso(row.created_at)}

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobs.engine.runner import Runner
 from jobs.models import CallDuration, Job, ToolCall, WorkerBeat
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.worker import durations, leases, runtime
 from jobs.worker.runtime import Runtime
 from tests import fakes
@@ -207,7 +207,7 @@ def test_a_loop_that_ends_by_itself_lets_go_of_its_callers_and_tells(world):
 
 def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, worker, monkeypatch):
     ledger = world(latency=1.0)
-    project, result = feed._project, Runner._result
+    project, result = projection.project, Runner._result
 
     async def late(self, stage, context):
         if stage.id == "broken":
@@ -220,7 +220,7 @@ def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, wor
         project(job, event, now)
 
     monkeypatch.setattr(Runner, "_result", late)
-    monkeypatch.setattr(feed, "_project", breaking)
+    monkeypatch.setattr(projection, "project", breaking)
     job = run(worker(), launch(broken=True))
     assert (job.status, job.lease_until) == ("partial", None)
     states = set(ToolCall.objects.filter(attempts=1).values_list("state", "tries__outcome"))
