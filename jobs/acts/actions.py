@@ -149,7 +149,7 @@ def _end_cancelled(job: Job) -> None:
     """End a job that no worker holds. A new epoch: a worker that comes back late changes nothing."""
     Job.objects.filter(pk=job.pk).update(epoch=F("epoch") + 1)
     job.refresh_from_db()
-    leave_unknown(job, "the worker was lost while this call was under way; it may have taken effect")
+    leave_unknown(job, "the worker was lost while this call was in progress; it may have taken effect")
     artifacts = tuple(feed.progress(job.pk).artifacts)
     end = ev.WorkflowComplete(status=JobStatus.CANCELLED, total_stages=len(job.plan), artifacts=artifacts)
     finish(job.pk, job.epoch, end)

@@ -83,7 +83,9 @@ async def perform(
     async def emit(event: ev.Event) -> datetime:
         if isinstance(event, ev.StageEnd):
             outlook.stage_ended(event.stage)
-        return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
+        if isinstance(event, ev.WorkflowComplete):
+            return await writer.run(lambda: _end_round(job, event, planned if job.dry_run else None))
+        return await writer.run(lambda: _record(job, event))
 
     flow = workflow(job.workflow).by_plan(job.plan)
     journal = JobJournal(job, writer, stop, may_send=lease.good)
@@ -119,21 +121,26 @@ async def perform(
         await runner.run()
 
 
-def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None = None) -> datetime:
-    """Add an event to the log, at the worker's epoch, and give its time there; in the writer's thread.
-
-    Before the end of a dry run stands what it came to, which `planned` gives.
-    """
-    if isinstance(event, ev.WorkflowComplete):
-        if planned is not None:
-            feed.append(job.pk, [planned()], epoch=job.epoch)
-        # there should be none; but what is open at the end is unknown, and such a job is never completed
-        left = leave_unknown(job, "the job ended while this call was under way; it may have taken effect")
-        if left and event.status == JobStatus.COMPLETED:
-            event = replace(event, status=JobStatus.PARTIAL)
-        actions.finish(job.pk, job.epoch, event)
-        return timezone.now()
+def _record(job: Job, event: ev.Event) -> datetime:
+    """Add an event to the log at the worker's epoch and return its time; in the writer's thread."""
     return feed.append(job.pk, [event], epoch=job.epoch)[-1].at
+
+
+def _end_round(
+    job: Job, end: ev.WorkflowComplete, planned: Callable[[], ev.JobPlanned] | None = None
+) -> datetime:
+    """End the job's round as its runner asks and return the time; in the writer's thread.
+
+    `planned` returns the result of a dry run, which is recorded before its end.
+    """
+    if planned is not None:
+        feed.append(job.pk, [planned()], epoch=job.epoch)
+    # no call should be open here; one that is becomes unknown, and then the job is not completed
+    left = leave_unknown(job, "the job ended while this call was in progress; it may have taken effect")
+    if left and end.status == JobStatus.COMPLETED:
+        end = replace(end, status=JobStatus.PARTIAL)
+    actions.finish(job.pk, job.epoch, end)
+    return timezone.now()
 
 
 async def perform_safely(
@@ -166,14 +173,14 @@ def _ended_as_cancelled(job: Job) -> bool:
     held = Job.objects.filter(pk=job.pk, epoch=job.epoch, leased_by=job.leased_by)
     if not held.filter(cancel_asked_at__isnull=False).exclude(status__in=ENDED).exists():
         return False
-    leave_unknown(job, "the job was cancelled while this call was under way; it may have taken effect")
+    leave_unknown(job, "the job was cancelled while this call was in progress; it may have taken effect")
     actions.finish(job.pk, job.epoch, _end(job, JobStatus.CANCELLED))
     return True
 
 
 def _end_broken(job: Job, reason: str) -> None:
     """End a job that broke by what its stages had become; runs in the writer's thread."""
-    leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
+    leave_unknown(job, "the job broke while this call was in progress; it may have taken effect")
     stages = feed.progress(job.pk).stages
     judged = judge_job({stage.id: stage.status for stage in stages}, unknown=True)
     actions.finish(job.pk, job.epoch, _end(job, judged, reason))

@@ -66,7 +66,7 @@ def held_to_account(job: Job, epoch: int) -> bool:
     if job.crashes < most:
         return False
     what = _in_words(job.suspects)
-    leave_unknown(job, "the worker died while this call was under way; it may have taken effect")
+    leave_unknown(job, "the worker died while this call was in progress; it may have taken effect")
     end = ev.WorkflowComplete(
         status=JobStatus.CANCELLED if job.cancel_asked_at else JobStatus.FAILED,
         total_stages=len(job.plan),
