@@ -202,9 +202,9 @@ def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypa
     silent_since(job, 9999)
     both, real = threading.Barrier(2), outbox._stuck
 
-    def together(job):
-        both.wait(10)  # both have seen that nobody has been told
-        return real(job)
+    def together(*about):
+        both.wait(10)  # both have seen that no notification exists yet
+        return real(*about)
 
     def look():
         try:

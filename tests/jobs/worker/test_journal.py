@@ -250,14 +250,14 @@ def unknown(journal):
 
 
 def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
-    answers.settle(unknown(journal), "exists", "c-9", "mara")
+    answers.resolve(unknown(journal), "exists", "c-9", "mara")
     reply = asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
     assert reply.remote_id == "c-9"
 
 
 def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(journal):
     row = unknown(journal)
-    answers.settle(row, "absent", "", "mara")
+    answers.resolve(row, "absent", "", "mara")
     earlier = asyncio.run(journal.recorded(call()))
     assert (earlier.sent, earlier.refused) == (None, False)
     assert (earlier.denied.at, earlier.denied.process.pid) == (row.tries.get().sent_at, 7)
@@ -265,7 +265,7 @@ def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(j
 
 def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
     row = unknown(journal)
-    answers.settle(row, "skip", "", "mara")
+    answers.resolve(row, "skip", "", "mara")
     ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
     earlier = asyncio.run(journal.recorded(call()))
     assert (earlier.attempts, earlier.sent.process) == (1, ServerProcess("h", "b", "p", 7, 8))
@@ -324,15 +324,15 @@ def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
     assert "call:start" not in types(job)
     assert not ToolCall.objects.exists()
     Job.objects.update(spend_by=spend.spender())
-    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+    with pytest.raises(SpendRefused, match="no one has allowed this line"):
         asyncio.run(journal.intent(call(), 1, spends=True))
     line = SpendLine("a", "A", call().server, "c-7", "1", "USD", "", "", "", "live")
     Job.objects.update(confirmed={"lines": [asdict(line)]})
-    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+    with pytest.raises(SpendRefused, match="no one has allowed this line"):
         asyncio.run(journal.intent(replace(call(), args={"id": "c-8"}), 1, spends=True))
     assert not ToolCall.objects.exists()
     Job.objects.get().spend_by.user_permissions.clear()
-    with pytest.raises(SpendRefused, match="has no right to spend any more"):
+    with pytest.raises(SpendRefused, match="no longer has permission to spend"):
         asyncio.run(journal.intent(replace(call(), args={"id": "c-7"}), 1, spends=True))
     assert not ToolCall.objects.exists()
     Job.objects.update(spend_by=spend.spender("ines"))
@@ -366,7 +366,7 @@ def test_what_a_broken_job_leaves_under_way_is_told_as_unknown(journal, job):
     asyncio.run(journal.intent(call(), 1))
     assert leave_unknown(job, "the job broke") == 1
     assert leave_unknown(job, "the job broke") == 0
-    row, why = ToolCall.objects.get(), "the job broke; trying again looks it up"
+    row, why = ToolCall.objects.get(), "the job broke; a retry looks it up"
     assert (row.state, row.error, row.tries.get().outcome) == ("unknown", why, "lost")
     assert types(job)[-1] == "call:unknown"
 

@@ -151,4 +151,4 @@ def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_oth
     asyncio.run(both())
     assert told(other) == []
     assert told(alone.job) == [100]
-    assert len([one for one in caplog.records if "cannot be told" in one.message]) == 1
+    assert len([one for one in caplog.records if "cannot estimate" in one.message]) == 1
