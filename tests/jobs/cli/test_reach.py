@@ -105,7 +105,7 @@ def test_a_name_that_nobody_knows_and_a_name_service_that_hangs_are_told(house, 
 
     row, forever = letter(inside(house.url("nowhere.example.com"))), threading.Event()
     work_off(resolve=unknown)
-    assert stands(row)[3] == "the name service knows no such host"
+    assert stands(row)[3] == "the host name was not found"
     due_now()
     work_off(resolve=lambda host, port: forever.wait(at.SOON) and [])
     forever.set()
