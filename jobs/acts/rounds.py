@@ -176,7 +176,7 @@ def _twice(row: ToolCall) -> str:
 def reopen(
     standing: Standing, stages: Iterable[str], rows: Iterable[ToolCall], *, by: str, what: str
 ) -> None:
-    """Queue an ended job for a round of these stages, those behind them, and the never ended and stale ones.
+    """Queue an ended job for a round of these stages, all dependent, never ended and stale stages.
 
     `rows` are the calls to send again. Lost calls are looked up, and sent again only if they do not exist.
     Call it inside the transaction that holds the job row's lock.

@@ -1,4 +1,4 @@
-"""The tools of a dry run: every call is checked, answered with a made-up reply and recorded; none is sent."""
+"""The tools of a dry run: every call is checked and recorded and gets a made-up reply; none is sent."""
 
 import asyncio
 from collections.abc import Mapping

@@ -155,7 +155,7 @@ def test_a_cancelled_job_stays_cancelled_whatever_is_answered(told):
     assert acting.states(job)[STEP] == "done"
 
 
-def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(job):
+def test_of_two_simultaneous_resolutions_one_wins_and_the_other_is_refused(job):
     def answer(name: str) -> str:
         try:
             actions.resolve(job.pk, STEP, "exists", story.user(name), remote_id=name)

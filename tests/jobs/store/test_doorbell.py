@@ -20,7 +20,7 @@ def test_a_ring_reaches_every_bell_and_a_dead_bell_is_cleared_away():
         doorbell.take_down(alive)
 
 
-def test_a_bell_that_cannot_be_rung_is_told_and_harms_nobody(monkeypatch, caplog):
+def test_a_bell_that_cannot_be_rung_is_logged_and_raises_nothing(monkeypatch, caplog):
     def full(*args):
         raise OSError(24, "Too many open files")
 

@@ -75,7 +75,7 @@ async def test_a_listener_that_the_database_hangs_up_on_listens_again(
         assert await got(stream, 2) == [2]
 
 
-def test_a_notice_that_cannot_be_sent_harms_nobody(monkeypatch, caplog):
+def test_a_notice_that_cannot_be_sent_is_logged_and_raises_nothing(monkeypatch, caplog):
     monkeypatch.setattr(notices, "CHANNEL", "x" * 100)  # longer than PostgreSQL takes
     job = story.job()
     assert feed.heads([job.pk]) == {job.pk: 1}

@@ -166,7 +166,7 @@ def taken_over(job, writer):
 PROCESS = ServerProcess("host", "boot", "pids", 17, 4711)
 
 
-def test_what_was_under_way_when_its_worker_died_is_told_with_where_it_went(journal, job, writer):
+def test_a_call_in_progress_when_its_worker_died_is_returned_with_its_process(journal, job, writer):
     asyncio.run(journal.intent(call(), 1, process=PROCESS))
     next_worker = taken_over(job, writer)
     earlier = asyncio.run(next_worker.recorded(call()))
@@ -308,7 +308,7 @@ def test_what_a_person_skipped_or_what_is_unknown_is_not_sent(journal):
             asyncio.run(journal.recorded(call()))
 
 
-def test_what_failed_by_its_tools_word_and_is_made_anew_is_told_so(journal):
+def test_a_retried_call_that_its_tool_reported_failed_is_marked_as_such(journal):
     async def failed():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("failed", "the service timed out"))
@@ -348,7 +348,7 @@ def test_a_worker_that_is_to_stop_writes_no_intent(job, writer):
     assert not ToolCall.objects.exists()
 
 
-def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
+def test_an_open_circuit_is_recorded_once(journal, job):
     refused = Outcome("failed", "left alone", error=HeldBack("image-gen", "no answer"))
 
     async def story_of_two_calls():
@@ -362,7 +362,7 @@ def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
     assert feed.progress(job.pk).down == {"image-gen": "no answer"}
 
 
-def test_what_a_broken_job_leaves_under_way_is_told_as_unknown(journal, job):
+def test_calls_that_a_broken_job_leaves_in_progress_become_unknown(journal, job):
     asyncio.run(journal.intent(call(), 1))
     assert leave_unknown(job, "the job broke") == 1
     assert leave_unknown(job, "the job broke") == 0

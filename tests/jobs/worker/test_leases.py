@@ -112,7 +112,7 @@ def test_where_all_others_are_dead_their_jobs_are_free_and_keep_their_names():
     assert leases.claim(ended.pk, "b") is None
 
 
-def test_cancelled_jobs_are_told_from_others():
+def test_only_jobs_being_cancelled_are_returned():
     asked, other = story.job(cancel_asked_at=timezone.now()), story.job()
     assert leases.cancelled([asked.pk, other.pk]) == {asked.pk}
 

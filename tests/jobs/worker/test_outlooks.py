@@ -64,11 +64,11 @@ def alone(world, writer, monkeypatch) -> Alone:
     return Alone(writer, monkeypatch)
 
 
-def test_it_is_told_once_as_long_as_the_end_stays_where_it_was(alone):
+def test_an_unchanged_estimate_is_emitted_once(alone):
     assert alone.tell(100, 100, 99.9) == [100]
 
 
-def test_it_is_told_anew_when_the_end_has_moved(alone):
+def test_a_changed_estimate_is_emitted_again(alone):
     assert alone.tell(100, 100, 60, 60, 95) == [100, 60, 95]
 
 
@@ -76,7 +76,7 @@ def test_a_call_that_takes_ever_longer_is_no_news_so_that_a_stuck_job_is_seen_to
     assert alone.tell(100, 100, 200, 400, happens=False) == [100]
 
 
-def test_what_could_not_be_told_yet_is_told_once_the_job_runs(alone):
+def test_an_estimate_is_emitted_once_the_job_runs(alone):
     Job.objects.filter(pk=alone.job.pk).update(status="queued")
     outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
 
@@ -92,17 +92,17 @@ def test_what_could_not_be_told_yet_is_told_once_the_job_runs(alone):
     assert told(alone.job) == [100]
 
 
-def test_a_small_move_is_not_told(alone):
+def test_a_small_change_is_not_emitted(alone):
     assert alone.tell(100, 105, 3, 4.5) == [100, 3]
 
 
 @pytest.mark.parametrize("change", [{"epoch": 4}, {"status": "cancelled"}, {"leased_by": "another"}])
-def test_nothing_is_told_of_a_job_that_is_not_ours_any_more(alone, change):
+def test_nothing_is_emitted_for_a_job_that_is_no_longer_ours(alone, change):
     Job.objects.filter(pk=alone.job.pk).update(**change)
     assert alone.tell(100) == []
 
 
-def test_nothing_is_told_after_a_cancel(alone):
+def test_nothing_is_emitted_after_a_cancel(alone):
     feed.append(alone.job.pk, [ev.JobCancelling(by="mara")])
     assert alone.tell(100) == []
 
@@ -132,7 +132,7 @@ def test_who_reads_the_log_knows_the_expected_end(alone):
     assert left == 100
 
 
-def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_other(alone, caplog):
+def test_a_job_whose_calls_cannot_be_counted_does_not_affect_others(alone, caplog):
     other = launch("Other")
 
     def broken(brief: object) -> int:

@@ -76,7 +76,7 @@ def test_an_asked_for_job_that_does_not_exist_is_no_trouble(world, worker):
     assert run(one, launch()).status == "completed"
 
 
-def test_a_worker_that_is_told_to_stop_lets_its_calls_end_and_gives_the_job_back(world, worker):
+def test_a_stopping_worker_lets_its_calls_finish_and_releases_the_job(world, worker):
     ledger = world(latency=0.6)
     job, one = launch(), worker()
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
@@ -120,7 +120,7 @@ def test_a_broken_servers_file_holds_jobs_until_it_is_mended(world, worker, sett
     until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())
 
 
-def test_a_worker_that_is_told_to_stop_sends_nothing_again(world, worker, settings):
+def test_a_stopping_worker_does_not_retry(world, worker, settings):
     settings.RETRY_BACKOFF = 0.2
     ledger = world("create_campaign:429=1", latency=0.6)
     job, one = launch(), worker()
