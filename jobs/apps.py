@@ -1,10 +1,10 @@
-"""The app's name and label."""
+"""The configuration of the jobs app."""
 
 from django.apps import AppConfig
 
 
 class JobsConfig(AppConfig):
-    """What running is: jobs, their events, calls and artifacts."""
+    """The app that runs jobs and keeps their events, calls and artifacts."""
 
     name = "jobs"
     verbose_name = "Jobs"

@@ -1,4 +1,4 @@
-"""What the settings name by dotted path: the workflows, and the tool servers that play their roles."""
+"""What the settings name by dotted path: the workflows and the tool servers for their roles."""
 
 from functools import cache
 from pathlib import Path
@@ -11,23 +11,23 @@ from jobs.engine.inputs import Fault
 from jobs.engine.results import Source
 from jobs.tools.contract.config import BrokenServersFile, ServerSpec, load_servers
 
-# The address under which the first system's clients launch the default workflow.
+# The id under which clients of the first system launch the default workflow.
 ALIASES = {"campaign-lifecycle-demo": "campaign-lifecycle"}
 
 
 class UnknownWorkflow(LookupError):
-    """No workflow of this installation has that id."""
+    """There is no workflow with that id."""
 
 
 @cache
 def workflows() -> dict[str, Workflow]:
-    """Give all workflows by id, in the order of the settings."""
+    """Return all workflows by id, in the order of the settings."""
     found = [import_string(path) for path in settings.WORKFLOWS]
     return {workflow.id: workflow for workflow in found}
 
 
 def workflow(id: str) -> Workflow:
-    """Give one workflow. Raises UnknownWorkflow."""
+    """Return one workflow. Raises UnknownWorkflow."""
     try:
         return workflows()[ALIASES.get(id, id)]
     except KeyError:
@@ -35,7 +35,7 @@ def workflow(id: str) -> Workflow:
 
 
 def tool_servers() -> dict[str, ServerSpec]:
-    """Read the servers of all roles. Raises BrokenServersFile, which names each faulty field."""
+    """Return the servers of all roles. Raises BrokenServersFile, which names each faulty field."""
     bundled = import_string(settings.BUNDLED_SERVERS)(
         local_dir=settings.DATA_DIR / "local", latency=settings.LOCAL_LATENCY, url="/local/"
     )
@@ -44,7 +44,7 @@ def tool_servers() -> dict[str, ServerSpec]:
 
 
 def source_of(server: str) -> Source:
-    """Give what a success on a server is called; live where nothing is known of it."""
+    """Return the source that a success on a server counts as; live if the server is not known."""
     try:
         spec = tool_servers().get(server)
     except BrokenServersFile:
@@ -53,7 +53,7 @@ def source_of(server: str) -> Source:
 
 
 def faults() -> list[Fault]:
-    """Give what is wrong with the tool servers file, as faults of a launch; nothing when it is sound."""
+    """Return what is wrong with the tool servers file, as faults of a launch; empty if it is valid."""
     try:
         tool_servers()
     except BrokenServersFile as broken:

@@ -1,19 +1,19 @@
-"""The Huey task: a message that says «this job wants a worker», and the house where it is answered."""
+"""The Huey task: the message that a job needs a worker, and the worker that handles it."""
 
 from collections.abc import Callable
 
-from huey.contrib.djhuey import HUEY
+from huey.contrib.djhuey import HUEY  # type: ignore[import-untyped]  # Huey ships no types
 
-_house: list[Callable[[str], None]] = []
-
-
-def open_house(run: Callable[[str], None]) -> None:
-    """Let this process answer messages: `run(job_id)` blocks until the job has ended or was given back."""
-    _house[:] = [run]
+_handlers: list[Callable[[str], None]] = []
 
 
-@HUEY.task(name="run_job")
+def handle_with(run: Callable[[str], None]) -> None:
+    """Handle messages in this process: `run(job_id)` blocks until the job has ended or was released."""
+    _handlers[:] = [run]
+
+
+@HUEY.task(name="run_job")  # type: ignore[untyped-decorator]  # Huey ships no types
 def run_job(job_id: str) -> None:
-    """Run one job in this worker. Delivery is not guaranteed: the worker's sweeper finds what was lost."""
-    for run in _house:
+    """Run one job in this worker. Delivery is not guaranteed: the worker's sweep finds lost jobs."""
+    for run in _handlers:
         run(job_id)

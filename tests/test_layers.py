@@ -23,7 +23,7 @@ TIERS = (
     ("jobs.tools.wire",),
     ("jobs.tools",),
     ("jobs.store", "jobs.registry"),
-    ("jobs.acts",),
+    ("jobs.acts", "jobs.public"),
     ("jobs.webhooks",),
     ("jobs.worker", "jobs.live", "jobs.cli"),
     ("jobs.api", "jobs.admin"),

@@ -1,4 +1,4 @@
-"""What is done to a job: launch, cancel, retry, resolve, activate, finish. Each is one transaction."""
+"""The actions on a job: launch, cancel, retry, resolve, activate, finish. Each is one transaction."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.utils import timezone
 from jobs import registry
 from jobs.acts import answers, spending
 from jobs.acts.answers import leave_unknown
-from jobs.acts.rounds import ActionRefused, Standing, anew, reopen
+from jobs.acts.rounds import ActionRefused, Standing, reopen, retryable
 from jobs.acts.spending import Changed, MayNotSpend, Offer, may_spend, must_spend
 from jobs.engine import events as ev
 from jobs.engine.graph import Workflow
@@ -22,7 +23,7 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.results import JobStatus
 from jobs.models import AuditEntry, Job, ToolCall
 from jobs.registry import workflow
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.tasks import run_job
 
 __all__ = ["ActionRefused", "KeyReused", "Launched", "StepNotFound", "cancel", "finish", "launch"]
@@ -42,7 +43,7 @@ class StepNotFound(LookupError):
 
 @dataclass(frozen=True)
 class Launched:
-    """A launch: its job, whether this call made it, and what to warn about."""
+    """The result of a launch: its job, whether this call created it, and any warnings."""
 
     job: Job
     created: bool
@@ -50,12 +51,12 @@ class Launched:
 
 
 def launch(
-    workflow_id: str, raw: Mapping[str, Any], owner: Any, *, idempotency_key: str | None = None
+    workflow_id: str, raw: Mapping[str, Any], owner: User, *, idempotency_key: str | None = None
 ) -> Launched:
-    """Accept a launch: check the input, store the job with its plan and first event, and tell a worker.
+    """Launch a workflow: check the input, store the job with its plan and first event, and notify a worker.
 
-    Raises UnknownWorkflow, InvalidInput (with every fault) and KeyReused; then nothing was made.
-    The same key with the same body gives the first job again.
+    Raises UnknownWorkflow, InvalidInput (with every fault) and KeyReused; then nothing was created.
+    The same key with the same body returns the first job again.
     """
     flow = workflow(workflow_id)
     broken = registry.faults()
@@ -93,7 +94,7 @@ def launch(
             feed.append(job.pk, [queued])
             if flow.accepted:
                 flow.accepted(str(job.pk), owner.pk, request.params)
-            _tell_after_commit(job)
+            _notify_after_commit(job)
     except IntegrityError:
         # two launches with one key at the same moment: the database let one of them through
         earlier = Job.objects.filter(owner=owner, idempotency_key=idempotency_key).first()
@@ -104,12 +105,12 @@ def launch(
 
 
 def _again(earlier: Job, digest: str, flow: Workflow, raw: Mapping[str, Any]) -> Launched:
-    """Give the earlier job with the warnings of its launch, which nobody may have read."""
+    """Return the earlier job with the warnings of its launch, which the client may not have received."""
     if earlier.request_hash != digest:
         raise KeyReused("this Idempotency-Key was used for another launch; use a new key")
     try:
         warnings = flow.parse(raw).warnings
-    except InvalidInput:  # what was right then may be refused today, such as a flight that has begun
+    except InvalidInput:  # input that was valid then may be refused today, such as a flight that has begun
         warnings = []
     return Launched(earlier, False, warnings)
 
@@ -119,17 +120,17 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tell(job_id: uuid.UUID) -> None:
-    """Ring Huey's doorbell. A lost message costs seconds: the worker's sweeper finds the row."""
+def _notify_worker(job_id: uuid.UUID) -> None:
+    """Send a worker the job's message. A lost message costs seconds: the worker's sweep finds the row."""
     run_job(str(job_id))
 
 
-def cancel(job: Job | uuid.UUID | str, by: Any) -> Job:
-    """Stop a job: nothing is sent from here on. Gives the job as it stands then.
+def cancel(job: Job | uuid.UUID | str, by: User) -> Job:
+    """Cancel a job, so that nothing more is sent, and return it as it is then.
 
-    A job that no worker holds ends at once; what its last worker had under way is told as unknown. A running
-    one is ended by its worker, which lets calls in flight come to their end. Cancelling a job that is being
-    cancelled, or was, changes nothing. Raises ActionRefused when it has ended otherwise.
+    A job that no worker holds ends at once; calls that its last worker left in progress become unknown. A
+    running job is ended by its worker, which lets calls in flight finish. Cancelling a job that is being
+    cancelled, or was, changes nothing. Raises ActionRefused if it has ended otherwise.
     """
     with transaction.atomic():
         job = _locked(job)
@@ -146,22 +147,22 @@ def cancel(job: Job | uuid.UUID | str, by: Any) -> Job:
 
 
 def _end_cancelled(job: Job) -> None:
-    """End a job that no worker holds. A new epoch: a worker that comes back late changes nothing."""
+    """End a job that no worker holds. Its epoch moves on, so that a late worker changes nothing."""
     Job.objects.filter(pk=job.pk).update(epoch=F("epoch") + 1)
     job.refresh_from_db()
-    leave_unknown(job, "the worker was lost while this call was under way; it may have taken effect")
+    leave_unknown(job, "the worker was lost while this call was in progress; it may have taken effect")
     artifacts = tuple(feed.progress(job.pk).artifacts)
     end = ev.WorkflowComplete(status=JobStatus.CANCELLED, total_stages=len(job.plan), artifacts=artifacts)
     finish(job.pk, job.epoch, end)
 
 
-def retry(job: Job | uuid.UUID | str, by: Any, *, stage: str = "", step: str = "") -> Job:
-    """Have an ended job run once more for one step, for what failed of a stage, or for all that failed.
+def retry(job: Job | uuid.UUID | str, by: User, *, stage: str = "", step: str = "") -> Job:
+    """Retry one step, what failed of one stage, or everything that failed, in a new round of an ended job.
 
-    What is done is not done again, and what is unknown or was skipped stays so; a skipped step can be named.
-    An unknown call that nobody has looked up, since the job was ended under it, is looked up by the round.
-    Stages that never ended run too, and those that need one that runs. Raises ActionRefused, and InvalidInput
-    for a stage or step that the job does not have.
+    Finished work is not repeated. Unknown and skipped calls stay so, but a skipped step can be named. The
+    round looks up an unknown call that was not looked up before the job ended. It also runs stages that never
+    ended, and those that depend on a stage that runs. Raises ActionRefused, and InvalidInput for a stage or
+    step that the job does not have.
     """
     with transaction.atomic():
         job = _locked(job)
@@ -171,27 +172,27 @@ def retry(job: Job | uuid.UUID | str, by: Any, *, stage: str = "", step: str = "
             raise InvalidInput([Fault("stage", f"this job has no stage {stage}; there are: {there}")])
         row = standing.step(step, stage) if step else None
         if not job.ended:
-            raise ActionRefused("the job is still running; what failed can be tried again when it has ended")
+            raise ActionRefused("the job is still running; you can retry what failed when it has ended")
         if row is not None:
-            stages, rows, what = {row.stage}, [anew(row)], step
+            stages, rows, what = {row.stage}, [retryable(row)], step
         elif stage:
             (stages, rows), what = standing.failed([stage]), standing.stages[stage]
         else:
             (stages, rows), what = standing.failed(list(standing.stages)), "everything that failed"
         reopen(standing, stages, rows, by=by.get_username(), what=what)
         AuditEntry.objects.create(job=job, by=by, act=Act.RETRY, stage=stage, step=step)
-        _tell_after_commit(job)
+        _notify_after_commit(job)
         job.refresh_from_db()
     return job
 
 
-def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: Any, *, remote_id: str = "") -> Job:
-    """Settle an unknown call by a person's answer: it exists (as `remote_id`), is absent, or is to skip.
+def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: User, *, remote_id: str = "") -> Job:
+    """Resolve an unknown call by a person's word: it exists (as `remote_id`), is absent, or is to be skipped.
 
-    What is absent is sent again, unless it commits spend: that takes another activation. A job that has
-    ended runs once more for the stage and those behind it, but a cancelled one stays so; a running one does
-    that when its round ends. Raises StepNotFound, InvalidInput and ActionRefused when the call is not unknown
-    (any more).
+    An absent call is sent again, unless it commits spend: that takes another activation. A job that has ended
+    gets another round for the stage and those behind it, except a cancelled one; a running job gets it when
+    its round ends. Raises StepNotFound, InvalidInput, and ActionRefused if the call is not, or no longer,
+    unknown.
     """
     remote_id = remote_id.strip()
     if faults := answers.faults(outcome, remote_id):
@@ -202,19 +203,19 @@ def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: Any, *, rem
         if row is None:
             raise StepNotFound(f"this job has no step {step}")
         if row.state != State.UNKNOWN:
-            raise ActionRefused(f"{step} needs no answer: it is {row.state}")
+            raise ActionRefused(f"{step} needs no resolution: it is {row.state}")
         if faults := answers.misfits(row, outcome, remote_id):
             raise InvalidInput(faults)
-        more = answers.settle(row, outcome, remote_id, by.get_username())
-        told = ev.JobResolved(by=by.get_username(), step=step, outcome=outcome, remote_id=remote_id)
-        feed.append(job.pk, [told, *more])
+        more = answers.resolve(row, outcome, remote_id, by.get_username())
+        resolved = ev.JobResolved(by=by.get_username(), step=step, outcome=outcome, remote_id=remote_id)
+        feed.append(job.pk, [resolved, *more])
         AuditEntry.objects.create(
             job=job, by=by, act=Act.RESOLVE, stage=row.stage, step=step, outcome=outcome, remote_id=remote_id
         )
         if job.ended and job.status != JobStatus.CANCELLED:
-            what = f"the answer for {step}"
+            what = f"the resolution of {step}"
             reopen(Standing.of(job), [row.stage], [], by=by.get_username(), what=what)
-            _tell_after_commit(job)
+            _notify_after_commit(job)
         elif not job.ended and not _still_to_come(job, row.stage) and row.stage not in job.again:
             Job.objects.filter(pk=job.pk).update(again=[*job.again, row.stage])
         job.refresh_from_db()
@@ -222,56 +223,56 @@ def resolve(job: Job | uuid.UUID | str, step: str, outcome: str, by: Any, *, rem
 
 
 def _still_to_come(job: Job, stage: str) -> bool:
-    """Tell whether the round that is queued and that nobody has taken yet runs this stage anyway."""
-    return job.status == JobStatus.QUEUED and job.lease_until is None and stage not in feed.ends(job.pk)
+    """Return whether a round that is queued and not claimed yet runs this stage anyway."""
+    return job.status == JobStatus.QUEUED and job.lease_until is None and stage not in projection.ends(job.pk)
 
 
 def activation(job: Job) -> Offer:
-    """Give what of a job there is to set live, with the hash that `activate` wants."""
+    """Return what of a job can be set live, with the hash that `activate` needs."""
     return spending.offer(job)
 
 
-def activate(job: Job | uuid.UUID | str, by: Any, digest: str) -> Job:
-    """Have the prepared lines of an ended job set live, exactly those with this hash, in a round of its own.
+def activate(job: Job | uuid.UUID | str, by: User, digest: str) -> Job:
+    """Set the prepared lines of an ended job live, exactly those with this hash, in a separate round.
 
-    The same hash again changes nothing while that round is under way, and once all lines are live. Raises
-    MayNotSpend, ActionRefused, InvalidInput without a hash, and Changed when it is not that of the lines now.
+    The same hash again changes nothing while that round is in progress or once all lines are live. Raises
+    MayNotSpend, ActionRefused, InvalidInput without a hash, and Changed if the lines have changed since.
     """
     with transaction.atomic():
         job = _locked(job)
         if spending.begin(job, by, digest):
-            _tell_after_commit(job)
+            _notify_after_commit(job)
         job.refresh_from_db()
     return job
 
 
-def finish(job_id: object, epoch: int, event: ev.WorkflowComplete) -> Job:
-    """End a job's round at this epoch, and begin the next where an answer that came meanwhile asks for one.
+def finish(job_id: uuid.UUID, epoch: int, event: ev.WorkflowComplete) -> Job:
+    """End a job's round at this epoch, and queue another if a resolution made meanwhile needs one.
 
-    A cancelled job stays ended. Raises LeaseLost, and then nothing was written.
+    A cancelled job stays ended. Raises LeaseLost; then nothing was written.
     """
     with transaction.atomic():
-        feed.append(job_id, [event], epoch=epoch)  # first: it takes the row's lock
+        feed.append(job_id, [event], epoch=epoch)  # first: it locks the row
         job: Job = Job.objects.get(pk=job_id)
         again = job.again
         Job.objects.filter(pk=job.pk).update(again=[])
         if again and job.status != JobStatus.CANCELLED and job.cancel_asked_at is None:
             last = job.audit.filter(act=Act.RESOLVE).select_related("by").last()
             by = last.by.get_username() if last else "Flightplan"
-            reopen(Standing.of(job), again, [], by=by, what="what was answered meanwhile")
-            _tell_after_commit(job)
+            reopen(Standing.of(job), again, [], by=by, what="what was resolved meanwhile")
+            _notify_after_commit(job)
         job.refresh_from_db()
     return job
 
 
 def _locked(job: Job | uuid.UUID | str) -> Job:
-    """Give a job's row, locked to the end of the transaction. Raises Job.DoesNotExist."""
-    # no key: a worker that is storing a new call holds a share of the key, and waits for the row itself
+    """Return a job's row, locked until the end of the transaction. Raises Job.DoesNotExist."""
+    # no_key: a worker that stores a new call holds a share lock on the key and waits for the row itself
     rows = Job.objects.select_for_update(no_key=True)
     found: Job = rows.get(pk=job.pk if isinstance(job, Job) else job)
     return found
 
 
-def _tell_after_commit(job: Job) -> None:
-    # robust: the job stands, whether or not its message could be left
-    transaction.on_commit(lambda: _tell(job.pk), robust=True)
+def _notify_after_commit(job: Job) -> None:
+    # robust: the job is stored even if its message cannot be sent
+    transaction.on_commit(lambda: _notify_worker(job.pk), robust=True)

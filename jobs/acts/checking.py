@@ -1,4 +1,4 @@
-"""How a person finds out whether an unknown call took effect: where to look, and what tells it apart."""
+"""How a person finds out whether an unknown call took effect: where to look, and how to recognise it."""
 
 from collections.abc import Mapping
 
@@ -13,25 +13,27 @@ from jobs.tools.lookup import Undecided, arguments, sent_name
 
 
 def how_to_check(row: ToolCall) -> list[str]:
-    """Give sentences for people, in the order in which to follow them."""
+    """Return the instructions for a person, one sentence each, in order."""
     roles: Mapping[str, Role] = import_string(settings.TOOL_ROLES)
     role = roles.get(row.server)
     policy = role.tools.get(row.tool) if role else None
     place = role.title if role and role.title else row.server
     call = _call(row)
     named = sent_name(call, policy) if policy else ""
-    told = [f"Open {place} and look for “{named}”." if named else f"Open {place}."]
-    told += _mark(row, policy) if policy else []
+    steps = [f"Open {place} and look for “{named}”." if named else f"Open {place}."]
+    steps += _mark(row, policy) if policy else []
     if row.remote_id:
-        told.append(f"An earlier answer named it {row.remote_id}.")
+        steps.append(f"An earlier response gave its id as {row.remote_id}.")
     if policy and not policy.money and _lost(row):
-        told.append("Flightplan has not looked for it: the campaign was ended before it could.")
-        return [*told, "Then answer here, or try the campaign again, and Flightplan looks for it first."]
-    return [*told, _ask(call, policy), "Then answer here. Nothing is sent before you do."]
+        steps.append("Flightplan has not looked it up, because the campaign ended first.")
+        return [*steps, "Then resolve it here, or retry the campaign: Flightplan looks it up first."]
+    return [*steps, _lookup(call, policy), "Then resolve it here. Nothing is sent before you do."]
 
 
 def _lost(row: ToolCall) -> bool:
-    return row.pk is not None and row.tries.filter(outcome=CallAttempt.LOST).exists()
+    if row._state.adding:  # a call that is not stored has no attempts
+        return False
+    return row.tries.filter(outcome=CallAttempt.LOST).exists()
 
 
 def _call(row: ToolCall) -> Call:
@@ -39,7 +41,7 @@ def _call(row: ToolCall) -> Call:
 
 
 def _mark(row: ToolCall, policy: ToolPolicy) -> list[str]:
-    """What the effect carries of its key."""
+    """Return how the effect can be recognised by its key."""
     if policy.note_argument:
         return [f"The last line of its {policy.note_argument} is “ref {marker(row.key)}”."]
     if policy.key_argument:
@@ -47,17 +49,17 @@ def _mark(row: ToolCall, policy: ToolPolicy) -> list[str]:
     if policy.name_argument:
         return [f"Nothing else ends with “({marker(row.key)})”."]
     if folder := row.args.get("parentFolderId"):
-        return [f"It would be in the job's own folder ({folder}), and nowhere else."]
-    return ["It carries no mark of its own: its name, the time and its content must tell."]
+        return [f"It would be in the job's folder ({folder}) and nowhere else."]
+    return ["It carries no mark: go by its name, time and content."]
 
 
-def _ask(call: Call, policy: ToolPolicy | None) -> str:
+def _lookup(call: Call, policy: ToolPolicy | None) -> str:
     lookup = policy.lookup if policy else None
     try:
         asked = arguments(call, lookup) if lookup else None
     except Undecided as why:
         return f"Flightplan could not look it up: {why}."
     if lookup is None or asked is None:
-        return "The service has no look-up for it, so Flightplan could not check by itself."
+        return "The service offers no look-up for it, so Flightplan could not check automatically."
     words = ", ".join(f"{name}={value}" for name, value in asked.items())
-    return f"Flightplan looks it up with {lookup.tool}({words}), and got no answer that settles it."
+    return f"Flightplan looked it up with {lookup.tool}({words}) but got no conclusive answer."

@@ -1,4 +1,4 @@
-"""Rounds: what of an ended job runs once more, and how the job is put back in the queue for it."""
+"""Rounds: what of an ended job runs again, and how the job is queued for it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.results import Status
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.registry import UnknownWorkflow, workflow
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.tools.contract.policy import Role, ToolPolicy
 
 State = ToolCall.State
-AGAIN = "a retry sets no lines live: set them live again, which shows them first"
+AGAIN = "a retry does not set lines live: set them live again, which shows them to you first"
 
 
 class ActionRefused(Exception):
-    """A job cannot be treated that way as it stands; the message is a sentence for people."""
+    """The action is not possible in the job's current state; the message is for people."""
 
 
 @dataclass
 class Standing:
-    """How an ended job stands, read under its row's lock: each stage's end that counts, and its calls."""
+    """The state of an ended job, read under its row's lock: each stage's end that counts, and its calls."""
 
     job: Job
     ends: dict[str, ev.StageEnd]
@@ -34,42 +34,44 @@ class Standing:
 
     @classmethod
     def of(cls, job: Job) -> "Standing":
-        """Read how a job stands; nobody may change it meanwhile."""
-        return cls(job, feed.ends(job.pk), list(job.calls.all()))
+        """Read the state of a job, whose row must be locked."""
+        return cls(job, projection.ends(job.pk), list(job.calls.all()))
 
     @property
     def stages(self) -> dict[str, str]:
-        """Give the names of the job's stages by id, in the order of its plan."""
+        """Return the names of the job's stages by id, in the order of its plan."""
         return {id: name for id, name, *_ in self.job.plan}
 
     @cached_property
     def spending(self) -> str:
-        """Give the id of the stage that sets lines live, "" where the job's workflow has none."""
+        """Return the id of the stage that sets lines live, or "" if the workflow has none."""
         activation = activation_of(self.job)
         return activation.stage.id if activation else ""
 
     @property
     def never_ended(self) -> set[str]:
-        """Give the stages without an end: a round runs them whatever else it is for."""
+        """Return the stages without an end: every round runs them."""
         return self.stages.keys() - self.ends.keys()
 
     @property
     def stale(self) -> set[str]:
-        """Give the stages that ended in doubt about what a person has answered since: no call is unknown any
-        more. Several stages can share a step, and each has told of it."""
+        """Return the stages that ended with unknown calls, all of which have been resolved since.
+
+        Several stages can share a step; then each of them recorded it.
+        """
         if any(call.state == State.UNKNOWN for call in self.calls):
             return set()
         return {stage for stage, end in self.ends.items() if end.data.get("unknown")}
 
     def rows(self, stages: Collection[str], *states: str) -> list[ToolCall]:
-        """Give the calls of these stages that are in one of these states."""
+        """Return the calls of these stages that are in one of these states."""
         return [call for call in self.calls if call.stage in stages and call.state in states]
 
-    def mendable(self, stage: str) -> bool:
-        """Tell whether running this stage again can change something.
+    def worth_retrying(self, stage: str) -> bool:
+        """Return whether running this stage again can change anything.
 
-        What is unknown waits for a person's answer, where it was looked up, and what was skipped for a person
-        who names it. What sets lines live is never tried again: that takes another activation.
+        An unknown call that was looked up waits for a person's resolution, and a skipped call for a person to
+        name it. The stage that sets lines live is never retried: that takes another activation.
         """
         if stage == self.spending:
             return False
@@ -80,13 +82,13 @@ class Standing:
         return trouble and not self.rows([stage], State.UNKNOWN, State.SKIPPED, State.FAILED)
 
     def made_nothing(self, stages: Collection[str]) -> list[ToolCall]:
-        """Give the calls of these stages that failed and left nothing outside."""
+        """Return the calls of these stages that failed and left nothing behind in the service."""
         return [row for row in self.rows(stages, State.FAILED) if not left_behind(row)]
 
     def lost(self, stages: Collection[str]) -> list[ToolCall]:
-        """Give the unknown calls of these stages that nobody has looked up yet: their job ended under them.
+        """Return the unknown calls of these stages that were not looked up before their job ended.
 
-        A later round does that. What sets lines live is not among them.
+        A later round looks them up. Calls that set lines live are not among them.
         """
         rows = [row for row in self.rows(stages, State.UNKNOWN) if not spends(row)]
         lost = CallAttempt.objects.filter(call__in=rows, outcome=CallAttempt.LOST)
@@ -94,7 +96,7 @@ class Standing:
         return [row for row in rows if row.pk in found]
 
     def step(self, step: str, stage: str = "") -> ToolCall:
-        """Give the call of this step. Raises InvalidInput when the job, or the stage, has none such."""
+        """Return the call of this step. Raises InvalidInput if the job or the stage does not have it."""
         row = next((call for call in self.calls if call.step == step), None)
         if row is None:
             raise InvalidInput([Fault("step", f"this job has no step {step}")])
@@ -103,8 +105,8 @@ class Standing:
         return row
 
     def failed(self, stages: Collection[str]) -> tuple[set[str], list[ToolCall]]:
-        """Give which of these stages to run again, and their calls that failed. Raises ActionRefused."""
-        chosen = {stage for stage in stages if self.mendable(stage)}
+        """Return which of these stages to run again, and their failed calls. Raises ActionRefused if none."""
+        chosen = {stage for stage in stages if self.worth_retrying(stage)}
         if chosen:
             return chosen, self.made_nothing(chosen)
         if self.spending in stages and self._not_all_live():
@@ -112,9 +114,9 @@ class Standing:
         where = f" in {self.stages[next(iter(stages))]}" if len(stages) == 1 else ""
         if unknown := len(self.rows(stages, State.UNKNOWN)):
             these = "a call is" if unknown == 1 else f"{unknown} calls are"
-            raise ActionRefused(f"nothing failed{where}, but {these} unknown: answer what became of it first")
+            raise ActionRefused(f"nothing failed{where}, but {these} unknown: resolve that first")
         if self.rows(stages, State.SKIPPED):
-            raise ActionRefused(f"nothing failed{where}; what was skipped is tried again by its own name")
+            raise ActionRefused(f"nothing failed{where}; to retry a skipped step, name it")
         if left := self.rows(stages, State.FAILED):
             raise ActionRefused(_twice(left[0]))
         raise ActionRefused(f"nothing failed{where}")
@@ -125,19 +127,19 @@ class Standing:
 
 
 def activation_of(job: Job) -> Activation | None:
-    """Give how a job's prepared lines are set live, None where there is nothing to."""
+    """Return how a job's prepared lines are set live, or None if its workflow prepares none."""
     try:
         return workflow(job.workflow).activation
     except UnknownWorkflow:
         return None
 
 
-def anew(row: ToolCall) -> ToolCall:
-    """Give a call that may be made anew. Raises ActionRefused."""
+def retryable(row: ToolCall) -> ToolCall:
+    """Return the call if it may be sent again. Raises ActionRefused otherwise."""
     if spends(row):
         raise ActionRefused(AGAIN)
     if row.state == State.UNKNOWN:
-        raise ActionRefused(f"nobody knows what became of {row.step}: answer it first")
+        raise ActionRefused(f"it is unknown whether {row.step} took effect: resolve it first")
     if row.state not in (State.FAILED, State.SKIPPED, State.WAITING, State.RETRY):
         raise ActionRefused(f"{row.step} did not fail: it is {row.state}")
     if left_behind(row):
@@ -146,14 +148,14 @@ def anew(row: ToolCall) -> ToolCall:
 
 
 def left_behind(row: ToolCall) -> bool:
-    """Tell whether a call that did not work out names what exists all the same, such as an empty document."""
+    """Return whether a call that did not succeed left something behind, such as an empty document."""
     policy = _policy(row)
-    # other tools name in their errors what they did not find, too
+    # the errors of other tools may name things that do not exist
     return bool(row.remote_id and (row.state != State.FAILED or (policy and policy.error_may_name_effect)))
 
 
 def spends(row: ToolCall) -> bool:
-    """Tell whether a call commits spend."""
+    """Return whether a call commits spend."""
     policy = _policy(row)
     return policy is not None and policy.money
 
@@ -166,24 +168,24 @@ def _policy(row: ToolCall) -> ToolPolicy | None:
 
 def _twice(row: ToolCall) -> str:
     return (
-        f"{row.step} left something outside ({row.remote_id}); made anew, it would exist twice: mend it there"
+        f"{row.step} left something behind ({row.remote_id}); "
+        "retrying would create a duplicate. Fix it in the service instead"
     )
 
 
 def reopen(
     standing: Standing, stages: Iterable[str], rows: Iterable[ToolCall], *, by: str, what: str
 ) -> None:
-    """Put an ended job back in the queue for a round of these stages, those behind them, the unended and the
-    stale.
+    """Queue an ended job for a round of these stages, all dependent, never ended and stale stages.
 
-    `rows` are the calls that are made anew. Those that were lost are looked up, and made anew only where they
-    do not exist. Call it inside the transaction that holds the job row's lock.
+    `rows` are the calls to send again. Lost calls are looked up, and sent again only if they do not exist.
+    Call it inside the transaction that holds the job row's lock.
     """
     job, rows = standing.job, list(rows)
     again = _with_followers(job, {*stages, *standing.never_ended, *standing.stale})
     rows += [row for row in standing.lost(again) if row not in rows]
     if job.dry_run:
-        # a dry run shows one plan: what its stages no longer ask for this time is none of it
+        # a dry run shows one plan, without the calls that its stages no longer ask for
         rows += [row for row in standing.rows(again, State.PLANNED) if row not in rows]
     forget(rows)
     round_ = ev.JobRetrying(
@@ -197,7 +199,7 @@ def reopen(
 
 
 def forget(rows: Iterable[ToolCall]) -> None:
-    """Let calls stand as if they were still to be made; their attempts stay on record."""
+    """Reset calls to waiting; their attempts stay on record."""
     forgotten = {"state": State.WAITING, "error": "", "ended_at": None, "reply": None}
     ToolCall.objects.filter(pk__in=[row.pk for row in rows]).update(
         **forgotten, remote_id="", remote_url="", source=""
@@ -205,11 +207,11 @@ def forget(rows: Iterable[ToolCall]) -> None:
 
 
 def _with_followers(job: Job, stages: set[str]) -> set[str]:
-    """Give these stages and every stage of the job that needs one of them, however far behind."""
+    """Return these stages and every stage of the job that depends on them, directly or not."""
     try:
         flow = workflow(job.workflow).by_plan(job.plan)
     except UnknownWorkflow:
-        raise ActionRefused(f"the workflow {job.workflow} is not installed any more") from None
+        raise ActionRefused(f"the workflow {job.workflow} is no longer installed") from None
     while more := {stage.id for stage in flow.stages if stages & set(stage.needs)} - stages:
         stages = stages | more
     return stages

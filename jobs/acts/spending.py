@@ -1,4 +1,4 @@
-"""Setting prepared lines live: what there is to set, bound to a hash of exactly that, and its round."""
+"""Setting prepared lines live: what can be set live, a hash that pins it, and the round that does it."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,22 +21,22 @@ from jobs.engine.inputs import Fault, InvalidInput
 from jobs.engine.progress import Progress
 from jobs.engine.results import SpendLine
 from jobs.models import AuditEntry, CallAttempt, Job, ToolCall
-from jobs.store import feed
+from jobs.store import feed, projection
 
 RIGHT = "jobs.spend"
 
 
 class MayNotSpend(Exception):
-    """Somebody without the right to spend asked for it; nothing was done."""
+    """The user does not have permission to spend; nothing was done."""
 
 
 class Changed(ActionRefused):
-    """What there is to set live is not what was shown; nothing was done."""
+    """What can be set live has changed since it was shown; nothing was done."""
 
 
 @dataclass(frozen=True)
 class Total:
-    """What all lines of one currency (ISO 4217) come to, as a decimal number."""
+    """The sum of all lines in one currency (ISO 4217), as a decimal number."""
 
     currency: str
     amount: str
@@ -46,10 +47,10 @@ class Total:
 
 @dataclass(frozen=True)
 class Offer:
-    """What of a job there is to set live, as it stands now.
+    """What of a job can be set live at present.
 
-    `live` holds the items of the lines that are live already, `doubtful` of those that may be; `stays` says
-    in sentences what stays paused all the same; `refusal` why nothing can be set live now, "" where it can.
+    `live` holds the items of the lines that are live already, `doubtful` of those that may be. `stays` are
+    sentences about what stays paused anyway. `refusal` is why nothing can be set live now, "" if it can.
     """
 
     job: str
@@ -61,41 +62,43 @@ class Offer:
 
     @cached_property
     def digest(self) -> str:
-        """Give the SHA-256 over the job's id and all that is shown of every line; what is live already does
-        not count. "" without lines."""
+        """Return the SHA-256 of the job's id and everything that is shown of every line, or "" without lines.
+
+        It does not depend on which lines are live already.
+        """
         return digest(self.job, self.lines) if self.lines else ""
 
     @cached_property
     def totals(self) -> tuple[Total, ...]:
-        """Give the sum of all lines for each currency."""
+        """Return the sum of all lines for each currency."""
         return totals(self.lines)
 
     @property
     def todo(self) -> tuple[SpendLine, ...]:
-        """Give the lines that are not live yet."""
+        """Return the lines that are not live yet."""
         return tuple(line for line in self.lines if line.item not in self.live)
 
     @property
     def reason(self) -> str:
-        """Say why nothing is to be done now, "" where something is."""
+        """Return why there is nothing to set live now, or "" if there is."""
         if self.refusal or self.todo:
             return self.refusal
         return f"{counted(len(self.lines))} {'is' if len(self.lines) == 1 else 'are'} live already"
 
     @property
     def what(self) -> str:
-        """Say in words what is confirmed: "5 lines, USD 100,000.00"."""
+        """Return in words what is confirmed, such as "5 lines, USD 100,000.00"."""
         return ", ".join([counted(len(self.lines)), *map(str, self.totals)])
 
 
-def digest(job: object, lines: Iterable[SpendLine]) -> str:
-    """Give the SHA-256 (hex) over a job's id and its lines, whatever their order."""
-    text = json.dumps([str(job), *sorted(astuple(line) for line in lines)], separators=(",", ":"))
+def digest(job: str, lines: Iterable[SpendLine]) -> str:
+    """Return the SHA-256 (hex) of a job's id and its lines, in any order."""
+    text = json.dumps([job, *sorted(astuple(line) for line in lines)], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def totals(lines: Iterable[SpendLine]) -> tuple[Total, ...]:
-    """Give the sum for each currency, in the order of their codes."""
+    """Return the sum for each currency, in the order of their codes."""
     sums: dict[str, Decimal] = {}
     for line in lines:
         sums[line.currency] = sums.get(line.currency, Decimal(0)) + Decimal(line.budget)
@@ -103,27 +106,29 @@ def totals(lines: Iterable[SpendLine]) -> tuple[Total, ...]:
 
 
 def counted(lines: int) -> str:
-    """Give a number of lines in words."""
+    """Return a number of lines in words."""
     return f"{lines} line{'' if lines == 1 else 's'}"
 
 
-def may_spend(user: Any) -> bool:
-    """Tell whether somebody has the right to spend."""
+def may_spend(user: User) -> bool:
+    """Return whether a user has permission to spend."""
     return bool(user.has_perm(RIGHT))
 
 
-def must_spend(user: Any) -> None:
-    """Raise MayNotSpend for somebody without the right to spend."""
+def must_spend(user: User) -> None:
+    """Raise MayNotSpend for a user without permission to spend."""
     if not may_spend(user):
-        raise MayNotSpend(f"{user.get_username()} has no right to spend; an administrator gives it ({RIGHT})")
+        raise MayNotSpend(
+            f"{user.get_username()} doesn't have permission to spend; an administrator can grant it ({RIGHT})"
+        )
 
 
 def offer(job: Job) -> Offer:
-    """Give what of a job there is to set live."""
+    """Return what of a job can be set live."""
     activation = activation_of(job)
     if activation is None:
-        return Offer(str(job.pk), (), refusal="this workflow prepares no lines that could be set live")
-    ends = feed.ends(job.pk)
+        return Offer(str(job.pk), (), refusal="this workflow does not prepare lines to set live")
+    ends = projection.ends(job.pk)
     data = {id: end.data for id, end in ends.items()}
     lines = tuple(activation.lines(job.params, data))
     live, doubtful = _live(job, activation, lines), _doubtful(job, activation, lines)
@@ -132,7 +137,7 @@ def offer(job: Job) -> Offer:
 
 
 def shown(job: Job, progress: Progress) -> int:
-    """Give how many lines the page of an ended job offers to set live; out of the fold alone."""
+    """Return how many lines the page of an ended job offers to set live, from its progress alone."""
     activation = activation_of(job)
     if activation is None or not progress.ended or progress.dry_run:
         return 0
@@ -143,17 +148,17 @@ def shown(job: Job, progress: Progress) -> int:
 
 
 def stage_of(job: Job) -> str:
-    """Give the id of the stage that sets a job's lines live, "" where there is none."""
+    """Return the id of the stage that sets a job's lines live, or "" if there is none."""
     activation = activation_of(job)
     return activation.stage.id if activation else ""
 
 
-def begin(job: Job, by: Any, given: str) -> bool:
-    """Put a job back in the queue for the round that sets its lines live, and tell whether that was done.
+def begin(job: Job, by: User, given: str) -> bool:
+    """Queue a job for the round that sets its lines live, and return whether that was done.
 
-    False where the same was asked for before: that round is under way, or all lines are live already. Call it
+    False if the same was asked for before: that round is in progress, or all lines are live already. Call it
     inside the transaction that holds the job row's lock. Raises MayNotSpend, ActionRefused, InvalidInput
-    without a hash, and Changed when the hash is not that of what there is to set live now.
+    without a hash, and Changed if the hash is not that of what can be set live now.
     """
     must_spend(by)
     activation, found, last = activation_of(job), offer(job), job.confirmed or {}
@@ -162,16 +167,16 @@ def begin(job: Job, by: Any, given: str) -> bool:
     if activation is None or found.refusal:
         raise ActionRefused(found.refusal)
     if not given:
-        raise InvalidInput([Fault("hash", "is required: the hash that came with the lines that were shown")])
+        raise InvalidInput([Fault("hash", "is required: send the hash that was shown with the lines")])
     if given != found.digest:
-        raise Changed("what there is to set live has changed since it was shown: read the lines again")
+        raise Changed("the lines have changed since they were shown: review them again")
     if not found.todo:
         return False
     _begin(job, by, found, activation.stage)
     return True
 
 
-def _begin(job: Job, by: Any, found: Offer, stage: Stage) -> None:
+def _begin(job: Job, by: User, found: Offer, stage: Stage) -> None:
     items = {line.item for line in found.todo}
     rows = [row for row in job.calls.filter(stage=stage.id) if row.item in items]
     forget(rows)
@@ -180,7 +185,7 @@ def _begin(job: Job, by: Any, found: Offer, stage: Stage) -> None:
         plan = [*plan, [stage.id, stage.name, [need for need in stage.needs if need in _ids(job)]]]
     lines, now = [asdict(line) for line in found.lines], timezone.now()
     who = by.get_username()
-    told = ev.JobActivating(
+    activating = ev.JobActivating(
         by=who,
         round=job.round + 1,
         stage=stage.id,
@@ -189,9 +194,9 @@ def _begin(job: Job, by: Any, found: Offer, stage: Stage) -> None:
         what=found.what,
         steps=[row.step for row in rows],
     )
-    feed.append(job.pk, [told])
-    confirmed = {"digest": found.digest, "by": who, "at": feed.iso(now), "lines": lines}
-    # after the event, which has taken the right to spend from every earlier round
+    feed.append(job.pk, [activating])
+    confirmed = {"digest": found.digest, "by": who, "at": ev.iso(now), "lines": lines}
+    # after the event, which has withdrawn the permission of every earlier round
     Job.objects.filter(pk=job.pk).update(spend_by=by, confirmed=confirmed, plan=plan)
     AuditEntry.objects.create(
         job=job,
@@ -205,18 +210,18 @@ def _begin(job: Job, by: Any, found: Offer, stage: Stage) -> None:
 
 
 def confirmed(job: Job) -> tuple[SpendLine, ...]:
-    """Give the lines that were last allowed to go live, exactly as they were shown."""
+    """Return the lines that were last allowed to go live, exactly as they were shown."""
     return tuple(SpendLine(**line) for line in (job.confirmed or {}).get("lines", ()))
 
 
 def informed(job: Job) -> JobInfo:
-    """Give a job as its stages see it, with what somebody has allowed to go live, who and when."""
+    """Return a job as its stages see it, with what was allowed to go live, by whom and when."""
     last = job.confirmed or {}
     return JobInfo(
         str(job.pk),
         job.title,
         job.created_at.date(),
-        # every round of a dry run checks the first round of a launch
+        # each round of a dry run checks what the first round of a launch would do
         1 if job.dry_run else job.round,
         job.dry_run,
         confirmed(job),
@@ -226,8 +231,10 @@ def informed(job: Job) -> JobInfo:
 
 
 def allows(job: Job, server: str, args: Mapping[str, Any]) -> bool:
-    """Tell whether somebody has allowed a job, in this very round, a call that commits spend: it must name a
-    line that was confirmed."""
+    """Return whether a user has allowed this call to commit spend in the present round of a job.
+
+    The call must name a line that was confirmed.
+    """
     named = [line for line in confirmed(job) if line.server == server and line.remote_id in args.values()]
     return job.spend_by_id is not None and bool(named)
 
@@ -237,7 +244,7 @@ def _ids(job: Job) -> list[str]:
 
 
 def _live(job: Job, activation: Activation, lines: Iterable[SpendLine]) -> frozenset[str]:
-    """Give the items whose status call is done and whose answer does not say otherwise."""
+    """Return the items whose status call is done and whose reply does not contradict it."""
     rows = job.calls.filter(stage=activation.stage.id, state=ToolCall.State.DONE)
     set_ = {
         (row.server, row.args.get("id"))
@@ -248,7 +255,7 @@ def _live(job: Job, activation: Activation, lines: Iterable[SpendLine]) -> froze
 
 
 def _doubtful(job: Job, activation: Activation, lines: Iterable[SpendLine]) -> frozenset[str]:
-    """Give the items whose status call may have taken effect, also where somebody has skipped it since."""
+    """Return the items whose status call may have taken effect, even if it was skipped since."""
     open_ = Q(state=ToolCall.State.UNKNOWN) | Q(tries__outcome__in=CallAttempt.IN_DOUBT)
     rows = job.calls.filter(open_, stage=activation.stage.id).exclude(state=ToolCall.State.DONE)
     return _items(lines, {(row.server, row.args.get("id")) for row in rows})
@@ -262,14 +269,14 @@ def _refusal(
     job: Job, activation: Activation, lines: tuple[SpendLine, ...], ends: Mapping[str, ev.StageEnd]
 ) -> str:
     if job.dry_run:
-        return "this was a dry run: it has made no lines that could be set live"
+        return "this was a dry run: it created no lines to set live"
     if not job.ended:
         again = "its lines are being set live now" if job.spend_by_id else "the campaign is still running"
-        return f"{again}; lines can be set live when it has ended"
+        return f"{again}; you can set lines live when it has ended"
     if not lines:
-        return "this campaign has no prepared lines that could be set live"
-    # such a round would run these stages too, and more than the lines was not confirmed
+        return "this campaign has no prepared lines to set live"
+    # the round would run these stages too, but only the lines were confirmed
     open_ = [name for id, name, *_ in job.plan if id not in ends and id != activation.stage.id]
     if open_:
-        return f"{', '.join(open_)} did not come to an end: try that again first, then set the lines live"
+        return f"{', '.join(open_)} did not finish: retry that first, then set the lines live"
     return ""

@@ -7,10 +7,12 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
+from jobs import public
 from jobs.acts.checking import how_to_check
 from jobs.api.auth import Caller
 from jobs.api.errors import Problem
 from jobs.api.schemas import CallOut
+from jobs.engine.events import iso
 from jobs.engine.inputs import Fault
 from jobs.engine.progress import CallView, Progress, StageView
 from jobs.live import plans
@@ -103,7 +105,7 @@ def job_out(job: Job) -> dict[str, Any]:
             _stage(stage, progress, [calls[call.step] for call in progress.calls_of(stage.id)])
             for stage in progress.stages
         ],
-        "artifacts": [feed.public_artifact(job.pk, artifact) for artifact in progress.artifacts],
+        "artifacts": [public.artifact(job.pk, artifact) for artifact in progress.artifacts],
         "calls": list(calls.values()),
         "timings": _timings(progress),
         "dry_run": progress.dry_run,
@@ -141,7 +143,7 @@ def _stage(stage: StageView, progress: Progress, calls: list[dict[str, Any]]) ->
 
 def _activation(progress: Progress) -> dict[str, Any] | None:
     last, at = progress.activating, progress.activating_at
-    return {"hash": last.digest, "by": last.by, "at": feed.iso(at)} if last and at else None
+    return {"hash": last.digest, "by": last.by, "at": iso(at)} if last and at else None
 
 
 def _call(call: CallView) -> dict[str, Any]:

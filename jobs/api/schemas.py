@@ -7,8 +7,8 @@ from ninja import Field, Schema
 from pydantic import ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from jobs.engine.events import iso
 from jobs.engine.results import JobStatus, Source, Status
-from jobs.store.feed import iso
 
 Moment = Annotated[datetime, PlainSerializer(iso, return_type=str)]
 

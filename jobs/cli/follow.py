@@ -5,6 +5,7 @@ import select
 import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from jobs.engine import events as ev
 from jobs.engine.progress import Progress
@@ -17,7 +18,7 @@ class JobGone(LookupError):
     """The job was removed while it was followed."""
 
 
-def follow(job_id: object, poll: float = POLL) -> Iterator[ev.Recorded]:
+def follow(job_id: UUID, poll: float = POLL) -> Iterator[ev.Recorded]:
     """Give every event of a job once and in order, as it is committed, up to the job's end.
 
     A log goes on after an end when the job was tried again; the end is that of its last round. The doorbell
@@ -39,7 +40,7 @@ def follow(job_id: object, poll: float = POLL) -> Iterator[ev.Recorded]:
         doorbell.take_down(bell)
 
 
-def _rings(bell: Any, job_id: object, seconds: float) -> bool:
+def _rings(bell: Any, job_id: UUID, seconds: float) -> bool:
     """Wait for a ring of this job, at most so many seconds; other jobs' rings are let pass."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:

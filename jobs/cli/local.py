@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import registry
+from jobs import public, registry
 from jobs.acts import actions
 from jobs.cli.accounts import ADMIN, ensure_admin
 from jobs.cli.follow import JobGone, follow
@@ -20,7 +20,6 @@ from jobs.engine.inputs import InvalidInput
 from jobs.engine.results import Artifact
 from jobs.models import FRESH, Job, WorkerBeat
 from jobs.registry import workflow
-from jobs.store import feed
 from jobs.store.calls import planned_arguments
 
 NO_WORKER = "No worker is running; the campaign starts when one is (manage.py up)."
@@ -72,8 +71,8 @@ class Local:
     def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
         """Give each event once and in order, as it is committed, up to the job's end. Raises Trouble."""
         try:
-            for one in follow(job_id):
-                yield Told(feed.line(job_id, one), one)
+            for one in follow(UUID(job_id)):
+                yield Told(public.line(job_id, one), one)
                 self.status = str(getattr(one.event, "status", ""))
         except JobGone as gone:
             raise Trouble(str(gone)) from gone
@@ -84,7 +83,7 @@ class Local:
 
     def link(self, job_id: str, artifact: Artifact) -> str:
         """Give the address that opens an artifact, or ""."""
-        return str(feed.public_artifact(job_id, artifact).get("url", ""))
+        return str(public.artifact(job_id, artifact).get("url", ""))
 
     def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
         """Give what each planned call of a dry run would send, by step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypedDict
@@ -370,6 +370,20 @@ def restarted_stages(event: Event) -> Sequence[str]:
     if isinstance(event, JobRetrying):
         return event.stages
     return (event.stage,) if isinstance(event, JobActivating) else ()
+
+
+def stage_ends(events: Iterable[Event]) -> dict[str, StageEnd]:
+    """Return the end that counts of each stage that has ended, by stage id, from a job's events in order.
+
+    That is its latest end. A stage that a later round runs again has not ended until it ends again.
+    """
+    ends: dict[str, StageEnd] = {}
+    for event in events:
+        if isinstance(event, StageEnd):
+            ends[event.stage] = event
+        for stage in restarted_stages(event):
+            ends.pop(stage, None)
+    return ends
 
 
 def iso(moment: datetime) -> str:

@@ -122,7 +122,7 @@ class Hub:
             loop.add_reader(self._bell.fileno(), self._listen, self._bell)
         except OSError:
             logger.exception("no doorbell could be hung; new events are found every %g s", self.poll)
-        works = [self._reading, self._painting, *([self._noticing] if notices.here() else [])]
+        works = [self._reading, self._painting, *([self._noticing] if notices.available() else [])]
         self._tasks = [loop.create_task(work(), name="hub") for work in works]
         for task in self._tasks:
             task.add_done_callback(self._ended)

@@ -9,6 +9,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 
+from jobs import public
 from jobs.engine.events import KINDS, PUBLIC, Recorded
 from jobs.live.handback import hand_back
 from jobs.live.hub import HubBroken, JobGone, hub
@@ -43,7 +44,7 @@ def response(
     return answer
 
 
-def _any(job_id: object, after: int, wanted: Collection[str]) -> bool:
+def _any(job_id: UUID, after: int, wanted: Collection[str]) -> bool:
     while page := feed.after(job_id, after):
         if any(one.event.type in wanted for one in page):
             return True
@@ -87,16 +88,16 @@ def _asked(allowed: Callable[[], bool]) -> bool:
         hand_back()  # the answer may take for hours, and its thread with it
 
 
-def encoded(job_id: object, one: Recorded) -> bytes:
+def encoded(job_id: UUID, one: Recorded) -> bytes:
     """Give one event in the text/event-stream format."""
-    return f"id: {one.seq}\nevent: {one.event.type}\ndata: {feed.line(job_id, one)}\n\n".encode()
+    return f"id: {one.seq}\nevent: {one.event.type}\ndata: {public.line(job_id, one)}\n\n".encode()
 
 
 def page(job: Job, after: int, wanted: Collection[str], limit: int) -> dict[str, Any]:
     """Give a page of a job's events after the seq `after`, out of the next `limit` of its log."""
     found = feed.after(job.pk, after, limit)
     return {
-        "items": [feed.public(job.pk, one) for one in found if one.event.type in wanted],
+        "items": [public.event(job.pk, one) for one in found if one.event.type in wanted],
         "after": found[-1].seq if found else after,
         "last_event_id": job.last_seq,
     }

@@ -2,6 +2,8 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 SQLITE = """
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON jobs_auditentry
@@ -20,12 +22,12 @@ FOR EACH ROW EXECUTE FUNCTION audit_is_final()
 """
 
 
-def guard(apps, schema_editor):
+def guard(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Add the trigger."""
     schema_editor.execute({"sqlite": SQLITE, "postgresql": POSTGRES}[schema_editor.connection.vendor])
 
 
-def unguard(apps, schema_editor):
+def unguard(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Remove the trigger."""
     if schema_editor.connection.vendor == "sqlite":
         schema_editor.execute("DROP TRIGGER audit_is_final")

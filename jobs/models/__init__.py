@@ -1,4 +1,4 @@
-"""What the installation remembers: jobs, events, calls, durations, artifacts, acts, access, webhooks."""
+"""The database models: jobs, events, calls, durations, artifacts, audit, access, webhooks."""
 
 from jobs.models.access import FRESH, ApiToken, WorkerBeat
 from jobs.models.audit import AuditEntry

@@ -1,10 +1,11 @@
-"""Who may come in, and who works: tokens for the API, and the workers' signs of life."""
+"""API tokens and the heartbeats of workers."""
 
 import hashlib
 import secrets
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ FRESH = timedelta(seconds=15)
 
 
 class WorkerBeat(models.Model):
-    """A worker process that says it is alive; readiness looks at the freshest one."""
+    """The last heartbeat of a worker process; readiness checks the most recent one."""
 
     worker = models.CharField(max_length=80, primary_key=True)
     host = models.CharField(max_length=200)
@@ -41,8 +42,8 @@ class ApiToken(models.Model):
         return f"{self.user} {' '.join(self.scopes)}"
 
     @classmethod
-    def make(cls, user, scopes: list[str], days: int = 90) -> str:
-        """Store a new token for `days` days and give its plain text, which is never stored."""
+    def make(cls, user: User, scopes: list[str], days: int = 90) -> str:
+        """Create a token valid for `days` days and return its plain text, which is never stored."""
         plain = "fp_" + secrets.token_urlsafe(32)
         expires = timezone.now() + timedelta(days=days)
         cls.objects.create(user=user, digest=cls.digest_of(plain), scopes=scopes, expires_at=expires)
@@ -50,12 +51,12 @@ class ApiToken(models.Model):
 
     @staticmethod
     def digest_of(plain: str) -> str:
-        """Give the stored form of a token's plain text."""
+        """Return the stored form of a token's plain text."""
         return hashlib.sha256(plain.encode()).hexdigest()
 
     @classmethod
     def find(cls, plain: str) -> "ApiToken | None":
-        """Give the live token of this plain text, or None."""
+        """Return the valid token with this plain text, or None."""
         rows = cls.objects.select_related("user")
         return rows.filter(
             digest=cls.digest_of(plain), expires_at__gt=timezone.now(), user__is_active=True

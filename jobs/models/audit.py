@@ -1,4 +1,4 @@
-"""What people did to jobs."""
+"""The audit log: what people did to jobs."""
 
 from typing import Any, NoReturn
 
@@ -10,32 +10,32 @@ from jobs.models.job import Job
 
 
 class AuditIsFinal(TypeError):
-    """Somebody tried to change or remove what the audit log holds; nothing was changed."""
+    """Raised on an attempt to change or delete an audit entry; nothing was changed."""
 
     def __init__(self) -> None:
-        super().__init__("the audit log is written once: an entry is neither changed nor removed")
+        super().__init__("audit entries cannot be changed or deleted")
 
 
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
-    """Audit entries, to add and to read."""
+    """Audit entries, which can be added and read only."""
 
     def update(self, **values: Any) -> NoReturn:
-        """Refuse."""
+        """Raise AuditIsFinal."""
         raise AuditIsFinal
 
     def delete(self) -> NoReturn:
-        """Refuse."""
+        """Raise AuditIsFinal."""
         raise AuditIsFinal
 
 
 class AuditEntry(models.Model):
-    """What a person did to a job, and when; written once, never changed.
+    """What a person did to a job, and when; never changed once written.
 
-    The database refuses a changed row too, by a trigger. A job with entries cannot be removed.
+    A trigger in the database rejects changed rows too. A job with entries cannot be deleted.
     """
 
     class Act(models.TextChoices):
-        """What people can do to a job after its launch."""
+        """The actions on a job after its launch."""
 
         CANCEL = "cancel"
         RETRY = "retry"
@@ -66,12 +66,12 @@ class AuditEntry(models.Model):
         return f"{self.act} by {self.by}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store a new entry. Raises AuditIsFinal for one that is stored already."""
+        """Store a new entry. Raises AuditIsFinal if it is stored already."""
         if not self._state.adding:
             raise AuditIsFinal
         kwargs["force_insert"] = True
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse."""
+        """Raise AuditIsFinal."""
         raise AuditIsFinal

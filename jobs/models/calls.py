@@ -1,4 +1,4 @@
-"""A job's calls, and each sending of them."""
+"""A job's calls and their attempts."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,11 +7,13 @@ from jobs.models.job import Job
 
 
 class ToolCall(models.Model):
-    """One step's call: what is meant to exist outside, under which key, and how it stands."""
+    """One step's call: what it should create or change in a service, under which key, and its state."""
 
     class State(models.TextChoices):
-        """How a call stands; `sent`: an attempt is, or may be, under way; `skipped`: a person gave it up;
-        `planned`: a dry run has checked it, and it is never sent.
+        """The state of a call.
+
+        `sent`: an attempt is, or may be, in progress; `skipped`: a person gave it up; `planned`: a dry run
+        has checked it, and it is never sent.
         """
 
         WAITING = "waiting"
@@ -59,14 +61,14 @@ class ToolCall(models.Model):
 
 
 class CallAttempt(models.Model):
-    """One sending of a call. The row is committed before anything is sent: it is the intent.
+    """One attempt of a call. The row is committed before anything is sent: it is the intent.
 
-    Its outcome is `lost` where the job ended under it, as by a cancel with no worker, before anybody could
-    look for its effect: it is in doubt like an unknown one, but a later round can still find out.
+    Its outcome is `lost` if the job ended during it, for example cancelled without a worker, before its
+    effect could be looked up. It is in doubt like an unknown attempt, but a later round can still find out.
     """
 
     LOST = "lost"
-    ABSENT = "absent"  # by a person's word
+    ABSENT = "absent"  # according to a person
     IN_DOUBT = (ToolCall.State.UNKNOWN, LOST)
 
     call = models.ForeignKey(ToolCall, models.CASCADE, related_name="tries")
@@ -84,4 +86,4 @@ class CallAttempt(models.Model):
         ordering = ("id",)
 
     def __str__(self) -> str:
-        return f"attempt {self.number}: {self.outcome or 'under way'}"
+        return f"attempt {self.number}: {self.outcome or 'in progress'}"

@@ -1,4 +1,4 @@
-"""What the installation has learned of how long calls take."""
+"""What the installation has learned about how long calls take."""
 
 from django.db import models
 
@@ -6,8 +6,10 @@ from jobs.engine.results import Source
 
 
 class CallDuration(models.Model):
-    """The last calls of one server, tool and size, in seconds, oldest first. What a bundled server took tells
-    nothing of an outside one in its place: `source` keeps them apart."""
+    """The durations of the last calls of one server, tool and size, in seconds, oldest first.
+
+    A bundled server says nothing about an external one in the same role, so `source` keeps them apart.
+    """
 
     server = models.CharField(max_length=80)
     tool = models.CharField(max_length=120)

@@ -1,9 +1,10 @@
-"""A job, its log, and what it made."""
+"""A job, its event log and its artifacts."""
 
 import uuid
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
 from django.utils import timezone
 
@@ -13,22 +14,22 @@ ENDED = tuple(sorted(ENDED_JOB))
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs by who may see them and by how they stand."""
+    """Jobs, filtered by who may see them or by state."""
 
-    def visible_to(self, user) -> "JobQuerySet":
-        """Give the jobs this user may see: their own; staff see all."""
+    def visible_to(self, user: User | AnonymousUser) -> "JobQuerySet":
+        """Return the jobs that this user may see: all for staff, otherwise the user's own."""
         return self if user.is_staff else self.filter(owner_id=user.pk)
 
     def open(self) -> "JobQuerySet":
-        """Give the jobs that have not ended."""
+        """Return the jobs that have not ended."""
         return self.exclude(status__in=ENDED)
 
 
 class Job(models.Model):
-    """One launch. The row is the queue: a job that has not ended and has no live lease is taken by a worker.
+    """One launch. The table is the queue: workers claim jobs that have not ended and have no valid lease.
 
-    `epoch` counts the takings; every write of a worker carries it, so that a worker whose lease is lost
-    changes nothing. `last_seq` is the seq of the newest event and is only moved under this row's lock.
+    `epoch` counts the claims. Every write of a worker carries it, so that one that lost its lease changes
+    nothing. `last_seq` is the seq of the newest event and changes only under this row's lock.
     """
 
     Status: ClassVar = JobStatus
@@ -104,19 +105,19 @@ class Job(models.Model):
 
     @property
     def ended(self) -> bool:
-        """Tell whether the job has come to its end."""
+        """Return whether the job has ended."""
         return self.status in ENDED
 
     @property
     def folder(self) -> str:
-        """Give the job's folder inside the artifact storage."""
+        """Return the job's folder in the artifact storage."""
         return f"jobs/{self.id}"
 
 
 class WorkflowEvent(models.Model):
-    """One event of a job's log: `seq` counts from 1 without gaps, in the order of commitment."""
+    """One event of a job's log: `seq` counts from 1 without gaps, in commit order."""
 
-    # the index of the constraint serves whoever asks for a job's events: one less to write with each
+    # no index: that of the constraint below serves queries by job, and each event is cheaper to write
     job = models.ForeignKey(Job, models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=40)
@@ -133,7 +134,7 @@ class WorkflowEvent(models.Model):
 
 
 class Artifact(models.Model):
-    """One thing that a job made: where it opens, what it really is, and our own copy."""
+    """One thing that a job made: its link, its source, and our own copy."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
     name = models.CharField(max_length=120)

@@ -1,4 +1,4 @@
-"""The addresses that are told of jobs, and the outbox of what they are told."""
+"""Webhooks and the outbox of their deliveries."""
 
 import uuid
 
@@ -10,21 +10,21 @@ from jobs.models.job import Job
 
 
 class Webhook(models.Model):
-    """An address that is told, by a signed POST, of what happens to jobs.
+    """A URL that is notified of what happens to jobs, by a signed POST.
 
-    Its secret is not stored: it follows from SECRET_KEY, this row's id and `secret_version`.
+    Its secret is not stored: it is derived from SECRET_KEY, this row's id and `secret_version`.
     """
 
     class Kind(models.TextChoices):
-        """What an address can be told of."""
+        """What a webhook can be notified of."""
 
-        ENDED = "ended", "a campaign has ended, however it did"
+        ENDED = "ended", "a campaign has ended, with any status"
         PARTIAL = "partial", "a campaign has ended with something missing or in doubt"
-        UNKNOWN = "unknown", "nobody can say whether a call took effect: a person must answer"
+        UNKNOWN = "unknown", "it is unknown whether a call took effect; a person must resolve it"
         STUCK = "stuck", "a campaign has not moved for a while"
 
     name = models.CharField(max_length=80, unique=True, help_text="What people call it")
-    # no URLField: a name inside the house has no dot. `jobs/webhooks/signing.py` says what may stand here
+    # not a URLField: the names of internal hosts may lack a dot. `jobs/webhooks/addresses.py` checks the URL
     url = models.CharField(max_length=500, help_text="Where the POST goes: https, or http inside the house")
     kinds = models.JSONField(
         default=list, help_text="What it is told of: some of ended, partial, unknown, stuck"
@@ -49,14 +49,14 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One thing to tell one address: written with what it tells of, sent until it is taken or given up.
+    """One notification for one webhook: written with its event, sent until it is accepted or given up.
 
-    `about` names what it tells of, once a webhook and job: "ended:<seq>", "unknown:<step>:<seq>",
-    "stuck:<last seq>", "test:<id>". A delivery is due at `next_at`; who sends it moves that ahead first.
+    `about` says what it is about, unique per webhook and job: "ended:<seq>", "unknown:<step>:<seq>",
+    "stuck:<last seq>", "test:<id>". A delivery is due at `next_at`; its sender first moves that ahead.
     """
 
     class State(models.TextChoices):
-        """How a delivery stands."""
+        """The state of a delivery."""
 
         PENDING = "pending"
         DELIVERED = "delivered"

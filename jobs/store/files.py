@@ -1,30 +1,30 @@
-"""The job's own folder, through Django's storage."""
+"""The job's folder, in Django's storage."""
 
 import os
 from pathlib import Path
 
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import Storage, default_storage
 
 
 class JobFiles:
     """Files of one job. Names are plain file names; a name with a path is refused."""
 
-    def __init__(self, folder: str, storage: FileSystemStorage = default_storage) -> None:
+    def __init__(self, folder: str, storage: Storage = default_storage) -> None:
         self.folder, self.storage = folder, storage
 
     def write(self, name: str, data: bytes | str) -> str:
-        """Store a file and give its name; an earlier file of that name is replaced. Raises ValueError."""
+        """Store a file, replacing any of that name, and return its name. Raises ValueError for a bad name."""
         where = self._where(name)
         raw = data.encode() if isinstance(data, str) else data
         part = Path(self.storage.path(self.storage.save(where + ".part", ContentFile(raw))))
         with part.open("rb") as written:
-            os.fsync(written.fileno())  # the log will say that the file is there; a power cut must not differ
+            os.fsync(written.fileno())  # the log will record the file, so it must survive a power cut
         part.replace(self.storage.path(where))
         return name
 
     def path(self, name: str) -> Path:
-        """Give where a file of this name is, or would be, with its folder made. Raises ValueError."""
+        """Return the path for a file of this name, creating its folder. Raises ValueError for a bad name."""
         path = Path(self.storage.path(self._where(name)))
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

@@ -1,4 +1,4 @@
-"""Pages of lists that only grow: a row's own key says where a page begins, not how many are before it."""
+"""Keyset pagination: a page starts at a row's own key, not at the number of rows before it."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-LOOKED_THROUGH = 5000  # rows that one page reads at most where no index finds what is asked for
+LOOKED_THROUGH = 5000  # most rows that one page reads if no index finds the rows asked for
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 # microseconds, up to some thousand years from now, and an id
@@ -21,42 +21,42 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a list, newest first, by these fields, none of them null: the last one tells rows apart.
+    """The order of a list, newest first, by these non-null fields; the last field is unique.
 
-    It is one field of numbers, or a moment and a UUID.
+    The fields are one number, or a time and a UUID.
     """
 
     fields: tuple[str, ...]
 
     def key(self, row: Any) -> Key:
-        """Give the place of a row in the list."""
+        """Return the place of a row in the list."""
         return tuple(getattr(row, name) for name in self.fields)
 
     def text(self, key: Key) -> str:
-        """Give a place as an address carries it."""
+        """Return a place as text for a URL."""
         if len(key) == 1:
             return str(key[0])
         return f"{(key[0] - EPOCH) // MICROSECOND}-{key[1].hex}"
 
     def place(self, text: str) -> Key:
-        """Read a place from an address. Raises ValueError for what `text` never gives."""
+        """Parse a place from a URL. Raises ValueError for text that `text` never returns."""
         if not re.fullmatch(NUMBER if len(self.fields) == 1 else MOMENT_AND_ID, text):
-            raise ValueError("no place in a list")
+            raise ValueError("not a place in a list")
         if len(self.fields) == 1:
             return (int(text),)
         micros, _, id = text.partition("-")
         return EPOCH + int(micros) * MICROSECOND, UUID(id)
 
     def names(self, *, up: bool = False) -> list[str]:
-        """Give what to order rows by: newest first, or oldest first."""
+        """Return the fields to order by: newest first, or oldest first if `up`."""
         return [name if up else f"-{name}" for name in self.fields]
 
     def past(self, rows: QuerySet[Any], key: Key, *, up: bool = False) -> QuerySet[Any]:
-        """Keep the rows that are older than a place, or newer than it."""
+        """Return the rows older than a place, or newer if `up`."""
         return self._beyond(rows, key, "gt" if up else "lt", "lte" if up else "gte")
 
     def until(self, rows: QuerySet[Any], key: Key, *, up: bool = False) -> QuerySet[Any]:
-        """Keep the rows from the newest down to a place, or from the oldest up to it, with the row there."""
+        """Return the rows from the newest down to a place, or from the oldest up to it, including its row."""
         return self._beyond(rows, key, "lte" if up else "gte", "gt" if up else "lt")
 
     def _beyond(self, rows: QuerySet[Any], key: Key, wanted: str, unwanted: str) -> QuerySet[Any]:
@@ -73,9 +73,9 @@ MOMENTS, IDS, SEQS = Order(("created_at", "id")), Order(("id",)), Order(("seq",)
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list, newest first, and the places from which the pages beside it go on, None at an end.
+    """Some rows of a list, newest first, and where the neighbouring pages continue, None at an end.
 
-    `cut_short`: LOOKED_THROUGH rows were looked through before the page was full, and there are more.
+    `cut_short`: LOOKED_THROUGH rows were read before the page was full, and there are more.
     """
 
     rows: list[Any]
@@ -93,16 +93,16 @@ def page(
     newer: Key | None = None,
     among: QuerySet[Any] | None = None,
 ) -> Page:
-    """Give a page of at most `size` rows: the newest ones, or those next to a place, `older` or `newer`.
+    """Return a page of at most `size` rows: the newest, or those next to a place, `older` or `newer`.
 
-    `among`: the rows that are looked through for these, where no index finds them all; at most
-    LOOKED_THROUGH of them are, from the place on.
+    `among`: the rows to search, if no index finds `rows` directly. At most LOOKED_THROUGH of them are read,
+    starting at the place.
     """
     if newer is not None:
         above = _found(rows, order, size, newer, among, up=True)
         if above.newer is not None:
             return above
-        older = None  # the newest page begins less than a page away
+        older = None  # the newest page starts less than a page away
     below = _found(rows, order, size, older, among, up=False)
     if older is None:
         return below
@@ -128,7 +128,7 @@ def _found(
 
 
 def _bound(among: QuerySet[Any], order: Order, place: Key | None, *, up: bool) -> Key | None:
-    """Give the place of the last row that may be looked at, None where the list ends before."""
+    """Return the place of the last row that may be read, or None if the list ends before it."""
     if place is not None:
         among = order.past(among, place, up=up)
     keys = among.order_by(*order.names(up=up)).values_list(*order.fields)
@@ -137,9 +137,9 @@ def _bound(among: QuerySet[Any], order: Order, place: Key | None, *, up: bool) -
 
 
 def id_of(text: str) -> UUID | None:
-    """Give the id that was searched for, with or without its dashes, None where it is none.
+    """Return the id that was searched for, with or without dashes, or None if it is not an id.
 
-    As text the databases write it differently.
+    Databases differ in how they write a UUID as text, so it cannot be searched for as text.
     """
     try:
         return UUID(text.strip())

@@ -1,8 +1,10 @@
-"""The outbox: what webhooks are told of and when. A row is written with the event that it tells of."""
+"""The outbox: notifications for webhooks, each written in the transaction of the event it is about."""
 
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,37 +18,47 @@ from jobs.engine.results import JobStatus, Source
 from jobs.models import Delivery, Job, ToolCall, Webhook, WorkflowEvent
 
 Kind = Webhook.Kind
+NOTIFIED = (ev.WorkflowComplete, ev.CallUnknown)  # the events for which `notify` does something
 
 
-def tell(job: Job, one: ev.Recorded) -> None:
-    """Write what webhooks are told of an event of a job; call it in the transaction that records the event.
+def notify(job: Job, one: ev.Recorded) -> None:
+    """Notify webhooks of an event of a job. Call it in the transaction that records the event.
 
-    Only ends and unknown calls are told of. An address that wants both `ended` and `partial` is told once.
+    Only ends and unknown calls count. A webhook for both `ended` and `partial` is notified once.
     """
-    if isinstance(one.event, ev.WorkflowComplete):
-        partial = one.event.status == JobStatus.PARTIAL
-        kinds = (Kind.PARTIAL, Kind.ENDED) if partial else (Kind.ENDED,)
-        _write(job, kinds, f"ended:{one.seq}", one.at, lambda: _end(job, one.event))
-    elif isinstance(one.event, ev.CallUnknown):
-        about = f"unknown:{one.event.step}:{one.seq}"
-        _write(job, (Kind.UNKNOWN,), about, one.at, lambda: _unknown(one.event))
+    event = one.event
+    if isinstance(event, ev.WorkflowComplete):
+        incomplete = event.status == JobStatus.PARTIAL
+        kinds = (Kind.PARTIAL, Kind.ENDED) if incomplete else (Kind.ENDED,)
+        _write(job, kinds, f"ended:{one.seq}", one.at, lambda: _end(job, event))
+    elif isinstance(event, ev.CallUnknown):
+        about = f"unknown:{event.step}:{one.seq}"
+        _write(job, (Kind.UNKNOWN,), about, one.at, lambda: _unknown(event))
 
 
-def tell_of_the_stuck(now: datetime) -> int:
-    """Write what webhooks are told of jobs that have had no news for STUCK_SECONDS, and give how many rows
-    that were: one for each address, job and last event. The time that is left is no news: it is reckoned.
+def notify_of_stuck(now: datetime) -> int:
+    """Notify webhooks of jobs without an event for STUCK_SECONDS and return the number of rows written.
+
+    There is one row for each webhook, job and last event. An estimate of the time left does not count as an
+    event.
     """
     if not _hooks(Kind.STUCK):
         return 0
     news = WorkflowEvent.objects.filter(job=OuterRef("pk")).exclude(type=ev.JobExpected.type).order_by("-seq")
-    last = {"heard": Subquery(news.values("at")[:1]), "heard_seq": Subquery(news.values("seq")[:1])}
     since = now - timedelta(seconds=settings.STUCK_SECONDS)
-    silent = Job.objects.open().annotate(**last).filter(heard__lt=since)
-    return sum(_write(job, (Kind.STUCK,), f"stuck:{job.heard_seq}", now, _stuck(job)) for job in silent)
+    silent = Job.objects.open().annotate(
+        heard=Subquery(news.values("at")[:1]), heard_seq=Subquery(news.values("seq")[:1])
+    )
+    written = 0
+    for job in silent.filter(heard__lt=since):
+        # the stubs do not know the annotations of a custom queryset
+        seq, at = job.heard_seq, job.heard  # type: ignore[attr-defined]
+        written += _write(job, (Kind.STUCK,), f"stuck:{seq}", now, partial(_stuck, seq, at))
+    return written
 
 
 def write_test(webhook: Webhook) -> Delivery:
-    """Write a delivery that tells an address of nothing but itself."""
+    """Write a test delivery, which is not about any job."""
     id, now = uuid.uuid4(), timezone.now()
     payload = {"type": "test", "id": str(id), "timestamp": iso(now)}
     return Delivery.objects.create(
@@ -55,7 +67,7 @@ def write_test(webhook: Webhook) -> Delivery:
 
 
 def _hooks(*kinds: Kind) -> list[tuple[Webhook, Kind]]:
-    """Give the active addresses that want one of these kinds, each with the first of them that it wants."""
+    """Return the active webhooks for any of these kinds, each with the first kind that it is for."""
     found = []
     for hook in Webhook.objects.filter(active=True):
         if wanted := [kind for kind in kinds if kind in hook.kinds]:
@@ -63,22 +75,24 @@ def _hooks(*kinds: Kind) -> list[tuple[Webhook, Kind]]:
     return found
 
 
-def _write(job: Job, kinds: tuple[Kind, ...], about: str, at: datetime, more: Any) -> int:
-    """Write a row for each address that wants one of these kinds and has none about it; give how many."""
+def _write(
+    job: Job, kinds: tuple[Kind, ...], about: str, at: datetime, news: Callable[[], dict[str, Any]]
+) -> int:
+    """Write a row for each webhook for one of these kinds that has none yet; return how many."""
     hooks = _hooks(*kinds)
     if not hooks:
         return 0
-    told = set(Delivery.objects.filter(job=job, about=about).values_list("webhook_id", flat=True))
-    job.refresh_from_db(fields=["status", "round"])  # as the events before this one have left it
-    news = more()
+    notified = set(Delivery.objects.filter(job=job, about=about).values_list("webhook_id", flat=True))
+    job.refresh_from_db(fields=["status", "round"])  # as the earlier events of this append have left it
+    more = news()
     rows = []
     for hook, kind in hooks:
-        if hook.pk in told:
+        if hook.pk in notified:
             continue
         id = uuid.uuid4()
-        payload = {"type": f"job.{kind}", "id": str(id), "timestamp": iso(at), **_about(job), **news}
+        payload = {"type": f"job.{kind}", "id": str(id), "timestamp": iso(at), **_about(job), **more}
         rows.append(Delivery(id=id, webhook=hook, job=job, kind=kind, about=about, payload=payload))
-    # another worker may write of the same silence at the same time
+    # another worker may write about the same stuck job at the same time
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
 
@@ -109,5 +123,5 @@ def _unknown(call: ev.CallUnknown) -> dict[str, Any]:
     return {"step": call.step, "server": call.server, "tool": call.tool, "reason": call.reason}
 
 
-def _stuck(job: Any) -> Any:
-    return lambda: {"lastEventId": job.heard_seq, "lastEventAt": iso(job.heard)}
+def _stuck(seq: int, at: datetime) -> dict[str, Any]:
+    return {"lastEventId": seq, "lastEventAt": iso(at)}

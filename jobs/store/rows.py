@@ -1,6 +1,6 @@
-"""Rows that are written with every call: plain SQL out of the models' own fields.
+"""Rows that are written with every call, in plain SQL built from the models' fields.
 
-The ORM builds each statement anew, which costs more than running it; a server idles meanwhile.
+The ORM builds each statement again, which costs more than running it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from django.db.models import Field, Model
 
 
 def insert(model: type[Model], **values: Any) -> int:
-    """Add a row and give its primary key; a field that is not given has its default."""
+    """Insert a row and return its primary key; a missing field gets its default."""
     sql, fields = _inserting(model)
     row = (values.get(field.attname, _MISSING) for field in fields)
     prepared = [
@@ -25,7 +25,7 @@ def insert(model: type[Model], **values: Any) -> int:
 
 
 def update(model: type[Model], pk: int, more: Mapping[str, float] | None = None, **values: Any) -> None:
-    """Change these fields of one row; those in `more` grow by so much."""
+    """Update fields of one row; those in `more` are increased by the given amount."""
     fields = {field.attname: field for field in model._meta.concrete_fields}
     changes = [f"{_quoted(name)} = %s" for name in values]
     changes += [f"{_quoted(name)} = {_quoted(name)} + %s" for name in more or ()]
@@ -39,15 +39,15 @@ _MISSING = object()
 
 
 @cache
-def _inserting(model: type[Model]) -> tuple[str, tuple[Field, ...]]:
+def _inserting(model: type[Model]) -> tuple[str, tuple["Field[Any, Any]", ...]]:
     fields = tuple(field for field in model._meta.concrete_fields if not field.primary_key)
-    columns = ", ".join(_quoted(field.column) for field in fields)
+    columns = ", ".join(_quoted(str(field.column)) for field in fields)
     places = ", ".join("%s" for _ in fields)
     table = _quoted(model._meta.db_table)
     return f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id", fields  # noqa: S608
 
 
-def _prepared(field: Field, value: Any) -> Any:
+def _prepared(field: "Field[Any, Any]", value: Any) -> Any:
     return field.get_db_prep_save(value, connection)
 
 

@@ -1,4 +1,4 @@
-"""The worker's one database writer: a thread that commits together whatever is waiting (group commit)."""
+"""The worker's only database writer: a thread that commits all waiting writes together (group commit)."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ T = TypeVar("T")
 LARGEST_BATCH = 200
 TRIES = 6
 ONE_BY_ONE_SECONDS = 10.0
-# locked, or the connection is gone: trying again can help. InternalError is what PostgreSQL says to whom it
-# had slept in a transaction for so long that the server ended the session.
+# locked, or the connection is gone: a retry can help. PostgreSQL raises InternalError if the worker slept so
+# long in a transaction that the server ended the session.
 PASSING = (OperationalError, InterfaceError, InternalError)
 
 
 class WriterClosed(RuntimeError):
-    """The writer takes nothing more; the work was not done."""
+    """The writer accepts no more work; the work was not done."""
 
 
 @dataclass(slots=True)
 class _Write:
-    """One piece of work and the future that learns of its commit."""
+    """One piece of work and the future that is set after its commit."""
 
     work: Callable[[], Any]
     future: asyncio.Future[Any]
@@ -38,23 +38,23 @@ class _Write:
 class Writer:
     """Runs writes in order, in one thread with one connection.
 
-    `run` comes back after the commit, never before. Everything that waits goes into one transaction, each
-    write in a savepoint of its own, so that one that fails takes no other with it. Work may be run again
-    when the database was locked: it must read what it needs inside itself.
+    `run` returns after the commit, never before. All waiting writes go into one transaction, each in its own
+    savepoint, so that a failed write does not affect the others. Work may run again if the database was
+    locked, so it must read everything it needs itself.
     """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._asked: list[_Write] = []
-        self._due: asyncio.AbstractEventLoop | None = None  # the loop that is to hand over what is asked for
+        self._due: asyncio.AbstractEventLoop | None = None  # the loop that will hand writes over
         self._gate, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do `work` in a committed transaction and give its value; what it raises is raised here.
+        """Run `work` in a transaction, commit it, and return its value; what it raises is raised here.
 
-        Raises WriterClosed after `close`: nobody may wait for a thread that has gone.
+        Raises WriterClosed after `close`.
         """
         loop = asyncio.get_running_loop()
         write = _Write(work, loop.create_future())
@@ -62,31 +62,31 @@ class Writer:
             if self._closed:
                 raise WriterClosed("the writer is closed")
             self._asked.append(write)
-            if self._due is not loop:  # another one may have ended before its next turn
-                # not at once: what ends lets another begin in the loop's next turn, and both commit together
+            if self._due is not loop:  # another loop may have ended before its next turn
+                # deferred: the end of one call often starts another at once; both then commit together
                 loop.call_soon(self._hand_over)
                 self._due = loop
-        # a caller that has gone leaves nobody to hear of an error
+        # a cancelled caller no longer retrieves the error
         write.future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        # shielded: a caller that is cancelled leaves a write that is still done, whole and in order
+        # shielded: the write of a cancelled caller is still done, completely and in order
         return await asyncio.shield(write.future)
 
     def close(self, seconds: float = 10.0) -> None:
-        """Commit what is waiting and end the thread."""
-        with self._gate:  # in one: what is asked for in between would never be done
+        """Commit the waiting writes and end the thread."""
+        with self._gate:  # one lock: a write requested in between would never be done
             self._closed = True
             self._put_asked()
             self._queue.put(None)
         self._thread.join(seconds)
 
     def _hand_over(self) -> None:
-        """Give the thread what was asked for since the last time."""
+        """Pass the thread the writes requested since the last time."""
         with self._gate:
             self._put_asked()
 
     def _put_asked(self) -> None:
         asked, self._asked, self._due = self._asked, [], None
-        for start in range(0, len(asked), LARGEST_BATCH):  # what one turn asks for may be much at once
+        for start in range(0, len(asked), LARGEST_BATCH):  # one turn may request many writes at once
             self._queue.put(asked[start : start + LARGEST_BATCH])
 
     def _loop(self) -> None:
@@ -113,7 +113,7 @@ class Writer:
         return batch, True
 
     def _commit(self, batch: list[_Write]) -> None:
-        """Commit a batch and tell its callers. Whatever happens the thread goes on."""
+        """Commit a batch and resolve its callers' futures. The thread survives any error."""
         for attempt in range(1, TRIES + 1):
             error = _transact(batch)
             if not isinstance(error, PASSING):
@@ -129,14 +129,14 @@ class Writer:
             self._give_up(batch, error)
             return
         for write in batch:
-            _tell(write)
+            _resolve(write)
 
     def _one_by_one(self, batch: list[_Write]) -> None:
-        """Commit each write of a batch that failed by itself: what is wrong with one takes no other with it.
+        """Commit each write of a failed batch separately, so that one bad write does not affect the others.
 
-        A foreign key, for one, is checked only at the commit; done again, a write reads that the row it
-        pointed to is gone. With the database away it ends all the same: once the time is up, what is left is
-        given up at its first failure.
+        A foreign key, for example, is checked only at the commit; when run again, the write sees that the row
+        it refers to is gone. If the database is unavailable, this ends too: once the time is up, all
+        remaining writes are given up at the next failure.
         """
         deadline = time.monotonic() + ONE_BY_ONE_SECONDS
         for number, write in enumerate(batch):
@@ -149,18 +149,18 @@ class Writer:
             if error is not None:
                 self._give_up([write], error)
             else:
-                _tell(write)
+                _resolve(write)
 
     @staticmethod
     def _give_up(batch: list[_Write], error: Exception) -> None:
         log.error("a batch of %d writes was given up: %s", len(batch), error)
         for write in batch:
             write.value, write.error = None, error
-            _tell(write)
+            _resolve(write)
 
 
 def _transact(batch: list[_Write]) -> Exception | None:
-    """Do a batch in one transaction and give what kept it from being committed."""
+    """Run a batch in one transaction and return the error that prevented its commit, if any."""
     committed: list[bool] = []
     try:
         with transaction.atomic():
@@ -170,8 +170,8 @@ def _transact(batch: list[_Write]) -> Exception | None:
     except Exception as error:
         if not committed:
             return error
-        log.exception("what follows a commit broke; the writes stand")
-    # Django says nothing when it rolls back what a broken savepoint has marked
+        log.exception("an on_commit callback failed; the writes are committed")
+    # Django rolls back silently after a broken savepoint
     return None if committed else OperationalError("the transaction was rolled back")
 
 
@@ -186,7 +186,7 @@ def _do(write: _Write) -> None:
         write.error = error
 
 
-def _tell(write: _Write) -> None:
+def _resolve(write: _Write) -> None:
     def settle() -> None:
         if write.future.done():
             return

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from django import template
 
+from jobs.engine import events as ev
 from jobs.models import Job
-from jobs.store import feed
 
 register = template.Library()
 
@@ -13,7 +13,7 @@ register = template.Library()
 @register.filter
 def iso(moment: datetime | None) -> str:
     """Give a moment as machines read it, or "" for none."""
-    return feed.iso(moment) if moment else ""
+    return ev.iso(moment) if moment else ""
 
 
 @register.filter

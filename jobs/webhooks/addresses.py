@@ -1,4 +1,4 @@
-"""Where a POST of ours may go: what a URL may say, and which IP addresses are reached under its name."""
+"""Where deliveries may go: which URLs are allowed, and which IP addresses their names may resolve to."""
 
 import ipaddress
 import re
@@ -17,27 +17,27 @@ def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     return [ipaddress.ip_network(one) for one in text.split()]
 
 
-# what an admin may open: a house's own networks, this machine, carrier-grade NAT
+# what a superuser can allow: private networks, this machine, carrier-grade NAT
 INSIDE = _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 127.0.0.0/8 100.64.0.0/10 ::1/128 fc00::/7")
-# what clouds tell a machine about itself, keys too, outside of the link-local networks: never
+# cloud metadata services outside the link-local networks, which may reveal keys: never allowed
 METADATA = _networks("100.100.100.200/32 168.63.129.16/32 fd00:ec2::254/128 fd20:ce::254/128")
-# Python calls these global, or did in some versions; they are protocols' own, relays and examples
+# some versions of Python call these global; they are for protocols, relays and examples
 SPECIAL = _networks(
     "192.0.0.0/24 192.88.99.0/24 224.0.0.0/4 240.0.0.0/4 2001::/23 2001:db8::/32 3fff::/20 5f00::/16"
 )
-UNICAST = ipaddress.ip_network("2000::/3")  # all that is given out on the public internet
+UNICAST = ipaddress.ip_network("2000::/3")  # all that is assigned on the public internet
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Refused(ValueError):
-    """Nothing is sent there; the message says why and names no address that a look-up has found."""
+    """The URL is not allowed; the message says why, without any IP address found by a look-up."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart once, so that what is checked is what is reached.
+    """A URL parsed once, so that what is checked is what is reached.
 
-    `host` is in ASCII, without brackets and final dot; `authority` is what stands in the Host header.
+    `host` is in ASCII, without brackets and final dot; `authority` is the value of the Host header.
     """
 
     url: httpx2.URL
@@ -46,34 +46,34 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Give the host and, where it is not the scheme's own, the port."""
+        """Return the host, with the port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.url.scheme] else f"{host}:{self.port}"
 
     def at(self, address: str) -> httpx2.URL:
-        """Give the URL with this IP address in the place of the name."""
+        """Return the URL with this IP address instead of the host name."""
         return self.url.copy_with(host=address)
 
 
 def target(url: str, *, allow_private: bool) -> Target:
-    """Take a URL apart. Raises Refused for one that may not be; asks no name server."""
+    """Parse a URL. Raises Refused if it is not allowed. Does not query DNS."""
     if len(url) > LONGEST:
-        raise Refused(f"An address has at most {LONGEST} characters.")
+        raise Refused(f"Enter at most {LONGEST} characters.")
     if re.search(r"[\s\\\x00-\x20\x7f]", url):
-        raise Refused("An address holds no spaces, no line breaks and no backslashes.")
+        raise Refused("A web address cannot contain spaces, line breaks or backslashes.")
     try:
         parsed = httpx2.URL(url)
         host = parsed.raw_host.decode("ascii").strip("[]").rstrip(".").lower()
     except (httpx2.InvalidURL, UnicodeError):
-        raise Refused("This is no address of a web server.") from None
+        raise Refused("Enter a valid web address.") from None
     if parsed.scheme not in PORTS or not host:
-        raise Refused("An address begins with https:// and a host.")
+        raise Refused("A web address starts with https:// and a host.")
     if parsed.scheme == "http" and not allow_private:
-        raise Refused("An address begins with https://; http is for addresses inside the house.")
+        raise Refused("A web address starts with https://; http is only for addresses on a private network.")
     if re.match(r"[^/?#]*//[^/?#]*@", url):
-        raise Refused("An address holds no user name and no password.")
+        raise Refused("A web address cannot contain a user name or password.")
     if parsed.fragment:
-        raise Refused("An address has no part after a #: it would not be sent.")
+        raise Refused("Remove the part after the #: it would not be sent.")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise Refused("A port is a number from 1 to 65535.")
     _check_host(host, allow_private)
@@ -95,14 +95,14 @@ def _check_host(host: str, allow_private: bool) -> None:
         raise Refused(OUTSIDE_ONLY if not allow_private else NEVER)
 
 
-OUTSIDE_ONLY = "This is not on the public internet: a superuser can allow addresses inside the house."
-NEVER = "This is neither on the public internet nor a usual address inside a house."
+OUTSIDE_ONLY = "This is not on the public internet. A superuser can allow addresses on a private network."
+NEVER = "This is neither on the public internet nor a usual address on a private network."
 
 
 def may_reach(address: str, *, allow_private: bool) -> bool:
-    """Tell whether an IP address is on the public internet, or inside the house where that is allowed.
+    """Return whether deliveries may go to an IP address: a public one, or a private one if that is allowed.
 
-    Link-local, multicast, reserved and metadata addresses are reached in no case.
+    Link-local, multicast, reserved and metadata addresses are never allowed.
     """
     try:
         ip = _unwrapped(ipaddress.ip_address(address))
@@ -114,7 +114,7 @@ def may_reach(address: str, *, allow_private: bool) -> bool:
 
 
 def _unwrapped(ip: Address) -> Address:
-    """Give the IPv4 address that an IPv6 one stands for (mapped, NAT64, 6to4), else the address itself."""
+    """Return the IPv4 address inside an IPv6 address (mapped, NAT64, 6to4), else the address itself."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip in NAT64:
@@ -133,13 +133,13 @@ def _in(ip: Address, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Ne
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Ask the name servers for a host's IP addresses, in the order to try them. Blocks; raises OSError."""
+    """Return a host's IP addresses from DNS, in the order to try them. Blocks; raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def check(addresses: list[str], *, allow_private: bool) -> None:
-    """Raise Refused unless every one of a name's IP addresses may be reached, and there is one."""
+    """Raise Refused unless a name has IP addresses and all of them are allowed."""
     if not addresses:
         raise Refused("The name has no IP address.")
     if not all(may_reach(one, allow_private=allow_private) for one in addresses):

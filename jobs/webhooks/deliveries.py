@@ -1,4 +1,4 @@
-"""Letters: deliveries that are due, claimed by one worker each, and what becomes of them."""
+"""Deliveries that are due: how each is claimed by one worker, and how its result is stored."""
 
 import random
 import uuid
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Min
+from django.db.models import F, Min, QuerySet
 
 from jobs.models import Delivery
 
 State = Delivery.State
-HELD_SECONDS = 30.0  # what a worker has claimed is due again after so long, should it have died
+HELD_SECONDS = 30.0  # a claimed delivery is due again after this time, in case its worker died
 # seconds between attempts: eight attempts in a little less than a day
 DELAYS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0, 50400.0)
 JITTER = 0.1
@@ -21,7 +21,7 @@ LONGEST_DELAY = 86400.0
 
 @dataclass(frozen=True)
 class Letter:
-    """A claimed delivery with what its address says now. It is this worker's until `held`."""
+    """A claimed delivery with the present settings of its webhook. It is this worker's until `held`."""
 
     id: uuid.UUID
     webhook: int
@@ -34,8 +34,8 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How an attempt ended: the HTTP status, if there was one, else why there was none."""
+class DeliveryResponse:
+    """The result of an attempt: the HTTP status, or why there was none."""
 
     status: int | None = None
     fault: str = ""
@@ -43,12 +43,12 @@ class Answer:
 
     @property
     def taken(self) -> bool:
-        """Tell whether the receiver has taken the delivery."""
+        """Return whether the receiver accepted the delivery."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def detail(self) -> str:
-        """Say why the attempt did not work; "" when it did."""
+        """Return why the attempt failed, or "" if it did not."""
         if self.taken or self.status is None:
             return self.fault
         if 300 <= self.status < 400:
@@ -57,9 +57,9 @@ class Answer:
 
 
 def claim(busy: Collection[int], room: int, now: datetime) -> list[Letter]:
-    """Claim for each of at most `room` addresses that are not `busy` the delivery that is due the longest.
+    """Claim the longest due delivery of each of at most `room` webhooks that are not `busy`.
 
-    By compare-and-swap on `next_at`: of several workers one gets it. The attempt is counted here.
+    By compare-and-swap on `next_at`, so that only one worker gets it. The attempt is counted here.
     """
     due = Delivery.objects.filter(state=State.PENDING, next_at__lte=now, webhook__active=True)
     due = due.exclude(webhook_id__in=list(busy))
@@ -69,12 +69,12 @@ def claim(busy: Collection[int], room: int, now: datetime) -> list[Letter]:
 
 
 def claim_next(webhook: int, now: datetime) -> Letter | None:
-    """Claim the delivery to this address that is due the longest, if there is one."""
+    """Claim the longest due delivery of this webhook, if there is one."""
     rows = Delivery.objects.filter(state=State.PENDING, next_at__lte=now, webhook__active=True)
     return _claim_first(rows.filter(webhook_id=webhook), now)
 
 
-def _claim_first(rows: Any, now: datetime) -> Letter | None:
+def _claim_first(rows: QuerySet[Delivery], now: datetime) -> Letter | None:
     row = rows.select_related("webhook").order_by("next_at", "created_at").first()
     if row is None:
         return None
@@ -95,24 +95,24 @@ def _claim_first(rows: Any, now: datetime) -> Letter | None:
     )
 
 
-def settle(letter: Letter, answer: Answer, now: datetime) -> None:
-    """Write down how an attempt ended: delivered, due again later, or given up.
+def settle(letter: Letter, response: DeliveryResponse, now: datetime) -> None:
+    """Store the result of an attempt: delivered, due again later, or given up.
 
-    A failure counts only for who still holds the delivery; that it was taken counts from everybody.
+    A failure counts only if this worker still holds the delivery; a success always counts.
     """
     row = Delivery.objects.filter(pk=letter.id)
-    told = {"status_code": answer.status, "detail": answer.detail[:300]}
-    if answer.taken:
-        row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, ended_at=now, **told)
+    result = {"status_code": response.status, "detail": response.detail[:300]}
+    if response.taken:
+        row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, ended_at=now, **result)
         return
     mine = row.filter(state=State.PENDING, next_at=letter.held)
-    if answer.status == 410 or letter.attempt > len(DELAYS):
-        mine.update(state=State.GIVEN_UP, ended_at=now, **told)
+    if response.status == 410 or letter.attempt > len(DELAYS):
+        mine.update(state=State.GIVEN_UP, ended_at=now, **result)
     else:
-        mine.update(next_at=now + timedelta(seconds=delay(letter.attempt, answer.retry_after)), **told)
+        mine.update(next_at=now + timedelta(seconds=delay(letter.attempt, response.retry_after)), **result)
 
 
 def delay(attempt: int, asked: float | None) -> float:
-    """Give the seconds from this attempt (from 1) to the next: as the receiver asks, where that is longer."""
+    """Return the seconds between this attempt (from 1) and the next: longer if the receiver asks so."""
     usual = DELAYS[attempt - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
     return max(usual, min(asked or 0.0, LONGEST_DELAY))

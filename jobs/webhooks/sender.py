@@ -1,13 +1,15 @@
-"""Delivering: what is due in the outbox is sent as signed POSTs, to checked addresses, beside the jobs."""
+"""The sender: due deliveries are sent as signed POSTs to checked addresses, alongside the jobs."""
 
 import asyncio
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -20,35 +22,35 @@ from jobs.tools.contract.wording import retry_after
 from jobs.webhooks import addresses
 from jobs.webhooks import signing as webhooks
 from jobs.webhooks.addresses import Refused, Target
-from jobs.webhooks.deliveries import Answer, Letter, claim, claim_next, settle
+from jobs.webhooks.deliveries import DeliveryResponse, Letter, claim, claim_next, settle
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 WATCH_SECONDS = 5.0
-ARRIVAL_SECONDS = 30.0  # in which a new worker takes up what lies there, before it calls anything stuck
-DEADLINE = 10.0  # seconds for one attempt in all, name service and all addresses of the name included
-CONNECT = 4.0  # seconds for one address of the name, so that another can follow
-AT_ONCE = 16  # addresses that are served side by side
-IN_A_ROW = 20  # deliveries to one address before another has its turn
-LARGEST_ANSWER = 4096  # bytes that are read of an answer; nothing of it is kept
+ARRIVAL_SECONDS = 30.0  # a new worker first resumes waiting jobs, before it reports any as stuck
+DEADLINE = 10.0  # seconds for a whole attempt, including DNS and all IP addresses
+CONNECT = 4.0  # seconds for one IP address, so that another can follow
+AT_ONCE = 16  # webhooks that are served in parallel
+IN_A_ROW = 20  # deliveries to one webhook before another has its turn
+LARGEST_ANSWER = 4096  # bytes that are read of a response; none are kept
 READ_SECONDS = 1.0
 GOODBYE_SECONDS = 2.0
 
-# it writes addresses, which may hold keys, into its info messages
+# its info messages contain URLs, which may contain keys
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class Post:
-    """Sends for one worker, on its loop: several addresses side by side, to each one delivery at a time.
+    """Sends deliveries on a worker's loop: several webhooks in parallel, one delivery at a time for each.
 
-    `resolve` gives the IP addresses of (host, port); `tls` is what certificates are checked with.
+    `resolve` returns the IP addresses of (host, port); `tls` is the context that checks certificates.
     """
 
     def __init__(
         self,
         writer: Writer,
         resolve: Callable[[str, int], list[str]] = addresses.resolve,
-        tls: Any = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._writer, self._resolve, self._tls = writer, resolve, tls
         self._client: httpx2.AsyncClient | None = None
@@ -57,22 +59,25 @@ class Post:
         self._closed, self._began = False, time.monotonic()
 
     async def look(self) -> None:
-        """Take up what is due, as far as there is room; it is sent by tasks of its own."""
+        """Claim due deliveries, as far as there is room, and send them in separate tasks."""
         busy, room = set(self._busy), AT_ONCE - len(self._busy)
         if self._closed or room <= 0:
             return
         for letter in await self._writer.run(lambda: claim(busy, room, timezone.now())):
             task = asyncio.create_task(self._serve(letter), name=f"webhook-{letter.webhook}")
             self._busy[letter.webhook] = task
-            task.add_done_callback(lambda _, hook=letter.webhook: self._busy.pop(hook, None))
+            task.add_done_callback(partial(self._release, letter.webhook))
+
+    def _release(self, webhook: int, _: asyncio.Task[None]) -> None:
+        self._busy.pop(webhook, None)
 
     async def watch(self) -> None:
-        """Look for jobs that are stuck; a worker that has just come first takes up what lies there."""
+        """Notify of stuck jobs, unless this worker started so recently that they may still resume."""
         if time.monotonic() - self._began >= min(settings.STUCK_SECONDS, ARRIVAL_SECONDS):
-            await self._writer.run(lambda: outbox.tell_of_the_stuck(timezone.now()))
+            await self._writer.run(lambda: outbox.notify_of_stuck(timezone.now()))
 
     async def aclose(self) -> None:
-        """Take up nothing more and end what is on its way; what is not settled is sent again later."""
+        """Claim no more deliveries and end those in progress; unsettled deliveries are sent again later."""
         self._closed = True
         if tasks := set(self._busy.values()):
             _, late = await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
@@ -84,15 +89,18 @@ class Post:
             await self._client.aclose()
 
     async def _open(self) -> httpx2.AsyncClient:
-        """Give the client, which is made once. It follows no redirect and heeds no proxy of the environment.
+        """Return the client, creating it once. It follows no redirects and ignores proxy settings.
 
-        It keeps no connection: they are known by IP address here, and one that was opened for one name
-        must not serve another.
+        It keeps no connections alive: they go to an IP address, and a connection that was opened for one host
+        name must not serve another.
         """
         async with self._opening:
             if self._client is None:
+                tls = self._tls
+                if tls is None:
+                    tls = await asyncio.to_thread(httpx2.create_ssl_context)
                 self._client = httpx2.AsyncClient(
-                    verify=self._tls or await asyncio.to_thread(httpx2.create_ssl_context),
+                    verify=tls,
                     trust_env=False,
                     follow_redirects=False,
                     timeout=httpx2.Timeout(DEADLINE, connect=CONNECT),
@@ -101,44 +109,43 @@ class Post:
             return self._client
 
     async def _serve(self, first: Letter) -> None:
-        """Send what is due to one address, until something fails or another's turn has come."""
+        """Send the due deliveries of one webhook, until one fails or it is another webhook's turn."""
         letter: Letter | None = first
         for _ in range(IN_A_ROW):
             if letter is None or self._closed:
                 return
             try:
-                answer = await self.send(letter)
-                await self._writer.run(lambda: settle(letter, answer, timezone.now()))  # noqa: B023
-                if not answer.taken:
+                response = await self.send(letter)
+                await self._writer.run(partial(settle, letter, response, timezone.now()))
+                if not response.taken:
                     return
-                hook = letter.webhook
-                letter = await self._writer.run(lambda: claim_next(hook, timezone.now()))  # noqa: B023
+                letter = await self._writer.run(partial(claim_next, letter.webhook, timezone.now()))
             except Exception:
-                log.exception("delivery %s was not settled; it is sent again", first.id)
+                log.exception("the result of delivery %s was not stored; it is sent again", first.id)
                 return
 
-    async def send(self, letter: Letter) -> Answer:
-        """Make one attempt within the deadline and give how it ended; raises nothing of its own."""
+    async def send(self, letter: Letter) -> DeliveryResponse:
+        """Make one attempt within the deadline and return its result. Faults are returned, not raised."""
         try:
             async with asyncio.timeout(DEADLINE):
                 return await self._send(letter)
         except TimeoutError:
-            return Answer(fault=f"no answer within {DEADLINE:.0f} s")
+            return DeliveryResponse(fault=f"no answer within {DEADLINE:.0f} s")
         except Refused as refused:
-            return Answer(fault=f"not sent: {refused}")
+            return DeliveryResponse(fault=f"not sent: {refused}")
         except socket.gaierror:
-            return Answer(fault="the name service knows no such host")
+            return DeliveryResponse(fault="the host name was not found")
         except (httpx2.HTTPError, OSError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                return Answer(fault="not sent: its certificate is not one of this name that can be trusted")
+                return DeliveryResponse(fault="not sent: no trusted certificate for this host name")
             reached = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             what = "the connection broke off" if reached else "cannot be reached"
-            return Answer(fault=f"{what} ({type(error).__name__})")
+            return DeliveryResponse(fault=f"{what} ({type(error).__name__})")
         except Exception as error:
             log.exception("delivery %s could not be sent", letter.id)
-            return Answer(fault=f"could not be sent ({type(error).__name__})")
+            return DeliveryResponse(fault=f"could not be sent ({type(error).__name__})")
 
-    async def _send(self, letter: Letter) -> Answer:
+    async def _send(self, letter: Letter) -> DeliveryResponse:
         target = addresses.target(letter.url, allow_private=letter.allow_private)
         found = await _in_thread(lambda: self._resolve(target.host, target.port))
         addresses.check(found, allow_private=letter.allow_private)
@@ -148,8 +155,8 @@ class Post:
                 return await self._post(letter, target, address)
         return await self._post(letter, target, last)
 
-    async def _post(self, letter: Letter, target: Target, address: str) -> Answer:
-        """Send to exactly this IP address; TLS checks that the certificate is the name's."""
+    async def _post(self, letter: Letter, target: Target, address: str) -> DeliveryResponse:
+        """Send to exactly this IP address; TLS checks the certificate against the host name."""
         client = await self._open()
         body = json.dumps(letter.payload, ensure_ascii=False, separators=(",", ":")).encode()
         signed = webhooks.headers(letter.webhook, letter.version, letter.id, int(time.time()), body)
@@ -172,11 +179,11 @@ class Post:
             await _read_a_little(response)
         finally:
             await response.aclose()
-        return Answer(response.status_code, retry_after=retry_after(response.headers))
+        return DeliveryResponse(response.status_code, retry_after=retry_after(response.headers))
 
 
 async def _read_a_little(response: httpx2.Response) -> None:
-    """Let a usual answer come to its end. What it says matters to nobody: its status has been given."""
+    """Read a response of usual size to its end. Its content is ignored: the status is known."""
     size = 0
     with suppress(httpx2.HTTPError, httpx2.StreamError, TimeoutError):
         async with asyncio.timeout(READ_SECONDS):
@@ -187,7 +194,7 @@ async def _read_a_little(response: httpx2.Response) -> None:
 
 
 async def _in_thread(work: Callable[[], list[str]]) -> list[str]:
-    """Do what may block for long in a thread of its own, which keeps nobody from ending."""
+    """Run blocking work in a separate daemon thread, which does not delay the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[list[str]] = loop.create_future()
 

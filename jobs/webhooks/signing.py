@@ -1,4 +1,4 @@
-"""The secrets and signatures of webhooks, as Standard Webhooks describes them (scheme v1, HMAC-SHA256)."""
+"""The secrets and signatures of webhooks, following Standard Webhooks (scheme v1, HMAC-SHA256)."""
 
 import base64
 import hashlib
@@ -12,26 +12,26 @@ SALT = "jobs.webhooks.secret"
 
 
 def key(webhook_id: int, version: int) -> bytes:
-    """Give the 32 bytes that a webhook's deliveries are signed with. They follow from SECRET_KEY alone."""
+    """Return the 32 bytes that sign a webhook's deliveries, derived from SECRET_KEY."""
     return salted_hmac(SALT, f"{webhook_id}:{version}", algorithm="sha256").digest()
 
 
 def secret(webhook_id: int, version: int) -> str:
-    """Give the key as a receiver is told it: whsec_ and base64."""
+    """Return the key as the receiver gets it: whsec_ and base64."""
     return PREFIX + base64.b64encode(key(webhook_id, version)).decode()
 
 
 def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
-    """Sign a delivery: its id, the seconds since 1970 at which it is sent, and its body, byte for byte."""
+    """Return the signature of a delivery: of its id, its time in seconds since 1970, and its exact body."""
     signed = b".".join([id.encode(), str(timestamp).encode(), body])
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
 def headers(webhook_id: int, version: int, id: uuid.UUID, timestamp: int, body: bytes) -> dict[str, str]:
-    """Give the headers that a delivery is verified by.
+    """Return the headers by which a receiver verifies a delivery.
 
-    It is signed with the newest secret and with the one before it, so that a receiver can change over
-    when it likes. That takes nothing from the newest: a receiver believes only the secrets that it holds.
+    It is signed with the newest secret and the previous one, so that a receiver can switch at any time. This
+    does not weaken the newest secret: a receiver trusts only the secrets that it holds.
     """
     versions = [version, version - 1] if version > 1 else [version]
     signed = [signature(key(webhook_id, one), str(id), timestamp, body) for one in versions]

@@ -1,4 +1,4 @@
-"""A dry run's door to the tools: every call is checked, answered here and written down; nothing is sent."""
+"""The tools of a dry run: every call is checked and recorded and gets a made-up reply; none is sent."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ State = ToolCall.State
 
 
 class DryRun:
-    """The engine's door for one dry run, as JobTools is for a launch. `stop` set: nothing new is checked.
+    """The engine's tools for one dry run, as JobTools is for a launch. `stop` ends the checks.
 
-    What would be sent stands in the call's row as `planned`, what could not be as `failed` with the reason;
-    row and event are committed together, at the epoch of the worker that holds the job. A later worker gives
-    back what is there already.
+    A call that would be sent is stored as `planned`, one that could not be as `failed` with the reason. Row
+    and event are committed together, at the epoch of the worker that holds the job. A later worker returns
+    what is stored already.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class DryRun:
         self.job, self.flow, self.gateway, self.writer, self.stop = job, flow, gateway, writer, stop
 
     def source(self, server: str) -> Source:
-        """Give what a success is called here: whatever the server, nothing is made there."""
+        """Return SIMULATED for every server: nothing is made there."""
         return Source.SIMULATED
 
     async def done(self, step: str) -> Done | None:
-        """Give a step that is planned already, with the arguments it was asked for with."""
+        """Return a step that is planned already, with the arguments it was asked for with, otherwise None."""
         return await self.writer.run(lambda: self._done(step))
 
     async def call(
@@ -78,7 +78,7 @@ class DryRun:
         finally:
             stopping.cancel()
             checking.cancel()
-            # whoever is stopped does not ask how the check went, and nobody else does
+            # collects the result of the check, which no one reads once the job is stopped
             await asyncio.gather(checking, stopping, return_exceptions=True)
 
     def _expected(self, call: Call) -> float:
@@ -95,7 +95,7 @@ class DryRun:
         return made_up(row.step, self.gateway.policy(row.server, row.tool))
 
     def _recorded(self, call: Call) -> Reply | ToolError | None:
-        """Give what an earlier worker came to with this step, None where it is still to be checked."""
+        """Return an earlier worker's result for this step, or None if it is still to be checked."""
         row = ToolCall.objects.filter(job=self.job, step=call.step).first()
         if row is None or row.args_hash != call_hash(call):
             return None
@@ -134,7 +134,7 @@ class DryRun:
 
 
 def plan(job: Job, flow: Workflow, gateway: Gateway) -> ev.JobPlanned:
-    """Give what a dry run has come to, out of its planned calls; in the writer's thread, at the job's end."""
+    """Return the result of a dry run, from its planned calls; in the writer's thread, at the job's end."""
     rows = list(ToolCall.objects.filter(job=job, state=State.PLANNED).order_by("ended_at", "id"))
     calls = [
         PlannedCall(

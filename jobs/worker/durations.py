@@ -1,4 +1,4 @@
-"""Learned durations in the database: read when a worker opens its gateway, added to with its beats."""
+"""Learned durations in the database: loaded when a worker opens its gateway, added to as it runs."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,15 +12,15 @@ SourceOf = Callable[[str], Source]
 
 
 def stored(source_of: SourceOf, servers: list[str]) -> dict[Kind, list[float]]:
-    """Give the last calls of each kind at these servers, as they are played now."""
+    """Return the seconds of the last calls of each kind at these servers, for their present source only."""
     rows = CallDuration.objects.filter(server__in=servers)
     return {_kind(row): row.recent for row in rows if row.source == source_of(row.server)}
 
 
 def add(fresh: Mapping[Kind, list[float]], source_of: SourceOf) -> dict[Kind, list[float]]:
-    """Add new calls to those that are stored, other workers' among them, and give what is stored then."""
+    """Add new durations to the stored ones, including other workers', and return the stored result."""
     servers, tools = ({kind[place] for kind in fresh} for place in (0, 1))
-    # added, and locked, in the order of their names, so that two workers never wait for one another
+    # inserted and locked in the order of their names, so that two workers never deadlock
     places = [dict(zip(("server", "tool", "size"), kind, strict=True)) for kind in sorted(fresh)]
     with transaction.atomic():
         empty = [CallDuration(**place, source=source_of(place["server"])) for place in places]

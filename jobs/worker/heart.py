@@ -1,4 +1,4 @@
-"""What a worker does over and over: says that it lives, keeps its leases, heeds cancels, buries the dead."""
+"""A worker's periodic duties: beat, renew leases, stop cancelled jobs, clean up after dead workers."""
 
 import asyncio
 import logging
@@ -6,8 +6,9 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -28,13 +29,13 @@ FORGOTTEN_SECONDS = 3600.0
 
 
 def beat_seconds() -> float:
-    """Give the seconds between two beats: a lease is renewed three times before it could run out."""
+    """Return the seconds between two beats, short enough to renew a lease three times before it expires."""
     return min(BEAT_SECONDS, settings.LEASE_SECONDS / 3)
 
 
 @dataclass
 class Running:
-    """A job that runs here: its lease, its task, and the event that stops it."""
+    """A job that this worker is running, with its lease, its task and the event that stops it."""
 
     job: Job
     lease: Lease
@@ -43,7 +44,10 @@ class Running:
 
 
 class Heart:
-    """Beats for one worker. `running` is the worker's own table, `gateway` gives its gateway once it is."""
+    """The periodic duties of one worker.
+
+    `running` is the worker's own table of jobs; `gateway` returns its gateway, or None until it is open.
+    """
 
     def __init__(
         self,
@@ -54,27 +58,27 @@ class Heart:
     ) -> None:
         self.name, self.writer, self.running, self.gateway = name, writer, running, gateway
         self.started_at = timezone.now()
-        self._told: list[Any] = []
+        self._reported: list[Any] = []
 
     async def beat(self) -> None:
-        """Renew the leases of what runs here, drop what was lost, and say that this worker is alive."""
+        """Record that this worker is alive, renew its leases and cancel the jobs whose lease is lost."""
         held = {id: one.job.epoch for id, one in self.running.items()}
         servers = self._servers()
-        asked = leases.now()  # before the write: the row's lease runs out later than what we believe
-        lost = await self.writer.run(lambda: self._tell_alive(held, servers))
-        self._told = _processes(servers)
+        asked = leases.now()  # before the write, so that our view of the lease ends before the row's
+        lost = await self.writer.run(lambda: self._record_beat(held, servers))
+        self._reported = _processes(servers)
         for id, epoch in held.items():
             one = self.running.get(id)
             if one is None or one.job.epoch != epoch:
                 continue
             if id not in lost:
                 one.lease.extend(asked)
-            elif not one.task.done():  # else it has just ended, and its lease with it
+            elif not one.task.done():  # otherwise it has just ended, and so has its lease
                 log.warning("the lease of job %s is lost", id)
                 one.task.cancel()
 
     async def remember(self) -> None:
-        """Store what calls took since the last time, and know what other workers' took."""
+        """Store how long recent calls took and load what other workers have stored."""
         gateway = self.gateway()
         if gateway is not None and (fresh := gateway.durations.take_fresh()):
             known = await self.writer.run(lambda: durations.add(fresh, gateway.source))
@@ -82,39 +86,39 @@ class Heart:
                 gateway.durations.put(kind, recent)
 
     async def heed(self) -> None:
-        """Stop the jobs that somebody asked to cancel, and tell of new server processes at once.
+        """Stop the jobs that are being cancelled, and beat at once when server processes have changed.
 
-        A job that was cancelled before it was taken is not stopped: what its last worker had under way is
-        settled first, and nothing new is sent, because no intent is written for it.
+        A job that was cancelled before it was claimed is not stopped: the calls that its last worker left in
+        progress are settled first. Nothing new is sent, because no intent can be written.
         """
         open_ = {id for id, one in self.running.items() if not (one.stop.is_set() or one.job.cancel_asked_at)}
         if open_:
             for id in await self.writer.run(lambda: leases.cancelled(open_)):
                 if one := self.running.get(id):
                     one.stop.set()
-        if _processes(self._servers()) != self._told:
+        if _processes(self._servers()) != self._reported:
             await self.beat()
 
     async def bury(self, *, all_others: bool = False) -> None:
-        """End the server processes of workers that are dead, and forget those workers.
+        """Kill leftover server processes of dead workers and delete those workers' beats.
 
-        Dead is who has not been heard of for the length of a lease; with `all_others` everybody else.
+        A worker is dead if its last beat is older than a lease; with `all_others`, every other worker is.
         """
         for beat in await self.writer.run(lambda: self._dead(all_others)):
             old = timezone.now() - beat.seen_at > timedelta(seconds=FORGOTTEN_SECONDS)
-            # what cannot be ended from here, another worker may still reach
-            if await _all_ended(beat) or all_others or old:
-                await self.writer.run(lambda beat=beat: _forget(beat))
+            # a process that cannot be killed from here may be within reach of another worker
+            if await _kill_servers(beat) or all_others or old:
+                await self.writer.run(partial(_forget, beat))
 
     async def say_goodbye(self) -> None:
-        """Take back the word that this worker is alive."""
+        """Delete this worker's beat."""
         await self.writer.run(lambda: WorkerBeat.objects.filter(pk=self.name).delete())
 
     def _servers(self) -> dict[str, Any]:
         gateway = self.gateway()
         return _as_json(gateway.status()) if gateway else {}
 
-    def _tell_alive(self, held: dict[uuid.UUID, int], servers: dict[str, Any]) -> set[uuid.UUID]:
+    def _record_beat(self, held: dict[uuid.UUID, int], servers: dict[str, Any]) -> set[uuid.UUID]:
         values = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self.started_at}
         values |= {"seen_at": timezone.now(), "servers": servers}
         WorkerBeat.objects.update_or_create(worker=self.name, defaults=values)
@@ -126,7 +130,7 @@ class Heart:
             now = timezone.now()
             rows = rows.filter(seen_at__lt=now - timedelta(seconds=settings.LEASE_SECONDS))
             here = rows.filter(host=socket.gethostname())
-            # only its own machine can end a process; a machine that never comes back is forgotten in the end
+            # only its own machine can kill a process; a machine that never returns is forgotten eventually
             rows = here | rows.filter(seen_at__lt=now - timedelta(seconds=FORGOTTEN_SECONDS))
         return list(rows)
 
@@ -139,11 +143,11 @@ def _processes(servers: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one["process"] for one in servers.values() if one.get("process")]
 
 
-async def _all_ended(beat: WorkerBeat) -> bool:
-    """End the server processes of a dead worker; True when it is certain that none is left."""
+async def _kill_servers(beat: WorkerBeat) -> bool:
+    """Kill the server processes of a dead worker and return whether it is certain that none is left."""
     processes = [one for stored in _processes(beat.servers) if (one := fence.from_json(stored))]
     return all([await fence.fence(process) for process in processes])
 
 
-def _as_json(status: Any) -> dict[str, Any]:
-    return {name: asdict(one) if is_dataclass(one) else one for name, one in status.items()}
+def _as_json(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asdict(server) for name, server in status.items()}

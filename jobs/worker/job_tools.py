@@ -1,9 +1,10 @@
-"""The engine's door to the gateway for one job: each step is made once, or given back from the journal."""
+"""The engine's tools for one job: each step is called once, or its reply comes from the journal."""
 
 import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -20,10 +21,10 @@ from jobs.worker.journal import JobJournal
 LOOK_SECONDS = 0.05
 
 
-def effect_key(job_id: object, step: str) -> str:
-    """Give the key of a step's effect: 32 hex digits, the same for every attempt and after every crash.
+def effect_key(job_id: UUID, step: str) -> str:
+    """Return the key of a step's effect: 32 hex digits, the same for every attempt and after every crash.
 
-    A hash of installation, job and the step's full name, which holds its stage, step and item.
+    It is a hash of the installation, the job and the step's full name, which includes its stage and item.
     """
     parts = "\x00".join((settings.INSTALLATION, str(job_id), step))
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
@@ -41,8 +42,10 @@ def wanted(
     step: str,
     item: str,
 ) -> Call:
-    """Give the call of a job's step, under the key that it has whoever makes it. Its place among the calls
-    that wait follows from what past calls took. Raises UnknownTool."""
+    """Return the call of a job's step, with its effect key. Raises UnknownTool.
+
+    Its place among waiting calls depends on how long past calls took.
+    """
     policy = gateway.policy(server, tool)
     size = policy.size(args)
     return Call(
@@ -62,7 +65,7 @@ def wanted(
 
 
 class JobTools:
-    """The engine's door to the gateway for one job. `stop` set: nothing new is sent, what is sent ends."""
+    """The engine's tools for one job. Once `stop` is set, nothing new is sent and sent calls finish."""
 
     def __init__(
         self,
@@ -77,17 +80,17 @@ class JobTools:
         self.outlook = outlook
 
     def source(self, server: str) -> Source:
-        """Give what a success on this server is called."""
+        """Return the source that a success on this server counts as."""
         return self.gateway.source(server)
 
     async def done(self, step: str) -> Done | None:
-        """Give a step of this job that has succeeded already, as the journal has it."""
+        """Return the recorded result of a step that has succeeded already, otherwise None."""
         return await self.journal.done(step)
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, stage: str, step: str, item: str
     ) -> Reply:
-        """Make one call, or give the recorded reply of an earlier run. Raises ToolError and Stopped."""
+        """Make one call, or return the recorded reply of an earlier run. Raises ToolError and Stopped."""
         call = wanted(
             self.job, self.flow, self.gateway, server, tool, args, stage=stage, step=step, item=item
         )
@@ -105,7 +108,7 @@ class JobTools:
         stopping = asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            # an attempt that is under way may end; one that is still to come, after a back-off too, may not
+            # an attempt in progress may finish; no further attempt may start, even after a backoff
             while not sending.done() and self.journal.in_flight(call.step):
                 await asyncio.wait({sending}, timeout=LOOK_SECONDS)
             if not sending.done():

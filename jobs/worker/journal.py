@@ -1,9 +1,10 @@
-"""The gateway's journal over the ORM: each intent before its call is sent, each result after it."""
+"""The gateway's journal in the database: each intent before its call is sent, each result after it."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -41,9 +42,9 @@ class JobJournal:
 
     An intent is committed before its call is sent, in the transaction that checks the lease, whether the job
     was cancelled and whether it may commit spend; a result commits together with its event. Each call is one
-    ToolCall row, each sending one CallAttempt row. Image bytes are not kept: the stage stores its pictures as
-    files. Once `stop` is set no intent is written any more; results still are. `may_send` tells whether the
-    lease is good by the clock of this machine: a worker that slept past it sends nothing.
+    ToolCall row, each attempt one CallAttempt row. Image bytes are not kept: the stage stores its pictures as
+    files. Once `stop` is set no more intents are written; results still are. `may_send` returns whether the
+    lease is valid by this machine's clock: a worker that slept past its lease sends nothing.
     """
 
     def __init__(
@@ -62,39 +63,39 @@ class JobJournal:
         self._down: set[str] = set()
 
     def in_flight(self, step: str) -> bool:
-        """Tell whether an attempt of this step is, or may be, on its way."""
+        """Return whether an attempt of this step is, or may be, in progress."""
         return step in self._sent
 
     def sent_at(self, step: str) -> float | None:
-        """Give when the attempt of a step that is on its way was sent, by `time.monotonic`; else None."""
+        """Return when the step's attempt in progress was sent, by `time.monotonic`; None if there is none."""
         return self._sent.get(step)
 
     async def done(self, step: str) -> Done | None:
-        """Give a step that has succeeded already, with the arguments that were sent; None for any other."""
+        """Return a step that has succeeded already, with the arguments that were sent, otherwise None."""
         return None if self._rows.is_new(step) else await self.writer.run(lambda: self._done(step))
 
     async def begin(self) -> None:
-        """Learn which steps earlier runs have left rows of, so that others need not be looked for."""
+        """Load which steps have rows from earlier runs, so that no query is needed for the others."""
         steps = ToolCall.objects.filter(job=self.job).values_list("step", flat=True)
         self._rows.begin(await self.writer.run(lambda: list(steps.all())))
 
     async def recorded(self, call: Call) -> Reply | Earlier:
-        """Give the reply that an earlier run got for this step, or what that run left of it.
+        """Return the reply that an earlier run got for this step, or what that run has left of it.
 
-        Raises ToolFailed where it failed for good or a person skipped it, and Unknown where nobody knows what
-        became of it, or where it was sent with other arguments than now.
+        Raises ToolFailed if the call failed for good or a person skipped it, and Unknown if its outcome is
+        unknown or it was sent with other arguments than now.
         """
         if self._rows.is_new(call.step):
             return Earlier()
         found = await self.writer.run(lambda: self._recorded(call))
         if isinstance(found, ToolError):
-            raise found  # out here: raised inside, it would undo what was written with it
+            raise found  # raised inside the transaction, it would roll back what was written with it
         if isinstance(found, Earlier) and found.sent is not None:
-            self._sent[call.step] = time.monotonic()  # until its end is known it may be under way
+            self._sent[call.step] = time.monotonic()  # it may be in progress until its outcome is known
         return found
 
     async def waiting(self, call: Call, in_use: int, limit: int) -> None:
-        """Tell that the call waits for a permit."""
+        """Record that the call is waiting for a permit."""
         event = ev.CallWaiting(**ev.call_fields(call), in_use=in_use, limit=limit)
         place = self._rows.place(call.step)
         row = await self.writer.run(lambda: self._wait(call, event, place))
@@ -103,11 +104,11 @@ class JobJournal:
     async def intent(
         self, call: Call, attempt: int, *, process: ServerProcess | None = None, spends: bool = False
     ) -> None:
-        """Commit the intent of an attempt, which goes to `process` (None: to none of ours).
+        """Commit the intent of an attempt that goes to `process` (None: not a process of ours).
 
-        Raises Stopped when the job was cancelled or its lease is lost, and when its worker is to stop;
-        SpendRefused when it commits spend (`spends`) and nobody who still has the right to spend has allowed
-        the job to, in this round and for the very line that it names.
+        Raises Stopped if the job was cancelled, its lease is lost or its worker is stopping. Raises
+        SpendRefused if the call commits spend (`spends`) and no user who still has permission to spend has
+        allowed it in this round for the line it names.
         """
         if self.stop is not None and self.stop.is_set():
             raise Stopped("the job was stopped before this attempt was sent")
@@ -122,7 +123,7 @@ class JobJournal:
             raise
 
     async def result(self, call: Call, attempt: int, outcome: Outcome) -> None:
-        """Commit how an attempt ended, with its event."""
+        """Commit the outcome of an attempt, with its event."""
         try:
             place, tried = self._rows.place(call.step), self._tries.get((call.step, attempt))
             row = await self.writer.run(lambda: self._conclude(call, place, tried, attempt, outcome))
@@ -152,8 +153,8 @@ class JobJournal:
         return Earlier(row.attempts, open_, refused(row), denied(row))
 
     def _conflict(self, call: Call, row: ToolCall) -> Unknown:
-        """Stop and ask: what exists under this key was made from other arguments than those wanted now."""
-        reason = f"{OTHER_ARGUMENTS}; check whether what exists is what is wanted"
+        """Record the call as unknown: what exists under its key was made from other arguments."""
+        reason = f"{OTHER_ARGUMENTS}; check whether what exists is what you want"
         place = Place(row.pk, new=False)
         self._conclude(call, place, None, row.attempts, Outcome("unknown", reason))
         return Unknown(reason)
@@ -170,28 +171,30 @@ class JobJournal:
         self, call: Call, place: Place, attempt: int, process: ServerProcess | None, spends: bool
     ) -> tuple[int, int]:
         start = ev.CallStart(**ev.call_fields(call), attempt=attempt)
-        # first: it takes the job row's lock, and finds out whether the job was cancelled
+        # first: it locks the job's row and finds out whether the job was cancelled
         feed.append(self.job.pk, [start], epoch=self.job.epoch, begins=True)
         if spends:
             _check_spend(Job.objects.only("spend_by", "confirmed").get(pk=self.job.pk), call)
         again = place.again
-        # what was never done may change its mind
+        # a call that was never done may have new arguments
         row = self._rows.keep(call, place, state=State.SENT, attempts=attempt, **arguments(call))
-        if again:  # a commit whose answer was lost: one intent stands for the attempt
+        if again:  # the reply to a commit was lost: keep one intent per attempt
             CallAttempt.objects.filter(call_id=row, number=attempt, epoch=self.job.epoch).delete()
-        told = asdict(process) if process else None
-        return row, rows.insert(CallAttempt, call_id=row, number=attempt, epoch=self.job.epoch, process=told)
+        stored = asdict(process) if process else None
+        return row, rows.insert(
+            CallAttempt, call_id=row, number=attempt, epoch=self.job.epoch, process=stored
+        )
 
     def _conclude(self, call: Call, place: Place, tried: int | None, attempt: int, outcome: Outcome) -> int:
-        told = [*self._news(call, outcome), _event(call, attempt, outcome)]
-        feed.append(self.job.pk, told, epoch=self.job.epoch)
+        events = [*self._circuit_event(call, outcome), _event(call, attempt, outcome)]
+        feed.append(self.job.pk, events, epoch=self.job.epoch)
         now, reply = timezone.now(), outcome.reply
         values = {
             "state": State(outcome.state),
             "attempts": attempt,
             "error": outcome.reason[:500],
             "took": outcome.took,
-            "ended_at": None if outcome.state == State.RETRY else now,
+            "ended_at": None if outcome.state == "retry" else now,
         }
         if reply is not None:
             values |= {
@@ -201,7 +204,7 @@ class JobJournal:
                 "source": reply.source,
             }
         row = self._rows.keep(call, place, outcome.waited, **values)
-        end = {
+        end: dict[str, Any] = {
             "ended_at": now,
             "outcome": State.UNKNOWN if outcome.doubt else outcome.state,
             "detail": outcome.reason[:500],
@@ -209,13 +212,13 @@ class JobJournal:
         if tried is not None:
             rows.update(CallAttempt, tried, **end)
         else:
-            # a lost one has an end already, that of its job; what became of it is known only now
+            # a lost attempt has ended with its job already; its outcome is known only now
             tries = CallAttempt.objects.filter(call_id=row, number=attempt)
             tries.filter(Q(ended_at=None) | Q(outcome=CallAttempt.LOST)).update(**end)
         return row
 
-    def _news(self, call: Call, outcome: Outcome) -> list[ev.Event]:
-        """Tell once that a server is left alone, and not with each call that is held back."""
+    def _circuit_event(self, call: Call, outcome: Outcome) -> list[ev.Event]:
+        """Return the event that calls to a server are paused, once and not with every refused call."""
         if outcome.state == "done":
             self._down.discard(call.server)
         elif isinstance(outcome.error, CircuitOpen) and call.server not in self._down:
@@ -225,14 +228,14 @@ class JobJournal:
 
 
 def _check_spend(job: Job, call: Call) -> None:
-    """Raise SpendRefused unless somebody who still has the right to has allowed this very call to spend."""
-    if job.spend_by_id is None:
-        raise SpendRefused("nobody has allowed this job to commit spend")
+    """Raise SpendRefused unless a user who still has permission to spend has allowed this call."""
+    if job.spend_by is None:
+        raise SpendRefused("no one has allowed this job to commit spend")
     if not spending.allows(job, call.server, call.args):
-        raise SpendRefused("this is no line that somebody has allowed to go live")
+        raise SpendRefused("no one has allowed this line to go live")
     if not spending.may_spend(job.spend_by):
         name = job.spend_by.get_username()
-        raise SpendRefused(f"{name}, who allowed it, has no right to spend any more")
+        raise SpendRefused(f"{name}, who allowed it, no longer has permission to spend")
 
 
 def _event(call: Call, attempt: int, outcome: Outcome) -> ev.Event:

@@ -1,4 +1,4 @@
-"""The expected time left of every job that runs here, told in its log when it changes much."""
+"""The expected time left of each running job, recorded in its log when it changes noticeably."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from jobs.engine import events as ev
 from jobs.engine.outlook import Outlook, seconds_left
@@ -16,18 +17,18 @@ from jobs.store.writer import Writer
 from jobs.tools.gateway import Gateway
 
 log = logging.getLogger(__name__)
-TELL_SECONDS = 2.0
-#: What was told is told anew when it has moved by more than so many seconds, and by more than this share of
-#: what is left: a page counts down by itself.
+EMIT_SECONDS = 2.0
+#: A new estimate is recorded only if it differs by more than this many seconds and by more than this share
+#: of the time left: pages count down on their own.
 LEAST_MOVE, LEAST_SHARE = 2.0, 0.1
 
 
 @dataclass
-class _Told:
-    """A job's outlook, and the end that its log was last told, by the monotonic clock.
+class _Watched:
+    """A job's outlook and the expected end last recorded, by the monotonic clock.
 
-    `news`: as much had happened then. While nothing does, nothing is told: a log that only its own guesses
-    make grow would never be stuck.
+    `news`: the outlook's `news` at that time. While nothing happens, nothing is recorded: a log that grew by
+    its own estimates alone would never count as stuck.
     """
 
     job: Job
@@ -38,35 +39,37 @@ class _Told:
 
 
 class Outlooks:
-    """The outlooks of one worker's jobs; they share the permits of its gateway."""
+    """The outlooks of one worker's jobs, which share the permits of its gateway."""
 
     def __init__(self, writer: Writer, gateway: Callable[[], Gateway | None]) -> None:
         self._writer, self._gateway = writer, gateway
-        self._jobs: dict[uuid.UUID, _Told] = {}
+        self._jobs: dict[uuid.UUID, _Watched] = {}
 
     @contextlib.contextmanager
     def watching(self, job: Job, outlook: Outlook) -> Iterator[None]:
-        """Tell of a job for as long as the block lasts."""
-        self._jobs[job.pk] = _Told(job, outlook)
+        """Record the outlook of a job for as long as the block lasts."""
+        self._jobs[job.pk] = _Watched(job, outlook)
         try:
             yield
         finally:
             del self._jobs[job.pk]
 
-    async def _count(self, one: _Told) -> bool:
-        """Count a job's calls, once and in a thread, and tell whether that can be done. The job of an older
-        version, say, still runs where it cannot."""
+    async def _count(self, one: _Watched) -> bool:
+        """Count a job's calls, once and in a thread, and return whether that works.
+
+        It may fail for a job that an older version launched; the job runs all the same.
+        """
         if one.countable is None:
             try:
                 await asyncio.to_thread(lambda: one.outlook.times)
                 one.countable = True
             except Exception:
-                log.exception("how long job %s takes cannot be told", one.job.pk)
+                log.exception("cannot estimate how long job %s takes", one.job.pk)
                 one.countable = False
         return one.countable
 
-    async def tell(self) -> None:
-        """Reckon what is left of all jobs, and tell the logs of those whose end has moved."""
+    async def emit(self) -> None:
+        """Estimate the time left of all jobs and emit an event for those whose expected end has moved."""
         gateway, jobs = self._gateway(), [one for one in list(self._jobs.values()) if await self._count(one)]
         if gateway is None or not jobs:
             return
@@ -77,12 +80,15 @@ class Outlooks:
                 continue
             if one.end is None or abs(now + seconds - one.end) > max(LEAST_MOVE, LEAST_SHARE * seconds):
                 news, event = one.outlook.news, ev.JobExpected(seconds=round(seconds, 1))
-                if await self._writer.run(lambda job=one.job, event=event: _tell(job, event)):
+                if await self._writer.run(partial(_emit, one.job, event)):
                     one.end, one.news = now + seconds, news
 
 
-def _tell(job: Job, event: ev.JobExpected) -> bool:
-    """Add to the log of a job that is ours, runs, and was not cancelled; tell whether it was such a one."""
+def _emit(job: Job, event: ev.JobExpected) -> bool:
+    """Add an event to the log of a job that is ours, is running and is not being cancelled.
+
+    Return whether it was added.
+    """
     held = Job.objects.filter(pk=job.pk, epoch=job.epoch, cancel_asked_at=None)
     if not held.filter(status=Job.Status.RUNNING, leased_by=job.leased_by).exists():
         return False

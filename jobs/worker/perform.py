@@ -1,4 +1,4 @@
-"""One job's run in a worker: where engine, gateway, journal, feed and files meet."""
+"""One job's run in a worker: it connects engine, gateway, journal, feed and files."""
 
 import asyncio
 import logging
@@ -34,9 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
-    """Give what earlier runs of this job have left in its log; a stage that a later round names counts for
-    nothing but the items it had made, so that its count never falls."""
-    ends = _ends(recorded)
+    """Return what earlier runs of this job have left in its log.
+
+    Of a stage that a later round runs again only the number of items made counts, so that it never falls.
+    """
+    ends = ev.stage_ends(one.event for one in recorded)
     results = {
         id: StageResult(
             status=Status(end.status),
@@ -48,7 +50,7 @@ def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
         )
         for id, end in ends.items()
     }
-    # one that a round's end has put aside as skipped, without an end of its own, begins anew
+    # a stage that counts as skipped only because a round ended starts again
     started = {
         stage.id: stage.started_at
         for stage in progress.stages
@@ -64,16 +66,6 @@ def before(progress: Progress, recorded: list[ev.Recorded]) -> Before:
     return Before(results, started, made, timings, unknown)
 
 
-def _ends(recorded: list[ev.Recorded]) -> dict[str, ev.StageEnd]:
-    ends: dict[str, ev.StageEnd] = {}
-    for one in recorded:
-        if isinstance(one.event, ev.StageEnd):
-            ends[one.event.stage] = one.event
-        elif anew := ev.restarted_stages(one.event):
-            ends = {id: end for id, end in ends.items() if id not in anew}
-    return ends
-
-
 async def perform(
     job: Job,
     *,
@@ -83,17 +75,19 @@ async def perform(
     lease: Lease,
     outlooks: Outlooks | None = None,
 ) -> None:
-    """Run a job that this worker holds the lease of, to its end or until it is stopped.
+    """Run a job whose lease this worker holds, until it ends or is stopped.
 
-    `outlooks` tells meanwhile how long it will take.
+    `outlooks` records meanwhile how long it will take.
 
-    Raises Stopped when the job was stopped by its worker; the caller decides what becomes of it.
+    Raises Stopped if the worker stopped the job; the caller then releases or ends it.
     """
 
     async def emit(event: ev.Event) -> datetime:
         if isinstance(event, ev.StageEnd):
             outlook.stage_ended(event.stage)
-        return await writer.run(lambda: _tell(job, event, planned if job.dry_run else None))
+        if isinstance(event, ev.WorkflowComplete):
+            return await writer.run(lambda: _end_round(job, event, planned if job.dry_run else None))
+        return await writer.run(lambda: _record(job, event))
 
     flow = workflow(job.workflow).by_plan(job.plan)
     journal = JobJournal(job, writer, stop, may_send=lease.good)
@@ -105,7 +99,7 @@ async def perform(
     await journal.begin()
     progress = Progress.from_events(recorded)
     if progress.status is JobStatus.RUNNING:
-        await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker gave it back or was lost"))
+        await emit(ev.JobResumed(epoch=job.epoch, reason="its last worker released it or was lost"))
     brief = flow.load(job.params)
     outlook = Outlook(flow, brief, order=job.created_at.timestamp(), sent_at=journal.sent_at)
     tools: Tools = (
@@ -129,21 +123,26 @@ async def perform(
         await runner.run()
 
 
-def _tell(job: Job, event: ev.Event, planned: Callable[[], ev.JobPlanned] | None = None) -> datetime:
-    """Add an event to the log, at the worker's epoch, and give its time there; in the writer's thread.
-
-    Before the end of a dry run stands what it came to, which `planned` gives.
-    """
-    if isinstance(event, ev.WorkflowComplete):
-        if planned is not None:
-            feed.append(job.pk, [planned()], epoch=job.epoch)
-        # there should be none; but what is open at the end is unknown, and such a job is never completed
-        left = leave_unknown(job, "the job ended while this call was under way; it may have taken effect")
-        if left and event.status == JobStatus.COMPLETED:
-            event = replace(event, status=JobStatus.PARTIAL)
-        actions.finish(job.pk, job.epoch, event)
-        return timezone.now()
+def _record(job: Job, event: ev.Event) -> datetime:
+    """Add an event to the log at the worker's epoch and return its time; in the writer's thread."""
     return feed.append(job.pk, [event], epoch=job.epoch)[-1].at
+
+
+def _end_round(
+    job: Job, end: ev.WorkflowComplete, planned: Callable[[], ev.JobPlanned] | None = None
+) -> datetime:
+    """End the job's round as its runner asks and return the time; in the writer's thread.
+
+    `planned` returns the result of a dry run, which is recorded before its end.
+    """
+    if planned is not None:
+        feed.append(job.pk, [planned()], epoch=job.epoch)
+    # no call should be open here; one that is becomes unknown, and then the job is not completed
+    left = leave_unknown(job, "the job ended while this call was in progress; it may have taken effect")
+    if left and end.status == JobStatus.COMPLETED:
+        end = replace(end, status=JobStatus.PARTIAL)
+    actions.finish(job.pk, job.epoch, end)
+    return timezone.now()
 
 
 async def perform_safely(
@@ -155,7 +154,7 @@ async def perform_safely(
     lease: Lease,
     outlooks: Outlooks | None = None,
 ) -> None:
-    """Run a job so that it always ends or is given back: what breaks it is told in its log."""
+    """Run a job so that it always ends or is released; what broke it is recorded in its log."""
     try:
         await perform(job, gateway=gateway, writer=writer, stop=stop, lease=lease, outlooks=outlooks)
     except (Stopped, asyncio.CancelledError):
@@ -164,7 +163,7 @@ async def perform_safely(
         await writer.run(lambda: leases.hand_over(job.pk, job.epoch))
         raise
     except PASSING:
-        raise  # the database is away, not the job broken: its lease runs out, and it is taken up again
+        raise  # the database is unavailable, the job is not broken: its lease expires, and it resumes
     except Exception as error:
         log.exception("job %s broke", job.pk)
         reason = f"internal error ({type(error).__name__}); the worker's log has the details"
@@ -172,18 +171,18 @@ async def perform_safely(
 
 
 def _ended_as_cancelled(job: Job) -> bool:
-    """End a job that somebody asked to cancel, where this worker still holds it; in the writer's thread."""
+    """End a job that is being cancelled, if this worker still holds it; in the writer's thread."""
     held = Job.objects.filter(pk=job.pk, epoch=job.epoch, leased_by=job.leased_by)
     if not held.filter(cancel_asked_at__isnull=False).exclude(status__in=ENDED).exists():
         return False
-    leave_unknown(job, "the job was cancelled while this call was under way; it may have taken effect")
+    leave_unknown(job, "the job was cancelled while this call was in progress; it may have taken effect")
     actions.finish(job.pk, job.epoch, _end(job, JobStatus.CANCELLED))
     return True
 
 
 def _end_broken(job: Job, reason: str) -> None:
-    """End a job that broke by what its stages had become; runs in the writer's thread."""
-    leave_unknown(job, "the job broke while this call was under way; it may have taken effect")
+    """End a job that broke, judged by the state of its stages; in the writer's thread."""
+    leave_unknown(job, "the job broke while this call was in progress; it may have taken effect")
     stages = feed.progress(job.pk).stages
     judged = judge_job({stage.id: stage.status for stage in stages}, unknown=True)
     actions.finish(job.pk, job.epoch, _end(job, judged, reason))

@@ -12,10 +12,10 @@ from jobs.engine.results import JobStatus, Status
 from jobs.models import CallAttempt, Job
 from jobs.store import feed
 
-ALONE_FROM = 2  # deaths; the next one must convict the right job
-MOST_DEATHS = 3  # with the same call sent anew by each worker
-# Whoever is killed from outside soon after a takeover dies at a look-up or before any call: those deaths say
-# little, and only so many of them, without anything done in between, set a job aside.
+ALONE_FROM = 2  # deaths; the next death must point to one job
+MOST_DEATHS = 3  # with the same call sent again by each worker
+# A worker that is killed from outside soon after a takeover dies during a look-up or before any call. Such
+# deaths say little, so it takes this many, with no progress in between, to quarantine a job.
 MOST_SILENT_DEATHS = 6
 ALONE_SECONDS = 30.0
 _KINDS = {"stage:": "the stage ", "look-up:": "the look-up of "}
@@ -23,11 +23,11 @@ _NUMBERS = {MOST_DEATHS: "three", MOST_SILENT_DEATHS: "six"}
 
 
 def evidence(epoch: int, attempts: Iterable[tuple[str, int]], running: Iterable[str]) -> list[str]:
-    """Give what was under way when the worker of this epoch died.
+    """Return what was in progress when the worker of this epoch died.
 
-    `attempts` are the (step, epoch) of all attempts without an end, `running` the stages that had begun and
-    not ended. What that worker had sent counts first, then what it had to look up of an earlier one's, then
-    the running stages.
+    `attempts` are the (step, epoch) of all attempts without an end, `running` the stages that had started
+    but not ended. The calls that this worker had sent come first, then those of an earlier worker that it had
+    to look up, then the running stages.
     """
     open_ = list(attempts)
     found = {step for step, sent in open_ if sent == epoch}
@@ -37,27 +37,27 @@ def evidence(epoch: int, attempts: Iterable[tuple[str, int]], running: Iterable[
 
 
 def silent(found: Collection[str]) -> bool:
-    """Tell whether what was under way is no call that was sent."""
+    """Return whether none of what was in progress is a call that was sent."""
     return all(one == "job" or one.startswith(tuple(_KINDS)) for one in found)
 
 
 def after_death(crashes: int, suspects: Collection[str], found: Collection[str]) -> tuple[int, list[str]]:
-    """Give the count of deaths in a row with the same thing under way, and what that thing may be."""
+    """Return the number of deaths in a row with the same suspect, and what the suspect may be."""
     both = sorted(set(suspects) & set(found))
     return (crashes + 1, both) if both else (1, sorted(found))
 
 
-def held_to_account(job: Job, epoch: int) -> bool:
-    """Count the death of the worker of this epoch; True when it was one too many and the job was ended.
+def count_death(job: Job, epoch: int) -> bool:
+    """Count the death of the worker of this epoch; return True if the job was quarantined for it.
 
-    The job is the row as the next worker has just claimed it, in that transaction.
+    `job` is the row that the next worker has just claimed, in the same transaction.
     """
     recorded = list(feed.whole(job.pk))
     progress = Progress.from_events(recorded)
     attempts = CallAttempt.objects.filter(call__job=job, ended_at=None).values_list("call__step", "epoch")
     running = [stage.id for stage in progress.stages if stage.status is Status.RUNNING]
     found = evidence(epoch, attempts, running)
-    if silent(found) and _got_on(epoch, recorded):
+    if silent(found) and _made_progress(epoch, recorded):
         job.crashes, job.suspects = 0, []
     else:
         job.crashes, job.suspects = after_death(job.crashes, job.suspects, found)
@@ -66,25 +66,26 @@ def held_to_account(job: Job, epoch: int) -> bool:
     if job.crashes < most:
         return False
     what = _in_words(job.suspects)
-    leave_unknown(job, "the worker died while this call was under way; it may have taken effect")
+    leave_unknown(job, "the worker died while this call was in progress; it may have taken effect")
     end = ev.WorkflowComplete(
         status=JobStatus.CANCELLED if job.cancel_asked_at else JobStatus.FAILED,
         total_stages=len(job.plan),
         artifacts=tuple(progress.artifacts),
-        error=f"set aside: its worker died {_NUMBERS[most]} times while {what} was under way",
+        error=f"quarantined: its worker died {_NUMBERS[most]} times while {what} was in progress",
     )
     actions.finish(job.pk, job.epoch, end)
     return True
 
 
-def _got_on(epoch: int, recorded: list[ev.Recorded]) -> bool:
-    """Tell whether the worker of this epoch, having taken the job up, ended a call or a stage of it."""
+def _made_progress(epoch: int, recorded: list[ev.Recorded]) -> bool:
+    """Return whether the worker of this epoch, having resumed the job, finished a call or a stage of it."""
     resumed = max((i for i, one in enumerate(recorded) if isinstance(one.event, ev.JobResumed)), default=None)
     if resumed is None:
         return False
-    begin, *told = (one.event for one in recorded[resumed:])
-    # a worker that died before it told of itself is not credited with what an earlier one did
-    return begin.epoch == epoch and any(isinstance(event, ev.CallComplete | ev.StageEnd) for event in told)
+    begin, *later = (one.event for one in recorded[resumed:])
+    # a worker that died before it recorded that it resumed gets no credit for an earlier worker's progress
+    own = isinstance(begin, ev.JobResumed) and begin.epoch == epoch
+    return own and any(isinstance(event, ev.CallComplete | ev.StageEnd) for event in later)
 
 
 def _in_words(suspects: list[str]) -> str:
@@ -95,15 +96,15 @@ def _in_words(suspects: list[str]) -> str:
     return " or ".join("the job" if word == "job" else word for word in words)
 
 
-def wants_to_be_alone(crashes: int, leased_by: str) -> bool:
-    """Tell whether a job of this row is to run alone, by its count as it will be once it is claimed."""
+def runs_alone(crashes: int, leased_by: str) -> bool:
+    """Return whether a job with these values must run alone, by the count it will have once it is claimed."""
     return crashes + bool(leased_by and crashes) >= ALONE_FROM
 
 
 class Company:
-    """Who runs beside whom in one worker: all side by side, but a suspect begins with nobody beside it.
+    """Which jobs of a worker run side by side: all of them, but a suspect starts with no other job running.
 
-    While a suspect waits nobody else begins, so that its turn comes.
+    While a suspect waits, no other job starts, so that its turn comes.
     """
 
     def __init__(self) -> None:
@@ -113,7 +114,7 @@ class Company:
 
     @asynccontextmanager
     async def join(self, *, alone: bool) -> AsyncIterator[None]:
-        """Wait for a place, and keep it inside the block. `alone`: the first 30 s of it with nobody else."""
+        """Wait for a place and keep it inside the block. `alone`: no other job runs for the first 30 s."""
         me = object()
         await self._enter(me, alone)
         door = asyncio.get_running_loop().call_later(ALONE_SECONDS, self._open, me)

@@ -1,4 +1,4 @@
-"""The worker's one loop: which jobs run here, how they are taken and found, and its shutdown."""
+"""The worker's event loop: how it finds, claims and runs jobs, and how it shuts down."""
 
 import asyncio
 import contextlib
@@ -24,23 +24,23 @@ from jobs.webhooks import sender as deliver
 from jobs.worker import durations, leases, quarantine
 from jobs.worker.heart import HEED_SECONDS, REMEMBER_SECONDS, Heart, Running, beat_seconds
 from jobs.worker.leases import Lease
-from jobs.worker.outlooks import TELL_SECONDS, Outlooks
+from jobs.worker.outlooks import EMIT_SECONDS, Outlooks
 from jobs.worker.perform import perform_safely
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 1.0
 LOST_MESSAGE_SECONDS = 3.0
 GRACE_SECONDS = 20.0
-END_SECONDS = GRACE_SECONDS + 10  # until the servers are ended and the last write is committed
+END_SECONDS = GRACE_SECONDS + 10  # for the servers to end and the last write to be committed
 
 
 class Runtime:
-    """Hosts every job of this worker process on one loop in one thread.
+    """Runs all jobs of this worker process on one loop in one thread.
 
-    Huey's threads block in `run`; the loop does the work. A job is run by at most one worker, the one that
-    holds its lease; a job that has no live lease and has not ended is found by the sweep and run here.
-    `on_crash` is called, in the loop's thread, when the loop has ended though nobody asked it to.
-    `only`: no other worker can be alive, so that all leases of others are dead men's.
+    Huey's threads block in `run`; the loop does the work. At most one worker runs a job: the one that holds
+    its lease. The sweep finds jobs that have not ended and have no valid lease, and runs them here.
+    `on_crash` is called, in the loop's thread, if the loop ends without having been asked to.
+    `only`: no other worker can be alive, so that all other workers' leases are those of dead workers.
     """
 
     def __init__(self, on_crash: Callable[[], None] = lambda: None, *, only: bool = False) -> None:
@@ -64,30 +64,30 @@ class Runtime:
             raise self._failure
 
     def run(self, job_id: str) -> None:
-        """Run a job here if nobody has it; come back when it has ended or was given back."""
+        """Run a job here unless another worker holds it; return when it has ended or was released."""
         if self.stopping:
-            return  # the row stays as it is: the next worker's sweep finds it
+            return  # the row does not change: the next worker's sweep finds it
         if taking := self._submit(self._take(uuid.UUID(job_id))):
-            with contextlib.suppress(CancelledError):  # of the future: the loop has ended under it
+            with contextlib.suppress(CancelledError):  # of the future: the loop has ended meanwhile
                 taking.result()
 
     def begin_shutdown(self) -> None:
-        """Let calls in flight finish within the grace time and give every job back."""
+        """Let calls in flight finish within the grace time and release every job."""
         self.stopping = True
         self._submit(self._drain())
 
     def stop(self) -> None:
-        """End the loop; jobs that are still here are given back as they stand."""
+        """End the loop; jobs that are still here are released."""
         self.begin_shutdown()
         self._thread.join(END_SECONDS)
 
     @property
     def failed(self) -> bool:
-        """Tell whether the loop ended by itself."""
+        """Return whether the loop has crashed."""
         return self._failure is not None
 
     def _submit(self, work: Coroutine[Any, Any, Any]) -> Future[Any] | None:
-        """Hand work to the loop; None when the loop has ended, and the work with it."""
+        """Schedule work on the loop; return None if the loop has ended, in which case the work is dropped."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
@@ -121,12 +121,12 @@ class Runtime:
         self.heart = Heart(self.name, self.writer, self.running, lambda: self.gateway)
         self.outlooks = Outlooks(self.writer, lambda: self.gateway)
         self.post = deliver.Post(self.writer)
-        await self._bury_all()
+        await self._bury_all_others()
         keepers = [
             asyncio.create_task(self._every(beat_seconds(), self.heart.beat)),
             asyncio.create_task(self._every(HEED_SECONDS, self.heart.heed)),
             asyncio.create_task(self._every(REMEMBER_SECONDS, self.heart.remember)),
-            asyncio.create_task(self._every(TELL_SECONDS, self.outlooks.tell)),
+            asyncio.create_task(self._every(EMIT_SECONDS, self.outlooks.emit)),
             asyncio.create_task(self._every(SWEEP_SECONDS, self._sweep)),
             asyncio.create_task(self._every(deliver.LOOK_SECONDS, self.post.look)),
             asyncio.create_task(self._every(deliver.WATCH_SECONDS, self.post.watch)),
@@ -144,14 +144,14 @@ class Runtime:
             await self.heart.say_goodbye()
             await asyncio.to_thread(self.writer.close)
 
-    async def _bury_all(self) -> None:
-        """Where no other worker can be alive: end what the dead ones have left, and free their jobs."""
+    async def _bury_all_others(self) -> None:
+        """Kill leftover processes of dead workers and release their jobs, if no other worker can be alive."""
         if self._only:
             try:
                 await self.heart.bury(all_others=True)
                 await self.writer.run(leases.end_leases_of_the_dead)
-            except Exception:  # the leases run out by themselves
-                log.exception("what dead workers have left could not be cleared away")
+            except Exception:  # the leases expire anyway
+                log.exception("could not clean up after dead workers")
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -166,9 +166,9 @@ class Runtime:
             log.exception("%s failed", work.__name__)
 
     async def _open_gateway(self) -> Gateway | None:
-        """Give the gateway; it opens as soon as the tool servers file can be read.
+        """Return the gateway, opening it if needed; None while the tool servers file is broken.
 
-        One at a time: two gateways would be two sets of servers, each with permits of its own.
+        Never opens two: they would be two sets of servers, each with its own permits.
         """
         async with self._opening:
             if self.gateway is None and not self.stopping:
@@ -183,11 +183,11 @@ class Runtime:
                 )
                 gateway.start()
                 self.gateway = gateway
-                await self._safely(self._remember)
+                await self._safely(self._load_durations)
             return self.gateway
 
-    async def _remember(self) -> None:
-        """Let the gateway know what calls took before this worker; without it the declared times count."""
+    async def _load_durations(self) -> None:
+        """Load how long past calls took into the gateway; without them the declared times apply."""
         if (gateway := self.gateway) is None:
             return
         names = list(gateway.status())
@@ -196,7 +196,7 @@ class Runtime:
             gateway.durations.put(kind, recent)
 
     async def _take(self, job_id: uuid.UUID) -> None:
-        """Claim a job and run it; come back at once when it is not to be had, or taken here already."""
+        """Claim a job and run it; return at once if it cannot be claimed or is being claimed here already."""
         if job_id in self._taking:
             return
         self._taking.add(job_id)
@@ -212,11 +212,11 @@ class Runtime:
         gateway = await self._open_gateway()
         if gateway is None or self.stopping:
             return
-        asked = leases.now()  # before the write: the row's lease runs out later than what we believe
+        asked = leases.now()  # before the write, so that our view of the lease ends before the row's
         job = await self.writer.run(lambda: leases.claim(job_id, self.name))
         if job is None:
             return
-        if self.stopping:  # asked while the claim was on its way: the drain has not seen this job
+        if self.stopping:  # the shutdown began during the claim: the drain has not seen this job
             await self.writer.run(lambda: leases.hand_over(job.pk, job.epoch))
             return
         stop, lease = asyncio.Event(), Lease(job.pk, job.epoch, asked)
@@ -230,10 +230,10 @@ class Runtime:
         finally:
             del self.running[job_id]
         if not task.cancelled() and task.exception() and not isinstance(task.exception(), Stopped):
-            log.error("job %s was given back", job_id, exc_info=task.exception())
+            log.error("job %s was released", job_id, exc_info=task.exception())
 
     async def _sweep(self) -> None:
-        """Take jobs whose message was lost or whose worker is gone, oldest first, while there is room."""
+        """Take jobs whose message was lost or whose worker is dead, oldest first, while there is room."""
         if not self._only:
             await self.heart.bury()
         if await self._open_gateway() is None:
@@ -241,14 +241,14 @@ class Runtime:
         room = settings.JOBS_AT_ONCE - len(self._taking)
         if self.stopping or room <= 0:
             return
-        for id in await self.writer.run(lambda: leases.left_lying(LOST_MESSAGE_SECONDS, room)):
+        for id in await self.writer.run(lambda: leases.unclaimed(LOST_MESSAGE_SECONDS, room)):
             if id not in self._taking:
                 task = asyncio.create_task(self._take(id))
                 self._swept.add(task)
                 task.add_done_callback(self._swept.discard)
 
     async def _drain(self) -> None:
-        """Stop every job: nothing new is sent, what is sent may end; then cancel what is left."""
+        """Stop every job: nothing new is sent and sent calls may finish. Then cancel the rest."""
         if self._draining:
             return
         self._draining = True
@@ -265,6 +265,6 @@ class Runtime:
 
 
 def _alone(job_id: uuid.UUID) -> bool:
-    """Tell whether a job is to begin alone; asked before its claim, so that it waits without a lease."""
+    """Return whether a job must start alone; asked before it is claimed, so that it waits without a lease."""
     row = Job.objects.filter(leases.claimable(), pk=job_id).values_list("crashes", "leased_by").first()
-    return row is not None and quarantine.wants_to_be_alone(*row)
+    return row is not None and quarantine.runs_alone(*row)

@@ -85,7 +85,7 @@ def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start:
     assert spender.post(f"/api/jobs/{id}/retry", json={"stage": "activate"}).status_code == 202
     assert site.ended(id)["round"] == 3
     assert set_live(world) == wanted
-    assert "read the lines again" in activate(spender, id, first["hash"]).text
+    assert "review them again" in activate(spender, id, first["hash"]).text
     second = offered(spender, id)
     assert (len(second["lines"]), second["live"]) == (5, 4)
     assert "ACTIVE" in site.api.get(f"/api/jobs/{id}/artifacts/report.md").text

@@ -46,8 +46,8 @@ def test_a_job_that_kills_its_worker_is_quarantined_at_the_third_death_and_other
         neighbours.append(site.launch(little(brand="Honey"), search=False))
         job = site.ended(poison)
         assert job["status"] == "failed"
-        assert job["error"].startswith("set aside: its worker died three times while activate.")
-        assert job["error"].endswith("was under way")
+        assert job["error"].startswith("quarantined: its worker died three times while activate.")
+        assert job["error"].endswith("was in progress")
         assert [site.ended(id)["status"] for id in neighbours] == ["completed"] * 2
         assert len(world.entries("ttd", "kill")) == 3
         assert site.log.read_text().count("worker ended with exit code -9") == 3

@@ -109,7 +109,7 @@ def test_a_private_address_is_never_contacted_without_permission(site: Installat
             "active": "on",
         }
         page = browser.post(ADD, data=refused | {"csrfmiddlewaretoken": csrf(browser, ADD)})
-        assert "a superuser can allow addresses inside the house" in page.text
+        assert "A superuser can allow addresses on a private network" in page.text
         # into the table past the form, as by hand
         rows(
             site,

@@ -14,7 +14,7 @@ from huey.contrib.djhuey import HUEY
 
 from jobs.cli.accounts import must_have_tables
 from jobs.cli.supervisor import end_with_parent
-from jobs.tasks import open_house
+from jobs.tasks import handle_with
 from jobs.worker.runtime import GRACE_SECONDS, Runtime
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         runtime.start()
         gc.collect()
         gc.freeze()  # what is imported stays: looking through all of it again holds up every call for 0.1 s
-        open_house(runtime.run)
+        handle_with(runtime.run)
         consumer = HouseConsumer(
             HUEY,
             workers=settings.JOBS_AT_ONCE,

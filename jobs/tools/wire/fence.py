@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
+
 from jobs.tools.contract.calls import ServerProcess
 from jobs.tools.wire.process import Stat, descendants, kill_all, send_signal, stat
 
@@ -105,7 +107,7 @@ def _own(process: ServerProcess) -> set[tuple[int, int]]:
     leader = stat(process.pid)
     if leader is not None and leader.started != process.start:
         return set()
-    members = [seen for seen in _all() if process.pid in (seen.pid, seen.group, seen.session)]
+    members = _members(process.pid)
     if any(seen.started < process.start or seen.pid == os.getpid() for seen in members):
         return set()
     found = {(seen.pid, seen.started) for seen in members}
@@ -113,9 +115,17 @@ def _own(process: ServerProcess) -> set[tuple[int, int]]:
     return {(pid, start) for pid, start in found if _lives(pid, start)}
 
 
-def _all() -> list[Stat]:
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [seen for pid in pids if (seen := stat(pid)) is not None and not seen.dead]
+def _members(number: int) -> list[Stat]:
+    """Return all living processes that have this pid, or are in the group or session of this number."""
+    found = [seen for pid in psutil.pids() if _belongs(pid, number) and (seen := stat(pid)) is not None]
+    return [seen for seen in found if not seen.dead and number in (seen.pid, seen.group, seen.session)]
+
+
+def _belongs(pid: int, number: int) -> bool:
+    try:
+        return number in (pid, os.getpgid(pid), os.getsid(pid))
+    except ProcessLookupError:
+        return False
 
 
 def _lives(pid: int, start: int) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import psutil
+
 from jobs.tools.contract.spec import ServerSpec
 from jobs.tools.wire.stderr import CappedLog
 
@@ -24,6 +26,7 @@ LAST_WORDS = 0.2  # seconds to read what a dead process left in its pipe
 MOST_UNREAD = 1 << 20
 FLOOD = 1 << 15
 BREATH = 0.01
+TICKS = os.sysconf("SC_CLK_TCK")  # a second
 
 
 def environment(spec: ServerSpec) -> dict[str, str]:
@@ -34,33 +37,48 @@ def environment(spec: ServerSpec) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A process as the kernel shows it: `state` is a letter, `started` is in the kernel's ticks."""
+    """A process as the kernel shows it. `started` is in the kernel's ticks since boot; `dead`: a zombie."""
 
     pid: int
-    state: str
+    dead: bool
     group: int
     session: int
     started: int
 
-    @property
-    def dead(self) -> bool:
-        """Return whether the process has ended, even if it has not been reaped."""
-        return self.state in "ZXx"
-
 
 def stat(pid: int) -> Stat | None:
-    """Return the state of a process; None if it does not exist."""
+    """Return what the kernel shows of a process, or None when it is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+        process = psutil.Process(pid)
+        dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        found = Stat(pid, dead, os.getpgid(pid), os.getsid(pid), _ticks(process))
+        # a reused pid would mix the facts of two processes
+        return found if process.is_running() else stat(pid)
+    except (psutil.Error, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # the name may contain spaces and parentheses
-    return Stat(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def started_at(pid: int) -> int | None:
-    """Return the start time of a process in the kernel's ticks, which identifies it with its pid, or None."""
-    return seen.started if (seen := stat(pid)) else None
+    """Return when a process was started, in the kernel's ticks since boot, or None when it is gone.
+
+    Together with the pid this identifies the process for as long as the machine runs.
+    """
+    try:
+        return _ticks(psutil.Process(pid))
+    except psutil.Error:
+        return None
+
+
+def _ticks(process: psutil.Process) -> int:
+    """Return the start time of a process in ticks since boot. Raises psutil.Error when it is gone.
+
+    `create_time` adds the time of the boot by the wall clock, which moves whenever the clock is set.
+    """
+    while True:
+        boot = psutil.boot_time()
+        created = process.create_time()
+        if psutil.boot_time() == boot:
+            return round((created - boot) * TICKS)
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:

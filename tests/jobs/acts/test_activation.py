@@ -133,7 +133,7 @@ def test_a_round_that_nobody_allowed_to_spend_sets_nothing_live_whatever_was_con
     feed.append(job.pk, [spend.end("note", "failed")])
     job = run(one, actions.retry(job, story.user()))
     assert (job.status, sent(file)) == ("partial", [])
-    assert "nobody has allowed" in feed.progress(job.pk).stage("live").error
+    assert "no one has allowed" in feed.progress(job.pk).stage("live").error
     assert {line.item for line in actions.activation(job).todo} == set(spend.BUDGETS)
 
 
@@ -147,7 +147,9 @@ def test_a_right_to_spend_that_is_taken_back_before_a_line_is_sent_sends_nothing
         type(job.spend_by).objects.filter(pk=job.spend_by_id).update(is_active=False)
     job = run(one, job)
     assert (job.status, sent(file)) == ("partial", [])
-    assert "sol, who allowed it, has no right to spend any more" in feed.progress(job.pk).stage("live").error
+    assert (
+        "sol, who allowed it, no longer has permission to spend" in feed.progress(job.pk).stage("live").error
+    )
 
 
 def test_a_line_that_an_earlier_attempt_may_have_set_live_is_unknown_and_not_called_paused(world, worker):

@@ -32,7 +32,7 @@ def entry():
 )
 def test_no_code_changes_or_removes_an_entry(entry, change):
     entry.act = "retry"
-    with pytest.raises(AuditIsFinal, match="neither changed nor removed"):
+    with pytest.raises(AuditIsFinal, match="cannot be changed or deleted"):
         change(entry)
     assert AuditEntry.objects.get().act == "cancel"
 

@@ -30,21 +30,21 @@ def test_a_line_is_told_by_its_external_id():
 
 def test_a_folder_is_told_by_its_name_and_a_document_by_its_folder():
     assert "(fp-abababababab)" in words("google-docs", "createFolder", {"name": "Aurora"})
-    assert "own folder (f-1)" in words(
+    assert "job's folder (f-1)" in words(
         "google-docs", "createDocument", {"title": "Brief", "parentFolderId": "f-1"}
     )
 
 
 def test_a_document_without_a_folder_says_why_it_could_not_be_looked_up():
     told = words("google-docs", "createDocument", {"title": "Brief"})
-    assert "carries no mark of its own" in told
+    assert "carries no mark" in told
     assert "could not look it up: the call was sent without parentFolderId" in told
 
 
 def test_a_tool_without_a_look_up_says_so_and_an_earlier_answer_is_named():
     told = words("ttd", "set_campaign_status", {"id": "c-1"}, remote_id="c-1")
-    assert "has no look-up" in told
-    assert "An earlier answer named it c-1." in told
+    assert "offers no look-up" in told
+    assert "An earlier response gave its id as c-1." in told
 
 
 @pytest.mark.django_db
@@ -53,8 +53,8 @@ def test_what_nobody_has_looked_for_yet_says_so():
     row = acting.call(job, "project.task.a", "unknown", server="asana-v2", tool="asana_create_task")
     row.tries.update(outcome=CallAttempt.LOST)
     told = " ".join(how_to_check(row))
-    assert "Flightplan has not looked for it" in told and "try the campaign again" in told
-    assert "got no answer" not in told
+    assert "Flightplan has not looked it up" in told and "retry the campaign" in told
+    assert "no conclusive answer" not in told
 
 
 def test_a_server_that_plays_no_role_any_more_is_named_as_it_was():

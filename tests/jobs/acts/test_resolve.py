@@ -44,7 +44,7 @@ def test_what_exists_is_done_under_its_id_and_the_job_goes_on_with_it(job, told)
     assert found.ended_at is not None
     assert (again.status, again.round, told) == ("queued", 2, [str(job.pk)])
     assert acting.last_round(job).stages == ["creative", "report"]
-    assert acting.last_round(job).what == f"the answer for {STEP}"
+    assert acting.last_round(job).what == f"the resolution of {STEP}"
     entry = AuditEntry.objects.get()
     assert (entry.act, entry.by.username, entry.stage, entry.step, entry.outcome, entry.remote_id) == (
         ("resolve", "noor", "creative", STEP, "exists", "77")
@@ -61,7 +61,7 @@ def test_where_nothing_else_was_made_on_that_server_what_exists_is_live(job):
 
 def test_one_thing_is_not_the_answer_for_two_calls(job):
     actions.resolve(job, STEP, "exists", story.user("mara"), remote_id="77")
-    with pytest.raises(InvalidInput, match=f"remoteId: is that of {STEP} already"):
+    with pytest.raises(InvalidInput, match=f"remoteId: already belongs to {STEP}"):
         actions.resolve(job, "creative.image.b", "exists", story.user("noor"), remote_id="77")
     assert actions.resolve(job, "creative.image.b", "exists", story.user("ines"), remote_id="78")
 
@@ -105,7 +105,7 @@ def test_an_answer_that_does_not_hold_together_changes_nothing(job, outcome, rem
 
 
 def test_only_what_is_unknown_wants_an_answer(job):
-    with pytest.raises(actions.ActionRefused, match="needs no answer: it is done"):
+    with pytest.raises(actions.ActionRefused, match="needs no resolution: it is done"):
         actions.resolve(job, "brief.document", "skip", story.user())
     for step in ("nope", STEP + "\0"):
         with pytest.raises(actions.StepNotFound, match="no step"):
@@ -155,7 +155,7 @@ def test_a_cancelled_job_stays_cancelled_whatever_is_answered(told):
     assert acting.states(job)[STEP] == "done"
 
 
-def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(job):
+def test_of_two_simultaneous_resolutions_one_wins_and_the_other_is_refused(job):
     def answer(name: str) -> str:
         try:
             actions.resolve(job.pk, STEP, "exists", story.user(name), remote_id=name)

@@ -82,7 +82,7 @@ def test_what_failed_but_left_something_outside_is_not_made_a_second_time(job):
     empty = {"server": "google-docs", "tool": "createDocument", "remote_id": "doc-1"}
     ToolCall.objects.filter(job=half).update(**empty)
     for what in ({}, {"stage": "brief"}, {"step": "brief.document"}):
-        with pytest.raises(actions.ActionRefused, match=r"left something outside \(doc-1\)"):
+        with pytest.raises(actions.ActionRefused, match=r"left something behind \(doc-1\)"):
             actions.retry(half, story.user(), **what)
     ToolCall.objects.filter(job=job, step="creative.image.a").update(**empty)
     actions.retry(job, story.user())
@@ -92,7 +92,7 @@ def test_what_failed_but_left_something_outside_is_not_made_a_second_time(job):
 
 def test_what_was_skipped_though_it_is_named_is_not_made_a_second_time(job):
     ToolCall.objects.filter(job=job, step="creative.image.c").update(remote_id="image-1")
-    with pytest.raises(actions.ActionRefused, match="would exist twice"):
+    with pytest.raises(actions.ActionRefused, match="would create a duplicate"):
         actions.retry(job, story.user(), step="creative.image.c")
 
 
@@ -107,7 +107,7 @@ def test_one_stage_is_tried_again(job):
 @pytest.mark.parametrize(
     ("what", "why"),
     [
-        ({"step": "creative.image.d"}, "answer it first"),
+        ({"step": "creative.image.d"}, "resolve it first"),
         ({"step": "brief.document"}, "did not fail: it is done"),
         ({"stage": "brief"}, "nothing failed in Generate Campaign Brief"),
     ],
@@ -137,9 +137,9 @@ def test_a_stage_or_step_that_the_job_does_not_have_is_named(job, what, field):
 @pytest.mark.parametrize(
     ("calls", "why"),
     [
-        ({"creative.image.a": "unknown"}, "but a call is unknown: answer what became of it first"),
+        ({"creative.image.a": "unknown"}, "but a call is unknown: resolve that first"),
         ({"creative.image.a": "unknown", "creative.image.b": "unknown"}, "but 2 calls are unknown"),
-        ({"creative.image.a": "skipped"}, "what was skipped is tried again by its own name"),
+        ({"creative.image.a": "skipped"}, "to retry a skipped step, name it"),
         ({"creative.image.a": "done"}, "^nothing failed$"),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_fallback_that_the_next_round_replaced_is_gone_and_the_count_of_stages
 def test_a_job_whose_workflow_is_gone_is_refused():
     job = acting.ended(acting.end("brief", "failed"))
     Job.objects.filter(pk=job.pk).update(workflow="gone")
-    with pytest.raises(actions.ActionRefused, match="not installed"):
+    with pytest.raises(actions.ActionRefused, match="no longer installed"):
         actions.retry(job, story.user())
 
 

@@ -14,7 +14,7 @@ from jobs.engine import events as ev
 from jobs.engine.inputs import InvalidInput
 from jobs.engine.results import SpendLine
 from jobs.models import AuditEntry, Job, ToolCall
-from jobs.store import feed
+from jobs.store import feed, projection
 from tests.jobs import acting, spend, story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -109,7 +109,7 @@ def test_an_activation_is_one_transaction_a_round_an_event_and_an_audit_entry(to
 def test_nobody_spends_without_the_right_whatever_else_is_wrong(told):
     job = spend.prepared()
     for given_ in ("", "nonsense", actions.activation(job).digest):
-        with pytest.raises(actions.MayNotSpend, match="mara has no right to spend"):
+        with pytest.raises(actions.MayNotSpend, match="mara doesn't have permission to spend"):
             actions.activate(job, story.user(), given_)
     assert untouched(job, told)
 
@@ -124,8 +124,8 @@ def test_a_superuser_has_the_right():
         (lambda: spend.prepared(dry_run=True), "dry run"),
         (lambda: story.job(workflow="spend", plan=spend.PLAN), "still running"),
         (lambda: story.ended_job(workflow="spend", plan=spend.PLAN), "no prepared lines"),
-        (lambda: story.ended_job(workflow="gone", plan=spend.PLAN), "prepares no lines"),
-        (lambda: spend.prepared(plan=[*spend.PLAN, ["tale", "Tale", []]]), "Tale did not come to an end"),
+        (lambda: story.ended_job(workflow="gone", plan=spend.PLAN), "does not prepare lines"),
+        (lambda: spend.prepared(plan=[*spend.PLAN, ["tale", "Tale", []]]), "Tale did not finish"),
     ],
 )
 def test_what_cannot_be_set_live_is_refused_with_the_reason(told, make, why):
@@ -142,7 +142,7 @@ def test_the_hash_must_be_given_and_be_that_of_now(told):
     with pytest.raises(InvalidInput) as missing:
         actions.activate(job, spend.spender(), "")
     assert [fault.field for fault in missing.value.faults] == ["hash"]
-    with pytest.raises(actions.Changed, match="changed since it was shown: read the lines again"):
+    with pytest.raises(actions.Changed, match="changed since they were shown: review them again"):
         actions.activate(job, spend.spender(), "0" * 64)
     assert untouched(job, told)
 
@@ -204,7 +204,7 @@ def partly(job: Job | None = None) -> Job:
 @pytest.mark.parametrize("what", [{}, {"stage": "live"}, {"step": "live.status.south"}])
 def test_no_retry_sets_lines_live_and_it_says_what_does(told, what):
     job = partly()
-    with pytest.raises(actions.ActionRefused, match="a retry sets no lines live: set them live again"):
+    with pytest.raises(actions.ActionRefused, match="a retry does not set lines live: set them live again"):
         actions.retry(job, spend.spender(), **what)
     assert acting.states(job)["live.status.south"] == "failed"
     assert len(told) == 1
@@ -216,7 +216,7 @@ def test_every_other_round_takes_the_right_to_spend_away_and_leaves_the_money_ca
     job = actions.retry(job, story.user("plain"), stage="lines")
     assert (job.round, job.spend_by) == (3, None)
     assert acting.states(job)["live.status.south"] == "failed"
-    assert "live" in feed.ends(job.pk)  # it is not run again
+    assert "live" in projection.ends(job.pk)  # it is not run again
     assert not spending.allows(job, "ttd", {"id": "c-north"})
 
 

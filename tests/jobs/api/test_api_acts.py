@@ -84,7 +84,7 @@ def test_what_failed_is_tried_again(job, body):
 
 def test_a_job_with_nothing_but_unknowns_is_told_to_answer_them(job):
     ToolCall.objects.filter(step="creative.image.b").delete()
-    assert "answer" in problem(act(job, "retry"), 409)["detail"]
+    assert "resolve" in problem(act(job, "retry"), 409)["detail"]
 
 
 @pytest.mark.parametrize(

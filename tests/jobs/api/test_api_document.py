@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from jobs import public
 from jobs.engine.events import KINDS
 from jobs.store import feed
 from tests.jobs import calling, story
@@ -113,9 +114,9 @@ def test_every_event_has_a_schema_of_its_own_and_only_fields_that_are_told(told)
     job = story.ended_job()
     for one in feed.whole(job.pk):
         schema = parts[f"Event.{one.event.type.replace(':', '.')}"]
-        public = feed.public(job.pk, one)
-        assert set(public) <= set(schema["properties"])
-        assert set(schema["required"]) <= set(public)
+        sent = public.event(job.pk, one)
+        assert set(sent) <= set(schema["properties"])
+        assert set(schema["required"]) <= set(sent)
         assert schema["properties"]["type"] == {"const": one.event.type}
     assert "data" not in parts["Event.stage.complete"]["properties"]
 

@@ -47,7 +47,7 @@ def test_a_job_is_told_in_full():
             "tool": "generate_image",
             "state": "done",
             "attempts": 2,
-            "sentAt": feed.iso(sent.at),
+            "sentAt": ev.iso(sent.at),
             "waited": 1.5,
             "took": 2.25,
             "source": "local",
@@ -86,7 +86,7 @@ def test_a_job_that_runs_tells_when_it_is_expected_to_end_and_one_that_has_ended
     feed.append(job.pk, [story.begin(), ev.JobExpected(seconds=90.0)])
     told = bearer("read").get(f"/api/jobs/{job.pk}").json()
     at = WorkflowEvent.objects.get(job=job, type="job:expected").at
-    assert told["timings"]["expectedEndAt"] == feed.iso(at + timedelta(seconds=90))
+    assert told["timings"]["expectedEndAt"] == ev.iso(at + timedelta(seconds=90))
     feed.append(job.pk, story.end("completed"))
     assert bearer("read").get(f"/api/jobs/{job.pk}").json()["timings"]["expectedEndAt"] is None
 

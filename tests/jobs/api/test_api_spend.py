@@ -136,7 +136,7 @@ def test_a_line_that_came_later_makes_the_old_hash_a_conflict_until_it_is_read_a
     job, client = spend.prepared("north"), bearer("spend", user=sol)
     old = shown(job)["hash"]
     feed.append(job.pk, [spend.end("lines", lines=[spend.record("north"), spend.record("south")])])
-    assert "read the lines again" in problem(act(job, {"hash": old}, client), 409)["detail"]
+    assert "review them again" in problem(act(job, {"hash": old}, client), 409)["detail"]
     assert act(job, {"hash": shown(job)["hash"]}, client).status_code == 202
 
 

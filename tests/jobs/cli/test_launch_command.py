@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from campaigns.models import Campaign
+from jobs import public
 from jobs.cli import follow
 from jobs.engine import events as ev
 from jobs.models import Job
@@ -115,7 +116,7 @@ def test_json_prints_every_event_as_a_line_and_nothing_else():
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, 8))
     job = Job.objects.get()
-    assert out.splitlines() == [feed.line(job.pk, one) for one in feed.after(job.pk)]
+    assert out.splitlines() == [public.line(job.pk, one) for one in feed.after(job.pk)]
     assert events[-1]["type"] == "workflow:complete"
     assert f"/jobs/{Job.objects.get().pk}/" in err
 
@@ -230,7 +231,7 @@ def nothing_was_made() -> bool:
 
 
 def test_a_follower_that_hears_no_ring_still_gets_every_event(monkeypatch):
-    monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+    monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
     job = story.job()
     seen = []
     for one in follow.follow(job.pk, poll=0.01):

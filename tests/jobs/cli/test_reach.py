@@ -105,7 +105,7 @@ def test_a_name_that_nobody_knows_and_a_name_service_that_hangs_are_told(house, 
 
     row, forever = letter(inside(house.url("nowhere.example.com"))), threading.Event()
     work_off(resolve=unknown)
-    assert stands(row)[3] == "the name service knows no such host"
+    assert stands(row)[3] == "the host name was not found"
     due_now()
     work_off(resolve=lambda host, port: forever.wait(at.SOON) and [])
     forever.set()
@@ -172,7 +172,7 @@ def test_the_certificate_must_be_the_names_though_the_address_is_what_is_connect
     if taken:
         assert stands(row)[0] == "delivered"
     else:
-        assert stands(row)[3] == "not sent: its certificate is not one of this name that can be trusted"
+        assert stands(row)[3] == "not sent: no trusted certificate for this host name"
 
 
 def test_a_connection_for_one_name_never_serves_another_at_the_same_ip_address(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from jobs import public
 from jobs.cli.installation import Trouble
 from jobs.cli.remote import Remote
 from jobs.engine import events as ev
@@ -70,7 +71,7 @@ def test_every_event_is_given_once_and_in_order_as_the_stream_has_it(site):
     job = story.ended_job()
     client = remote(address(site))
     events = told(client, job)
-    assert [one.line for one in events] == [feed.line(job.pk, one) for one in feed.after(job.pk)]
+    assert [one.line for one in events] == [public.line(job.pk, one) for one in feed.after(job.pk)]
     assert [one.recorded.seq for one in events] == [1, 2, 3, 4, 5, 6]
     assert client.status == "completed"
 

@@ -122,7 +122,7 @@ async def test_an_event_between_two_readings_reaches_a_subscriber_that_comes_in_
     hub = make_hub()
     with hub.events(job.pk) as first:
         await first.take(SOON)
-        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
         await append(job.pk, [story.begin()])
         assert await follow(hub, job.pk, after=1, until=2) == [2]
         assert story.seqs(await first.take(SOON)) == [2]
@@ -132,11 +132,11 @@ async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothi
     make_hub, job, monkeypatch
 ):
     monkeypatch.setattr(rooms, "RECENT", 1)
-    hub, ring = make_hub(), doorbell.ring
+    hub, ring = make_hub(), doorbell.ring_here
     await append(job.pk, [story.step(n) for n in range(1, 10)])
     with hub.events(job.pk) as slow:
         assert await follow(hub, job.pk, until=10) == list(range(1, 11))
-        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
         await append(job.pk, [story.step(10), story.step(11)])
         got = story.seqs(await slow.take(SOON)) + story.seqs(await slow.take(0.01))
         ring(job.pk)
@@ -146,7 +146,7 @@ async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothi
 
 
 async def test_who_resumes_while_an_older_reading_is_under_way_gets_nothing_twice(make_hub, job, monkeypatch):
-    hub, real, ring = make_hub(), feed.after, doorbell.ring
+    hub, real, ring = make_hub(), feed.after, doorbell.ring_here
     read, go_on = threading.Event(), threading.Event()
 
     def after(*args, **kwargs):
@@ -158,12 +158,12 @@ async def test_who_resumes_while_an_older_reading_is_under_way_gets_nothing_twic
     monkeypatch.setattr(feed, "after", after)
     with hub.events(job.pk):
         await asyncio.to_thread(read.wait, SOON)
-        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
         await append(job.pk, [story.begin(), story.step(1)])
         with hub.events(job.pk, after=3) as resumed:  # it had them from another process
             go_on.set()
             assert await resumed.take(0.05) == []
-            monkeypatch.setattr(doorbell, "ring", ring)
+            monkeypatch.setattr(doorbell, "ring_here", ring)
             await append(job.pk, [story.step(2)])
             assert story.seqs(await resumed.take(SOON)) == [4]
 
@@ -172,16 +172,16 @@ async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatc
     hub = make_hub(poll=0.05)
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
-        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
         await append(job.pk, [story.begin()])
         assert story.seqs(await stream.take(SOON)) == [2]
 
 
 async def test_a_bell_that_may_have_overflowed_is_no_longer_believed(make_hub, job, monkeypatch):
-    hub, ring = make_hub(), doorbell.ring
+    hub, ring = make_hub(), doorbell.ring_here
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
-        monkeypatch.setattr(doorbell, "ring", lambda job_id: None)
+        monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
         await append(job.pk, [story.begin()])
         for _ in range(20):
             ring(uuid.uuid4())
@@ -192,7 +192,7 @@ async def test_a_ring_for_nonsense_changes_nothing(make_hub, job):
     hub = make_hub()
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
-        doorbell.ring("no job at all")
+        doorbell.ring_here("no job at all")
         await append(job.pk, [story.begin()])
         assert story.seqs(await stream.take(SOON)) == [2]
 

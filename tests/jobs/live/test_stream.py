@@ -13,6 +13,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 
+from jobs import public
 from jobs.api.auth import Caller, still_allowed
 from jobs.engine.events import PUBLIC
 from jobs.live import stream
@@ -94,7 +95,7 @@ async def test_a_job_that_has_ended_is_replayed_and_the_stream_ends(ask):
         (6, "workflow:complete"),
     ]
     assert [one["data"] for one in got] == [
-        feed.public(job.pk, one)
+        public.event(job.pk, one)
         for one in await sync_to_async(feed.after)(job.pk)
         if one.event.type in PUBLIC
     ]

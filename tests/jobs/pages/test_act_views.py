@@ -182,7 +182,7 @@ def test_one_call_alone_can_be_tried_again():
 
 def test_an_unknown_call_is_not_tried_again_before_it_is_answered():
     job, query = partial(), {"step": "project.task.visuals"}
-    assert "answer it first" in text(browser().get(at("job-retry", job), query))
+    assert "resolve it first" in text(browser().get(at("job-retry", job), query))
     assert browser().post(at("job-retry", job), query).status_code == 409
 
 
@@ -262,7 +262,7 @@ def test_a_second_answer_is_refused_with_the_reason():
     answer(job, outcome="skip")
     refused = answer(job, outcome="absent")
     assert refused.status_code == 409
-    assert "needs no answer" in refused.content.decode()
+    assert "needs no resolution" in refused.content.decode()
 
 
 def test_what_a_server_said_is_escaped_on_the_steps_page():

@@ -9,9 +9,9 @@ import pytest
 from django.http import HttpResponse
 from django.urls import reverse
 
+from jobs import public
 from jobs.models import Artifact as Row
 from jobs.models import Job, ToolCall
-from jobs.store import feed
 from jobs.store.files import JobFiles
 from tests.jobs import story
 from tests.pages import browser, policy, text
@@ -188,7 +188,7 @@ def test_an_ended_job_links_to_files_that_open():
     job = story.ended_job()
     JobFiles(job.folder).write("creative-1x1.png", b"png")
     html = text(browser().get(reverse("job", args=[job.pk])))
-    where = feed.public_artifact(job.pk, job.artifacts.get())["url"]
+    where = public.artifact(job.pk, job.artifacts.get())["url"]
     assert where in html
     assert browser().get(where).status_code == 200
 

@@ -96,7 +96,7 @@ def test_what_has_changed_since_is_shown_as_it_is_now():
     answer = client.post(at(job), given)
     html = answer.content.decode()
     assert answer.status_code == 409
-    assert "has changed since it was shown" in html
+    assert "have changed since they were shown" in html
     assert "Line south" in html
     assert client.post(at(job), form(html)).status_code == 302
 

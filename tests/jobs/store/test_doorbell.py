@@ -13,19 +13,19 @@ def test_a_ring_reaches_every_bell_and_a_dead_bell_is_cleared_away():
     gone = dead.getsockname()
     dead.close()
     try:
-        doorbell.ring("a job")
+        doorbell.ring_here("a job")
         assert alive.recv(64) == b"a job"
         assert gone not in {str(path) for path in doorbell.bells().glob("*.sock")}
     finally:
         doorbell.take_down(alive)
 
 
-def test_a_bell_that_cannot_be_rung_is_told_and_harms_nobody(monkeypatch, caplog):
+def test_a_bell_that_cannot_be_rung_is_logged_and_raises_nothing(monkeypatch, caplog):
     def full(*args):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("jobs.store.doorbell.socket.socket", full)
-    doorbell.ring("a job")
+    doorbell.ring_here("a job")
     assert "Too many open files" in caplog.text
 
 

@@ -26,7 +26,7 @@ def silent_since(job, seconds, **values):
     Job.objects.filter(pk=job.pk).update(created_at=at, **values)
 
 
-def test_an_end_is_told_with_what_became_of_the_job(settings):
+def test_an_end_is_notified_with_the_jobs_result(settings):
     settings.PUBLIC_URL = "https://flightplan.example.com"
     desk = hook("ended")
     job = acting.ended(
@@ -39,7 +39,7 @@ def test_an_end_is_told_with_what_became_of_the_job(settings):
     assert row.payload == {
         "type": "job.ended",
         "id": str(row.pk),
-        "timestamp": feed.iso(feed.after(job.pk, row.job.last_seq - 1)[0].at),
+        "timestamp": ev.iso(feed.after(job.pk, row.job.last_seq - 1)[0].at),
         "jobId": str(job.pk),
         "title": "Aurora One",
         "status": "completed",
@@ -69,7 +69,7 @@ def test_without_a_public_address_links_are_paths(settings):
         (("unknown", "stuck"), None, None),
     ],
 )
-def test_one_end_is_told_once_to_each_who_wants_it_by_the_closest_word(status, kinds, partial, other):
+def test_one_end_is_notified_once_per_webhook_with_its_most_specific_kind(status, kinds, partial, other):
     hook(*kinds)
     job = story.job()
     feed.append(job.pk, story.end(status))
@@ -78,7 +78,7 @@ def test_one_end_is_told_once_to_each_who_wants_it_by_the_closest_word(status, k
     assert [row.payload["type"] for row in Delivery.objects.all()] == ([f"job.{kind}"] if kind else [])
 
 
-def test_a_call_that_nobody_can_speak_for_is_told_with_what_it_is():
+def test_an_unknown_call_is_notified_with_its_details():
     hook("unknown")
     job = story.job(params={"brand": "confidential"})
     feed.append(job.pk, [story.begin(), UNKNOWN])
@@ -96,7 +96,7 @@ def test_a_call_that_nobody_can_speak_for_is_told_with_what_it_is():
     assert "confidential" not in str(row.payload)
 
 
-def test_the_end_after_a_retry_is_told_like_any_other():
+def test_the_end_after_a_retry_is_notified_like_any_other():
     hook()
     job = acting.ended(acting.end("creative", "failed"), calls={"creative.a": "failed"})
     actions.retry(job, story.user())
@@ -115,7 +115,7 @@ def test_a_dry_run_is_reported_as_one():
     assert Delivery.objects.get().payload["dryRun"] is True
 
 
-def test_a_cancelled_job_that_no_worker_had_is_told_of_too():
+def test_the_cancel_of_a_job_without_a_worker_is_notified_too():
     hook()
     actions.cancel(story.job(), story.user())
     assert Delivery.objects.get().payload["status"] == "cancelled"
@@ -128,7 +128,7 @@ def test_an_address_that_is_not_active_and_events_that_nobody_wants_leave_nothin
     assert told() == []
 
 
-def test_what_is_undone_is_not_told():
+def test_a_rolled_back_event_is_not_notified():
     hook("ended", "unknown")
     job = story.job()
 
@@ -163,27 +163,27 @@ def test_ordinary_events_cost_the_outbox_no_query(django_assert_num_queries):
     job = story.job()
     one = ev.Recorded(2, timezone.now(), story.begin())
     with django_assert_num_queries(0):
-        outbox.tell(job, one)
+        outbox.notify(job, one)
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
-def test_a_silent_job_is_told_as_stuck_once_for_its_last_event(settings, status):
+def test_a_stuck_job_is_notified_once_for_its_last_event(settings, status):
     settings.STUCK_SECONDS = 300
     desk, other = hook("stuck"), hook("stuck", "ended")
     hook("ended")
     job, lively = story.job(), story.job()
     silent_since(job, 301, status=status)
     silent_since(lively, 299, status=status)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 2
+    assert outbox.notify_of_stuck(timezone.now()) == 2
     assert told(desk) == told(other) == [("stuck", "stuck:1")]
     payload = Delivery.objects.filter(webhook=desk).get().payload
     assert (payload["type"], payload["status"], payload["lastEventId"]) == ("job.stuck", status, 1)
-    assert payload["lastEventAt"] == feed.iso(WorkflowEvent.objects.get(job=job).at)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert payload["lastEventAt"] == ev.iso(WorkflowEvent.objects.get(job=job).at)
+    assert outbox.notify_of_stuck(timezone.now()) == 0
     feed.append(job.pk, [story.begin()])
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert outbox.notify_of_stuck(timezone.now()) == 0
     silent_since(job, 400)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 2
+    assert outbox.notify_of_stuck(timezone.now()) == 2
     assert told(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
 
 
@@ -192,23 +192,23 @@ def test_a_job_whose_log_only_tells_how_long_it_will_take_is_stuck_all_the_same(
     silent_since(job, 9999, status="running")
     for _ in range(2):  # its worker lives, and its calls hang
         feed.append(job.pk, [ev.JobExpected(seconds=5.0)])
-        outbox.tell_of_the_stuck(timezone.now())
+        outbox.notify_of_stuck(timezone.now())
     assert told(desk) == [("stuck", "stuck:1")]
     assert Delivery.objects.get().payload["lastEventId"] == 1
 
 
-def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypatch):
+def test_two_workers_that_look_at_once_notify_of_a_stuck_job_once(monkeypatch):
     desk, job = hook("stuck"), story.job()
     silent_since(job, 9999)
     both, real = threading.Barrier(2), outbox._stuck
 
-    def together(job):
-        both.wait(10)  # both have seen that nobody has been told
-        return real(job)
+    def together(*about):
+        both.wait(10)  # both have seen that no notification exists yet
+        return real(*about)
 
     def look():
         try:
-            outbox.tell_of_the_stuck(timezone.now())
+            outbox.notify_of_stuck(timezone.now())
         finally:
             connection.close()
 
@@ -224,10 +224,10 @@ def test_of_two_workers_that_look_at_once_one_tells_that_a_job_is_stuck(monkeypa
 def test_a_job_that_has_ended_is_never_stuck(settings):
     hook("stuck")
     silent_since(story.ended_job(), 9999)
-    assert outbox.tell_of_the_stuck(timezone.now()) == 0
+    assert outbox.notify_of_stuck(timezone.now()) == 0
 
 
 def test_a_test_says_nothing_of_any_job():
     row = outbox.write_test(hook())
     assert (row.kind, row.job, row.state) == ("test", None, "pending")
-    assert row.payload == {"type": "test", "id": str(row.pk), "timestamp": feed.iso(row.created_at)}
+    assert row.payload == {"type": "test", "id": str(row.pk), "timestamp": ev.iso(row.created_at)}

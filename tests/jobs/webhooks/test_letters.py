@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs.models import Delivery
 from jobs.webhooks import deliveries as letters
-from jobs.webhooks.deliveries import DELAYS, HELD_SECONDS, Answer, claim, claim_next, settle
+from jobs.webhooks.deliveries import DELAYS, HELD_SECONDS, DeliveryResponse, claim, claim_next, settle
 from tests.jobs.hooks import hook, letter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -81,7 +81,7 @@ def test_of_two_workers_that_claim_at_once_one_gets_each_letter():
 def test_what_was_taken_is_delivered():
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
-    settle(mine, Answer(204), after(2))
+    settle(mine, DeliveryResponse(204), after(2))
     row.refresh_from_db()
     assert (row.state, row.status_code, row.detail, row.ended_at) == ("delivered", 204, "", after(2))
 
@@ -90,7 +90,7 @@ def test_what_was_not_taken_is_tried_eight_times_with_growing_delays_over_most_o
     row, now, waits = letter(hook(), next_at=NOW), NOW, []
     while True:
         (mine,) = claim((), 1, now)
-        settle(mine, Answer(503), now)
+        settle(mine, DeliveryResponse(503), now)
         row.refresh_from_db()
         if row.state != "pending":
             break
@@ -118,7 +118,7 @@ def test_a_receiver_that_asks_for_a_longer_wait_gets_it_up_to_a_day(asked, given
 def test_gone_is_gone():
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
-    settle(mine, Answer(410), NOW)
+    settle(mine, DeliveryResponse(410), NOW)
     row.refresh_from_db()
     assert (row.state, row.attempts) == ("given up", 1)
     assert row.detail == "answered 410, so it is not sent again"
@@ -128,7 +128,7 @@ def test_gone_is_gone():
 def test_a_redirect_is_a_failure_that_says_so(status):
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
-    settle(mine, Answer(status), NOW)
+    settle(mine, DeliveryResponse(status), NOW)
     row.refresh_from_db()
     assert (row.state, row.detail) == ("pending", f"answered {status}: redirects are not followed")
 
@@ -147,7 +147,7 @@ def test_a_letter_whose_worker_died_at_its_last_attempt_is_not_lost():
     row = letter(hook(), next_at=NOW, attempts=7)
     claim((), 1, NOW)
     (again,) = claim((), 1, after(HELD_SECONDS))
-    settle(again, Answer(500), after(HELD_SECONDS))
+    settle(again, DeliveryResponse(500), after(HELD_SECONDS))
     row.refresh_from_db()
     assert (row.state, row.attempts) == ("given up", 9)
 
@@ -156,10 +156,10 @@ def test_the_failure_of_a_worker_that_was_too_slow_changes_nothing_its_success_c
     row = letter(hook(), next_at=NOW)
     (slow,) = claim((), 1, NOW)
     (quick,) = claim((), 1, after(HELD_SECONDS))
-    settle(slow, Answer(500), after(HELD_SECONDS + 1))
+    settle(slow, DeliveryResponse(500), after(HELD_SECONDS + 1))
     row.refresh_from_db()
     assert (row.state, row.next_at, row.detail) == ("pending", quick.held, "")
-    settle(slow, Answer(200), after(HELD_SECONDS + 2))
-    settle(quick, Answer(fault="no answer within 10 s"), after(HELD_SECONDS + 3))
+    settle(slow, DeliveryResponse(200), after(HELD_SECONDS + 2))
+    settle(quick, DeliveryResponse(fault="no answer within 10 s"), after(HELD_SECONDS + 3))
     row.refresh_from_db()
     assert (row.state, row.status_code, row.detail) == ("delivered", 200, "")

@@ -82,7 +82,7 @@ def test_a_retry_of_a_dry_run_is_a_dry_run_and_the_plan_is_that_of_the_new_round
     assert fakes.ledger(ledger, "start") == []
 
 
-def test_what_a_lost_worker_had_planned_is_not_told_twice(world, worker, monkeypatch):
+def test_calls_planned_by_a_lost_worker_are_not_recorded_twice(world, worker, monkeypatch):
     world()
     tell, told = feed.append, []
 

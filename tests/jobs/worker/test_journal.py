@@ -165,7 +165,7 @@ def taken_over(job, writer):
 PROCESS = ServerProcess("host", "boot", "pids", 17, 4711)
 
 
-def test_what_was_under_way_when_its_worker_died_is_told_with_where_it_went(journal, job, writer):
+def test_a_call_in_progress_when_its_worker_died_is_returned_with_its_process(journal, job, writer):
     asyncio.run(journal.intent(call(), 1, process=PROCESS))
     next_worker = taken_over(job, writer)
     earlier = asyncio.run(next_worker.recorded(call()))
@@ -249,14 +249,14 @@ def unknown(journal):
 
 
 def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
-    answers.settle(unknown(journal), "exists", "c-9", "mara")
+    answers.resolve(unknown(journal), "exists", "c-9", "mara")
     reply = asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
     assert reply.remote_id == "c-9"
 
 
 def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(journal):
     row = unknown(journal)
-    answers.settle(row, "absent", "", "mara")
+    answers.resolve(row, "absent", "", "mara")
     earlier = asyncio.run(journal.recorded(call()))
     assert (earlier.sent, earlier.refused) == (None, False)
     assert (earlier.denied.at, earlier.denied.process.pid) == (row.tries.get().sent_at, 7)
@@ -264,7 +264,7 @@ def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(j
 
 def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
     row = unknown(journal)
-    answers.settle(row, "skip", "", "mara")
+    answers.resolve(row, "skip", "", "mara")
     ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
     earlier = asyncio.run(journal.recorded(call()))
     assert (earlier.attempts, earlier.sent.process) == (1, ServerProcess("h", "b", "p", 7, 8))
@@ -307,7 +307,7 @@ def test_what_a_person_skipped_or_what_is_unknown_is_not_sent(journal):
             asyncio.run(journal.recorded(call()))
 
 
-def test_what_failed_by_its_tools_word_and_is_made_anew_is_told_so(journal):
+def test_a_retried_call_that_its_tool_reported_failed_is_marked_as_such(journal):
     async def failed():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("failed", "the service timed out"))
@@ -323,15 +323,15 @@ def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
     assert "call:start" not in types(job)
     assert not ToolCall.objects.exists()
     Job.objects.update(spend_by=spend.spender())
-    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+    with pytest.raises(SpendRefused, match="no one has allowed this line"):
         asyncio.run(journal.intent(call(), 1, spends=True))
     line = SpendLine("a", "A", call().server, "c-7", "1", "USD", "", "", "", "live")
     Job.objects.update(confirmed={"lines": [asdict(line)]})
-    with pytest.raises(SpendRefused, match="no line that somebody has allowed"):
+    with pytest.raises(SpendRefused, match="no one has allowed this line"):
         asyncio.run(journal.intent(replace(call(), args={"id": "c-8"}), 1, spends=True))
     assert not ToolCall.objects.exists()
     Job.objects.get().spend_by.user_permissions.clear()
-    with pytest.raises(SpendRefused, match="has no right to spend any more"):
+    with pytest.raises(SpendRefused, match="no longer has permission to spend"):
         asyncio.run(journal.intent(replace(call(), args={"id": "c-7"}), 1, spends=True))
     assert not ToolCall.objects.exists()
     Job.objects.update(spend_by=spend.spender("ines"))
@@ -347,7 +347,7 @@ def test_a_worker_that_is_to_stop_writes_no_intent(job, writer):
     assert not ToolCall.objects.exists()
 
 
-def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
+def test_an_open_circuit_is_recorded_once(journal, job):
     refused = Outcome("failed", "left alone", error=CircuitOpen("image-gen", "no answer"))
 
     async def story_of_two_calls():
@@ -361,11 +361,11 @@ def test_a_server_that_is_left_alone_is_told_of_once(journal, job):
     assert feed.progress(job.pk).down == {"image-gen": "no answer"}
 
 
-def test_what_a_broken_job_leaves_under_way_is_told_as_unknown(journal, job):
+def test_calls_that_a_broken_job_leaves_in_progress_become_unknown(journal, job):
     asyncio.run(journal.intent(call(), 1))
     assert leave_unknown(job, "the job broke") == 1
     assert leave_unknown(job, "the job broke") == 0
-    row, why = ToolCall.objects.get(), "the job broke; trying again looks it up"
+    row, why = ToolCall.objects.get(), "the job broke; a retry looks it up"
     assert (row.state, row.error, row.tries.get().outcome) == ("unknown", why, "lost")
     assert types(job)[-1] == "call:unknown"
 

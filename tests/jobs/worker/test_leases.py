@@ -37,7 +37,7 @@ def test_an_expired_lease_goes_to_the_next_worker_and_the_first_cannot_renew_it(
     job = story.job()
     first = leases.claim(job.pk, "a")
     Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert leases.left_lying(0, 5) == [job.pk]
+    assert leases.unclaimed(0, 5) == [job.pk]
     assert leases.claim(job.pk, "b").epoch == 2
     assert leases.renew({job.pk: first.epoch}) == {job.pk}
     assert leases.renew({job.pk: 2}) == set()
@@ -55,7 +55,7 @@ def test_a_job_given_back_is_free_at_once_but_only_by_its_owner():
 def test_an_ended_job_is_nobodys():
     job = story.ended_job()
     assert leases.claim(job.pk, "a") is None
-    assert leases.left_lying(0, 5) == []
+    assert leases.unclaimed(0, 5) == []
 
 
 def test_a_lease_is_good_until_its_time_is_up_and_a_renewal_carries_it_on(settings, monkeypatch):
@@ -108,11 +108,11 @@ def test_where_all_others_are_dead_their_jobs_are_free_and_keep_their_names():
     leases.end_leases_of_the_dead()
     dead.refresh_from_db()
     assert (dead.lease_until, dead.leased_by) == (None, "a")
-    assert set(leases.left_lying(0, 5)) == {dead.pk, free.pk}
+    assert set(leases.unclaimed(0, 5)) == {dead.pk, free.pk}
     assert leases.claim(ended.pk, "b") is None
 
 
-def test_cancelled_jobs_are_told_from_others():
+def test_only_jobs_being_cancelled_are_returned():
     asked, other = story.job(cancel_asked_at=timezone.now()), story.job()
     assert leases.cancelled([asked.pk, other.pk]) == {asked.pk}
 

@@ -43,7 +43,7 @@ class Alone:
                 for number, self.left in enumerate(lefts):
                     if happens:
                         outlook.asked(str(number), "lines", "ttd", "create_campaign")
-                    await self.outlooks.tell()
+                    await self.outlooks.emit()
 
         asyncio.run(all_of_them())
         return told(self.job)
@@ -64,11 +64,11 @@ def alone(world, writer, monkeypatch) -> Alone:
     return Alone(writer, monkeypatch)
 
 
-def test_it_is_told_once_as_long_as_the_end_stays_where_it_was(alone):
+def test_an_unchanged_estimate_is_emitted_once(alone):
     assert alone.tell(100, 100, 99.9) == [100]
 
 
-def test_it_is_told_anew_when_the_end_has_moved(alone):
+def test_a_changed_estimate_is_emitted_again(alone):
     assert alone.tell(100, 100, 60, 60, 95) == [100, 60, 95]
 
 
@@ -76,40 +76,40 @@ def test_a_call_that_takes_ever_longer_is_no_news_so_that_a_stuck_job_is_seen_to
     assert alone.tell(100, 100, 200, 400, happens=False) == [100]
 
 
-def test_what_could_not_be_told_yet_is_told_once_the_job_runs(alone):
+def test_an_estimate_is_emitted_once_the_job_runs(alone):
     Job.objects.filter(pk=alone.job.pk).update(status="queued")
     outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
 
     async def twice() -> None:
         with alone.outlooks.watching(alone.job, outlook):
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
             await alone.outlooks._writer.run(
                 lambda: Job.objects.filter(pk=alone.job.pk).update(status="running")
             )
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
 
     asyncio.run(twice())
     assert told(alone.job) == [100]
 
 
-def test_a_small_move_is_not_told(alone):
+def test_a_small_change_is_not_emitted(alone):
     assert alone.tell(100, 105, 3, 4.5) == [100, 3]
 
 
 @pytest.mark.parametrize("change", [{"epoch": 4}, {"status": "cancelled"}, {"leased_by": "another"}])
-def test_nothing_is_told_of_a_job_that_is_not_ours_any_more(alone, change):
+def test_nothing_is_emitted_for_a_job_that_is_no_longer_ours(alone, change):
     Job.objects.filter(pk=alone.job.pk).update(**change)
     assert alone.tell(100) == []
 
 
-def test_nothing_is_told_after_a_cancel(alone):
+def test_nothing_is_emitted_after_a_cancel(alone):
     feed.append(alone.job.pk, [ev.JobCancelling(by="mara")])
     assert alone.tell(100) == []
 
 
 @pytest.mark.slow
 def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker, monkeypatch):
-    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.05)
     world(latency=0.3)
     job = run(worker(), launch())
     # three lines of a declared second each, at two at once; then what the first of them really took
@@ -120,7 +120,7 @@ def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker,
 
 @pytest.mark.slow
 def test_a_dry_run_tells_no_time_left(world, worker, monkeypatch):
-    monkeypatch.setattr(runtime, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.01)
     world()
     assert told(run(worker(), launch(dryRun=True))) == []
 
@@ -132,7 +132,7 @@ def test_who_reads_the_log_knows_the_expected_end(alone):
     assert left == 100
 
 
-def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_other(alone, caplog):
+def test_a_job_whose_calls_cannot_be_counted_does_not_affect_others(alone, caplog):
     other = launch("Other")
 
     def broken(brief: object) -> int:
@@ -145,10 +145,10 @@ def test_a_job_whose_calls_cannot_be_counted_is_told_nothing_and_holds_up_no_oth
             alone.outlooks.watching(other, Outlook(flow, None, order=0.0, sent_at=lambda step: None)),
             alone.outlooks.watching(alone.job, Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)),
         ):
-            await alone.outlooks.tell()
-            await alone.outlooks.tell()
+            await alone.outlooks.emit()
+            await alone.outlooks.emit()
 
     asyncio.run(both())
     assert told(other) == []
     assert told(alone.job) == [100]
-    assert len([one for one in caplog.records if "cannot be told" in one.message]) == 1
+    assert len([one for one in caplog.records if "cannot estimate" in one.message]) == 1

@@ -8,7 +8,7 @@ from jobs.engine import events as ev
 from jobs.models import CallAttempt, Job, ToolCall
 from jobs.store import feed
 from jobs.worker import leases, quarantine
-from jobs.worker.quarantine import MOST_SILENT_DEATHS, Company, after_death, evidence, wants_to_be_alone
+from jobs.worker.quarantine import MOST_SILENT_DEATHS, Company, after_death, evidence, runs_alone
 from tests.jobs import story
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -77,7 +77,7 @@ def test_three_deaths_with_the_same_step_set_a_job_aside():
     job.refresh_from_db()
     assert (job.status, job.lease_until, job.crashes) == ("failed", None, 3)
     assert job.error == (
-        "set aside: its worker died three times while creative/image/a or creative/image/b was under way"
+        "quarantined: its worker died three times while creative/image/a or creative/image/b was in progress"
     )
     assert set(ToolCall.objects.values_list("state", flat=True)) == {"unknown"}
     assert not CallAttempt.objects.filter(ended_at=None).exists()
@@ -117,7 +117,7 @@ def test_a_job_that_kills_without_a_call_is_set_aside_after_more_deaths(begins, 
     for _ in range(MOST_SILENT_DEATHS):
         assert dies_with(job) is not None
     assert leases.claim(job.pk, "w") is None
-    assert Job.objects.get(pk=job.pk).error.endswith(f"while {words} was under way")
+    assert Job.objects.get(pk=job.pk).error.endswith(f"while {words} was in progress")
 
 
 def test_deaths_soon_after_a_takeover_say_little():
@@ -171,14 +171,14 @@ def test_a_look_up_that_kills_is_found_as_well_and_a_cancelled_job_ends_as_cance
     assert leases.claim(job.pk, "w") is None
     job.refresh_from_db()
     assert job.status == "cancelled"
-    assert job.error.endswith("while the look-up of a was under way")
+    assert job.error.endswith("while the look-up of a was in progress")
 
 
 def test_who_is_to_run_alone_is_known_before_the_claim():
-    assert not wants_to_be_alone(0, "w")
-    assert not wants_to_be_alone(1, "")
-    assert wants_to_be_alone(1, "w")
-    assert wants_to_be_alone(2, "")
+    assert not runs_alone(0, "w")
+    assert not runs_alone(1, "")
+    assert runs_alone(1, "w")
+    assert runs_alone(2, "")
 
 
 class Floor:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobs.engine.runner import Runner
 from jobs.models import CallDuration, Job, ToolCall, WorkerBeat
-from jobs.store import feed
+from jobs.store import feed, projection
 from jobs.worker import durations, leases, runtime
 from jobs.worker.runtime import Runtime
 from tests import fakes
@@ -76,7 +76,7 @@ def test_an_asked_for_job_that_does_not_exist_is_no_trouble(world, worker):
     assert run(one, launch()).status == "completed"
 
 
-def test_a_worker_that_is_told_to_stop_lets_its_calls_end_and_gives_the_job_back(world, worker):
+def test_a_stopping_worker_lets_its_calls_finish_and_releases_the_job(world, worker):
     ledger = world(latency=0.6)
     job, one = launch(), worker()
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
@@ -120,7 +120,7 @@ def test_a_broken_servers_file_holds_jobs_until_it_is_mended(world, worker, sett
     until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())
 
 
-def test_a_worker_that_is_told_to_stop_sends_nothing_again(world, worker, settings):
+def test_a_stopping_worker_does_not_retry(world, worker, settings):
     settings.RETRY_BACKOFF = 0.2
     ledger = world("create_campaign:429=1", latency=0.6)
     job, one = launch(), worker()
@@ -207,7 +207,7 @@ def test_a_loop_that_ends_by_itself_lets_go_of_its_callers_and_tells(world):
 
 def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, worker, monkeypatch):
     ledger = world(latency=1.0)
-    project, result = feed._project, Runner._result
+    project, result = projection.project, Runner._result
 
     async def late(self, stage, context):
         if stage.id == "broken":
@@ -220,7 +220,7 @@ def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, wor
         project(job, event, now)
 
     monkeypatch.setattr(Runner, "_result", late)
-    monkeypatch.setattr(feed, "_project", breaking)
+    monkeypatch.setattr(projection, "project", breaking)
     job = run(worker(), launch(broken=True))
     assert (job.status, job.lease_until) == ("partial", None)
     states = set(ToolCall.objects.filter(attempts=1).values_list("state", "tries__outcome"))

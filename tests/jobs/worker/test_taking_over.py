@@ -88,7 +88,7 @@ def test_a_lease_that_another_worker_took_stops_the_job_here(world, worker, monk
     assert (job.leased_by, job.epoch, job.last_seq) == ("another", 2, seq)
 
 
-def test_a_retried_round_is_not_told_as_taken_up_again(world, worker):
+def test_a_retried_round_is_not_recorded_as_resumed(world, worker):
     ledger = world("create_campaign:iserror?east")
     job = run(worker(), launch())
     assert (job.status, job.stages_ended) == ("partial", 2)

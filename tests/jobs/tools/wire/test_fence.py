@@ -7,12 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from jobs.tools.contract.calls import ServerProcess
 from jobs.tools.wire import fence as module
 from jobs.tools.wire.fence import as_json, fence, from_json, process_of
-from jobs.tools.wire.process import kill_all, stat
+from jobs.tools.wire.process import kill_all, started_at, stat
 
 pytestmark = pytest.mark.slow
 SLEEP = "exec sleep 600"
@@ -133,10 +134,28 @@ async def test_a_group_with_a_member_older_than_the_process_is_a_strangers(start
 
 async def test_our_own_group_is_never_signalled():
     group = os.getpgrp()
-    oldest = min(one.started for one in module._all() if group in (one.pid, one.group, one.session))
+    oldest = min(one.started for one in module._members(group))
     leader = stat(group)
     began = leader.started if leader else oldest
     assert await fence(process_of(group, began)) is (group > 1)
+
+
+async def test_a_process_that_ends_while_all_are_listed_is_no_member(start, monkeypatch):
+    process, _ = start(SLEEP)
+    listed = module.psutil.pids()
+    assert await fence(process)
+    start.bury()
+    monkeypatch.setattr(module.psutil, "pids", lambda: listed)
+    assert process.pid in listed
+    assert module._members(process.pid) == []
+
+
+async def test_a_start_time_does_not_move_with_the_wall_clock(start, monkeypatch):
+    process, _ = start(SLEEP)
+    created, boot, moved = psutil.Process.create_time, psutil.boot_time, iter([0.0, 3600.0])
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot() + next(moved, 3600.0))
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 3600.0)
+    assert started_at(process.pid) == process.start
 
 
 async def test_another_boot_has_ended_it(start):
