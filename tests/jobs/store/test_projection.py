@@ -10,8 +10,8 @@ from jobs.engine import events as ev
 from jobs.engine.results import JobStatus
 from jobs.models import Artifact, Job
 from jobs.store import feed, outbox, projection
-from tests.engine.test_events import EVERY
 from tests.jobs import acting, story
+from tests.jobs.engine.test_events import EVERY
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
