@@ -99,7 +99,7 @@ def _workflow(flow: Workflow) -> dict[str, Any]:
 @api.post(
     "/workflows/campaign-lifecycle-demo",
     auth=doors("launch"),
-    response={202: api_schemas.Launched, **launch_errors},
+    response={202: api_schemas.LaunchResponse, **launch_errors},
     by_alias=True,
     url_name="start-demo",
     summary="Launch a campaign",
@@ -113,7 +113,7 @@ def launch_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) ->
 @api.post(
     "/workflows/{workflow_id}/start",
     auth=doors("launch"),
-    response={202: api_schemas.Launched, **launch_errors},
+    response={202: api_schemas.LaunchResponse, **launch_errors},
     by_alias=True,
     url_name="start",
     summary="Launch any workflow",

@@ -63,7 +63,7 @@ class WorkflowList(Out):
     items: list[WorkflowInfo]
 
 
-class Launched(Out):
+class LaunchResponse(Out):
     """An accepted launch: where to follow it, and what to warn about."""
 
     job_id: str

@@ -13,7 +13,7 @@ from jobs.store import doorbell, feed
 POLL = 1.0  # seconds between two looks for a ring that was lost
 
 
-class JobGone(LookupError):
+class JobRemoved(LookupError):
     """The job was removed while it was followed."""
 
 
@@ -21,7 +21,7 @@ def follow(job_id: object, poll: float = POLL) -> Iterator[ev.Recorded]:
     """Give every event of a job once and in order, as it is committed, up to the job's end.
 
     A log goes on after an end when the job was tried again; the end is that of its last round. The doorbell
-    wakes it; every `poll` seconds it looks for a ring that was lost. Raises JobGone.
+    wakes it; every `poll` seconds it looks for a ring that was lost. Raises JobRemoved.
     """
     bell = doorbell.hang(f"follow-{os.getpid()}-{time.monotonic_ns()}")
     seen = Progress()
@@ -34,7 +34,7 @@ def follow(job_id: object, poll: float = POLL) -> Iterator[ev.Recorded]:
             if seen.ended and len(page) < feed.PAGE:
                 return
             if not page and not _rings(bell, job_id, poll) and not feed.heads([job_id]):
-                raise JobGone(f"job {job_id} does not exist any more")
+                raise JobRemoved(f"job {job_id} does not exist any more")
     finally:
         doorbell.take_down(bell)
 

@@ -12,7 +12,7 @@ WORKFLOW = "campaign-lifecycle"
 COMPLETED, FAILED, BAD_INPUT, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
 EXITS = {JobStatus.COMPLETED.value: COMPLETED, JobStatus.PARTIAL.value: PARTIAL}
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 class Trouble(Exception):
@@ -24,7 +24,7 @@ class Trouble(Exception):
 
 
 @dataclass(frozen=True)
-class Launched:
+class LaunchedJob:
     """A launched job: where its page is, what to warn about, and whether something keeps it from starting."""
 
     job_id: str
@@ -35,7 +35,7 @@ class Launched:
 
 
 @dataclass(frozen=True)
-class Told:
+class EventLine:
     """One event of a job: the line of JSON that the API's stream gives, and the event itself.
 
     The event is None when this version does not know it: a newer installation may tell of more.
@@ -51,7 +51,7 @@ class Installation(Protocol):
     status: str
     again: str  # what a command needs to come back here, behind its own words
 
-    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
+    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> LaunchedJob:
         """Launch a brief, or a preset by its name. Raises InvalidInput with every fault, and Trouble."""
         ...
 
@@ -59,8 +59,8 @@ class Installation(Protocol):
         """Make sure that there is such a job. Raises Trouble."""
         ...
 
-    def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
-        """Give each event once and in order up to the job's end; `tell` hears of cuts. Raises Trouble."""
+    def follow(self, job_id: str, say: Say) -> Iterator[EventLine]:
+        """Give each event once and in order up to the job's end; `say` reports of cuts. Raises Trouble."""
         ...
 
     def page(self, job_id: str) -> str:

@@ -14,8 +14,8 @@ from django.utils import timezone
 from jobs import registry
 from jobs.acts import actions
 from jobs.cli.accounts import ADMIN, ensure_admin
-from jobs.cli.follow import JobGone, follow
-from jobs.cli.installation import WORKFLOW, Launched, Tell, Told, Trouble
+from jobs.cli.follow import JobRemoved, follow
+from jobs.cli.installation import WORKFLOW, EventLine, LaunchedJob, Say, Trouble
 from jobs.engine.inputs import InvalidInput
 from jobs.engine.results import Artifact
 from jobs.models import FRESH, Job, WorkerBeat
@@ -27,15 +27,15 @@ NO_WORKER = "No worker is running; the campaign starts when one is (manage.py up
 
 
 class Local:
-    """The installation whose settings these are. `tell` hears of what is made on the way."""
+    """The installation whose settings these are. `say` reports of what is made on the way."""
 
     again = ""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, say: Say) -> None:
         self.status = ""
-        self._tell = tell
+        self._say = say
 
-    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
+    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> LaunchedJob:
         """Check everything before the database is touched, then launch as admin. Raises InvalidInput."""
         raw = {"campaign": campaign, "includeSearch": include_search, "dryRun": dry_run}
         faults = registry.faults()
@@ -49,7 +49,7 @@ class Local:
         launched = actions.launch(WORKFLOW, raw, get_user_model().objects.get(username=ADMIN))
         working = WorkerBeat.objects.filter(seen_at__gt=timezone.now() - FRESH).exists()
         id = str(launched.job.pk)
-        return Launched(
+        return LaunchedJob(
             id, self.page(id), launched.job.title, launched.warnings, "" if working else NO_WORKER
         )
 
@@ -59,7 +59,7 @@ class Local:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0)
         if made_up := ensure_admin():
-            self._tell(f"User {ADMIN} was made with the password {made_up} (shown only now).")
+            self._say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
 
     def check(self, job_id: str) -> None:
         """Make sure that there is such a job. Raises Trouble."""
@@ -69,13 +69,13 @@ class Local:
         except (OperationalError, ProgrammingError) as error:
             raise Trouble("the database here holds no jobs yet; one elsewhere needs --server") from error
 
-    def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
+    def follow(self, job_id: str, say: Say) -> Iterator[EventLine]:
         """Give each event once and in order, as it is committed, up to the job's end. Raises Trouble."""
         try:
             for one in follow(job_id):
-                yield Told(feed.line(job_id, one), one)
+                yield EventLine(feed.line(job_id, one), one)
                 self.status = str(getattr(one.event, "status", ""))
-        except JobGone as gone:
+        except JobRemoved as gone:
             raise Trouble(str(gone)) from gone
 
     def page(self, job_id: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from jobs.cli.installation import Tell, Told
+from jobs.cli.installation import EventLine, Say
 from jobs.engine import events as ev
 from jobs.engine.progress import Progress
 from jobs.engine.results import Artifact
@@ -24,14 +24,14 @@ class Reading:
     `over` is for who reads to say that there will be no more of it.
     """
 
-    def __init__(self, absolute: Absolute, tell: Tell) -> None:
+    def __init__(self, absolute: Absolute, say: Say) -> None:
         self.cursor = 0
         self.over = False
         self.progress = Progress()
-        self._absolute, self._tell = absolute, tell
+        self._absolute, self._say = absolute, say
         self._strange: set[str] = set()
 
-    def take(self, id: str, data: str) -> Told | None:
+    def take(self, id: str, data: str) -> EventLine | None:
         """Give the event that a stream carried under this id; None for one that was read before.
 
         What this version does not know is given as its line alone, and told of once a type.
@@ -43,7 +43,7 @@ class Reading:
             payload = json.loads(data)
             line = data if data.isascii() and "\n" not in data else json.dumps(payload, separators=(",", ":"))
         except (ValueError, RecursionError):
-            self._tell(f"event {id} is no JSON and is left out")
+            self._say(f"event {id} is no JSON and is left out")
             return None
         try:
             recorded = recorded_from(self.cursor, payload, self._absolute)
@@ -52,9 +52,9 @@ class Reading:
             kind = str(payload.get("type", "")) if isinstance(payload, dict) else ""
             if kind not in self._strange:
                 self._strange.add(kind)
-                self._tell(f"an event {kind or 'without a type'} is not known to this version and not shown")
-            return Told(line, None)
-        return Told(line, recorded)
+                self._say(f"an event {kind or 'without a type'} is not known to this version and not shown")
+            return EventLine(line, None)
+        return EventLine(line, recorded)
 
 
 def recorded_from(seq: int, payload: Mapping[str, Any], absolute: Absolute) -> ev.Recorded:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx2
 
-from jobs.cli.installation import WORKFLOW, Launched, Tell, Told, Trouble
+from jobs.cli.installation import WORKFLOW, EventLine, LaunchedJob, Say, Trouble
 from jobs.cli.patience import OUTAGE, Patience
 from jobs.cli.reading import Reading
 from jobs.cli.refusals import Refusals, retry_after
@@ -60,7 +60,7 @@ class Remote:
             timeout=httpx2.Timeout(ANSWER, connect=CONNECT),
         )
 
-    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
+    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> LaunchedJob:
         """Launch a brief, or a preset of the server; a lost answer is asked for again under the same key.
 
         Raises InvalidInput with the server's word on each field, and Trouble.
@@ -73,22 +73,22 @@ class Remote:
             Fault(str(one.get("field", "")), str(one.get("message", ""))) for one in told.get("warnings", ())
         ]
         page = self._absolute(str(told.get("pageUrl", "")))
-        return Launched(str(told["jobId"]), page, warnings=warnings, held=self._held())
+        return LaunchedJob(str(told["jobId"]), page, warnings=warnings, held=self._held())
 
     def check(self, job_id: str) -> None:
         """Make sure that there is such a job. Raises Trouble."""
         self._ask("GET", f"/api/jobs/{quote(job_id, safe='')}")
 
-    def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
+    def follow(self, job_id: str, say: Say) -> Iterator[EventLine]:
         """Give each event once and in order up to the job's end, whatever cuts the stream. Raises Trouble."""
-        reading = Reading(self._absolute, tell)
+        reading = Reading(self._absolute, say)
         patience = Patience(self._outage, sleep=self._sleep)
         cut = False
         while True:
             try:
                 for told in self._stream(job_id, reading, patience):
                     if cut:
-                        tell(f"{self.server} is there again")
+                        say(f"{self.server} is there again")
                         cut = False
                     yield told
                 if self._ended(job_id, reading):
@@ -97,7 +97,7 @@ class Remote:
             except _Cut as error:
                 why, after = str(error), error.after
                 if not cut:
-                    tell(f"cut off from {self.server} ({why}); trying again")
+                    say(f"cut off from {self.server} ({why}); trying again")
                 cut = True
             if not patience.wait(after):
                 raise Trouble(
@@ -105,7 +105,7 @@ class Remote:
                     f"does not need you; follow it again with: manage.py follow {job_id}{self.again}"
                 )
 
-    def _stream(self, job_id: str, reading: Reading, patience: Patience) -> Iterator[Told]:
+    def _stream(self, job_id: str, reading: Reading, patience: Patience) -> Iterator[EventLine]:
         """Give the events that one connection carries. Raises _Cut, and Trouble where no try would help."""
         since = time.monotonic()
         try:
@@ -142,7 +142,7 @@ class Remote:
             yield iter(httpx2.EventSource(answer, LARGEST_EVENT))
 
     def _ended(self, job_id: str, reading: Reading) -> bool:
-        """Tell whether the job has ended and all of it was read: a log may go on after an end."""
+        """Return whether the job has ended and all of it was read: a log may go on after an end."""
         if reading.over and reading.progress.ended:
             self.status = str(reading.progress.status)
             return True

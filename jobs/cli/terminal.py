@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser, OutputWrapper
 from rich.console import Console
 
 from jobs.cli.board import Board, clean
-from jobs.cli.installation import BAD_INPUT, EXITS, FAILED, INTERRUPTED, Installation, Tell, Trouble
+from jobs.cli.installation import BAD_INPUT, EXITS, FAILED, INTERRUPTED, Installation, Say, Trouble
 from jobs.cli.summary import summary
 from jobs.engine.inputs import Fault
 
@@ -29,7 +29,7 @@ def add_place(parser: CommandParser) -> None:
     )
 
 
-def place(options: dict[str, Any], tell: Tell) -> Installation:
+def place(options: dict[str, Any], say: Say) -> Installation:
     """Give the installation that the options name. Raises Trouble."""
     server, token = options["server"], options["token"]
     if server is None:
@@ -37,7 +37,7 @@ def place(options: dict[str, Any], tell: Tell) -> Installation:
             raise Trouble("--token: is for a remote installation; name it with --server", BAD_INPUT)
         from jobs.cli.local import Local
 
-        return Local(tell)
+        return Local(say)
     token = token or os.environ.get(TOKEN, "")
     host = _host(server)
     if not token:
@@ -49,9 +49,7 @@ def place(options: dict[str, Any], tell: Tell) -> Installation:
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise Trouble("--token: holds signs that no token has; take the last word of apitoken", BAD_INPUT)
     if urlsplit(server).scheme == "http" and not _near(host):
-        tell(
-            "warning: --server: http:// shows the token and the brief to whoever is on the way; use https://"
-        )
+        say("warning: --server: http:// shows the token and the brief to whoever is on the way; use https://")
     from jobs.cli.remote import Remote
 
     return Remote(server, token)
@@ -113,7 +111,7 @@ class Follower:
         return EXITS.get(self._installation.status, FAILED)
 
     def _lines(self, job_id: str) -> None:
-        for told in self._installation.follow(job_id, lambda text: tell(self._err, text)):
+        for told in self._installation.follow(job_id, lambda text: print_line(self._err, text)):
             self._out.write(told.line)
             self._out.flush()
 
@@ -141,12 +139,12 @@ def _console(out: OutputWrapper) -> Console:
     return console if console.is_terminal else _Console(file=out._out, width=PLAIN_WIDTH)
 
 
-def tell(err: OutputWrapper, text: str) -> None:
+def print_line(err: OutputWrapper, text: str) -> None:
     """Write a line for people to standard error."""
     err.write(clean(text))
 
 
-def tell_fault(err: OutputWrapper, fault: Fault, mark: str = "") -> None:
+def print_fault(err: OutputWrapper, fault: Fault, mark: str = "") -> None:
     """Write a fault or a warning; the file is the brief, so its fields are named from there."""
     field = fault.field.removeprefix("campaign.")
-    tell(err, f"{mark}{field}: {fault.message}" if field else f"{mark}{fault.message}")
+    print_line(err, f"{mark}{field}: {fault.message}" if field else f"{mark}{fault.message}")

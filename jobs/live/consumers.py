@@ -11,7 +11,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from jobs.live.hub import HubBroken, JobGone, hub
+from jobs.live.hub import HubBroken, JobNotFound, hub
 from jobs.live.pieces import fragment
 from jobs.models import Job
 
@@ -58,7 +58,7 @@ class JobConsumer(AsyncWebsocketConsumer):
     async def _run(self) -> None:
         try:
             code = await self._pump()
-        except JobGone:
+        except JobNotFound:
             code = NOT_YOURS
         except HubBroken:
             code = BROKEN  # the hub has logged why

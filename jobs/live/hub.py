@@ -19,11 +19,11 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from jobs.engine.events import Recorded
 from jobs.engine.progress import Progress
 from jobs.live import pieces
-from jobs.live.watched import EventSubscription, HubBroken, JobGone, PieceSubscription, Room, heard
+from jobs.live.watched import EventSubscription, HubBroken, JobNotFound, PieceSubscription, Room, heard
 from jobs.models import Job
 from jobs.store import doorbell, feed, notices
 
-__all__ = ["Hub", "HubBroken", "JobGone", "hub"]
+__all__ = ["Hub", "HubBroken", "JobNotFound", "hub"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -199,7 +199,7 @@ class Hub:
             return
         for room in rooms:
             if room.job_id not in heads:
-                self._drop(room, JobGone(str(room.job_id)))
+                self._drop(room, JobNotFound(str(room.job_id)))
             elif heads[room.job_id] != room.head:
                 room.ring()
 
@@ -242,7 +242,7 @@ class Hub:
         try:
             pieces, seq = await self._in_thread(self._render_room, room)
         except Job.DoesNotExist:
-            self._drop(room, JobGone(str(room.job_id)))
+            self._drop(room, JobNotFound(str(room.job_id)))
         except Exception as error:
             logger.exception("the hub cannot render job %s", room.job_id)
             room.fail(error, pages_only=True)

@@ -56,7 +56,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class StageContext:
+class StageRowContext:
     """`templates/jobs/_stage.html`: one row. `retries`, `unknown` and `fallbacks` are calls of this stage.
 
     `cut_off` says how far a stage came that the job's end stopped; `again` is where it is tried again, or "".

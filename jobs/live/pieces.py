@@ -26,7 +26,7 @@ from jobs.live.piece_contexts import (
     HeaderContext,
     LogContext,
     StageCallsContext,
-    StageContext,
+    StageRowContext,
     SummaryContext,
     Thing,
     Wait,
@@ -45,7 +45,7 @@ DRY_RUN = "only planned: a launch would make it, and nothing of it exists"
 READABLE = (".md", ".markdown")
 PARTIALS: Mapping[str, type] = {
     "jobs/_header.html": HeaderContext,
-    "jobs/_stage.html": StageContext,
+    "jobs/_stage.html": StageRowContext,
     "jobs/_summary.html": SummaryContext,
     "jobs/_calls.html": CallsContext,
     "jobs/_stage_calls.html": StageCallsContext,
@@ -118,12 +118,12 @@ def header(job: Job, progress: Progress) -> HeaderContext:
     )
 
 
-def stage_row(job: Job, stage: StageView, progress: Progress) -> StageContext:
+def stage_row(job: Job, stage: StageView, progress: Progress) -> StageRowContext:
     """Give the context of one stage's row."""
     mine = progress.calls_of(stage.id)
     running = stage.status is Status.RUNNING
     again = progress.ended and asks.mendable(stage, progress)
-    return StageContext(
+    return StageRowContext(
         stage=stage,
         waits=_waits(mine) if running else [],
         retries=[call for call in mine if call.state == "retry"] if running else [],

@@ -11,7 +11,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 from jobs.engine.events import KINDS, PUBLIC, Recorded
 from jobs.live.handback import hand_back
-from jobs.live.hub import HubBroken, JobGone, hub
+from jobs.live.hub import HubBroken, JobNotFound, hub
 from jobs.models import Job
 from jobs.store import feed
 
@@ -67,7 +67,7 @@ async def stream(
         while not events.over:
             try:
                 batch = await events.take(min(beat_at, check_at) - now())
-            except (JobGone, HubBroken) as error:
+            except (JobNotFound, HubBroken) as error:
                 logger.warning("the stream of job %s ends: %r", job_id, error)
                 return
             if now() >= check_at:

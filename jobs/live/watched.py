@@ -18,7 +18,7 @@ T = TypeVar("T")
 ReadPage = Callable[[UUID, int, int], Awaitable[list[Recorded]]]
 
 
-class JobGone(LookupError):
+class JobNotFound(LookupError):
     """The watched job does not exist (any more)."""
 
 
@@ -118,14 +118,14 @@ class Subscription(ABC, Generic[T]):
     async def take(self, seconds: float) -> T:
         """Give what is new; something empty when that is nothing within so many seconds, or for ever.
 
-        Raises JobGone, or HubBroken when the hub cannot go on with this job.
+        Raises JobNotFound, or HubBroken when the hub cannot go on with this job.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
             self.wake.clear()  # before looking: a wake that comes while looking must not be lost
-            if isinstance(self.error, JobGone):
-                raise JobGone(str(self.room.job_id))
+            if isinstance(self.error, JobNotFound):
+                raise JobNotFound(str(self.room.job_id))
             if self.error:
                 raise HubBroken(f"job {self.room.job_id}: {type(self.error).__name__}") from self.error
             new = await self._new()

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 
 from jobs.cli.installation import BAD_INPUT, Trouble
-from jobs.cli.terminal import Follower, add_place, place, tell
+from jobs.cli.terminal import Follower, add_place, place, print_line
 
 
 class Command(BaseCommand):
@@ -27,12 +27,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Follow and leave with the exit code that the help names."""
         try:
-            installation = place(options, lambda text: tell(self.stderr, text))
+            installation = place(options, lambda text: print_line(self.stderr, text))
             job_id = _id(options["job"])
             installation.check(job_id)
             code = Follower(installation, self.stdout, self.stderr).follow(job_id, as_json=options["json"])
         except Trouble as trouble:
-            tell(self.stderr, str(trouble))
+            print_line(self.stderr, str(trouble))
             code = trouble.code
         sys.exit(code)
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from jobs.cli.board import clean
-from jobs.cli.installation import BAD_INPUT, COMPLETED, Installation, Launched, Trouble
-from jobs.cli.terminal import Follower, add_place, place, tell, tell_fault
+from jobs.cli.installation import BAD_INPUT, COMPLETED, Installation, LaunchedJob, Trouble
+from jobs.cli.terminal import Follower, add_place, place, print_fault, print_line
 from jobs.engine.inputs import Fault, InvalidInput
 
 
@@ -41,36 +41,36 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Launch, follow if asked to, and leave with the exit code that the help names."""
         try:
-            installation = place(options, lambda text: tell(self.stderr, text))
+            installation = place(options, lambda text: print_line(self.stderr, text))
             launched = self._launch(installation, options)
             code = self._follow(installation, launched, options)
         except InvalidInput as error:
             for fault in error.faults:
-                tell_fault(self.stderr, fault)
+                print_fault(self.stderr, fault)
             code = BAD_INPUT
         except Trouble as trouble:
-            tell(self.stderr, str(trouble))
+            print_line(self.stderr, str(trouble))
             code = trouble.code
         if code != COMPLETED or self._followed(options):
             sys.exit(code)
 
-    def _launch(self, installation: Installation, options: dict[str, Any]) -> Launched:
+    def _launch(self, installation: Installation, options: dict[str, Any]) -> LaunchedJob:
         """Launch and say what came of it; standard output belongs to the events where they are asked for."""
         launched = installation.launch(
             read(options["campaign"]), include_search=options["include_search"], dry_run=options["dry_run"]
         )
         for fault in launched.warnings:
-            tell_fault(self.stderr, fault, "warning: ")
+            print_fault(self.stderr, fault, "warning: ")
         out = self.stderr if options["json"] else self.stdout
         what = "Dry run of" if options["dry_run"] else "Launched"
         out.write(clean(f"{what} {launched.title or options['campaign']}"))
         out.write(clean(f"Job      {launched.job_id}"))
         out.write(clean(f"Page     {launched.page}"))
         if launched.held:
-            tell(self.stderr, launched.held)
+            print_line(self.stderr, launched.held)
         return launched
 
-    def _follow(self, installation: Installation, launched: Launched, options: dict[str, Any]) -> int:
+    def _follow(self, installation: Installation, launched: LaunchedJob, options: dict[str, Any]) -> int:
         if not self._followed(options):
             return COMPLETED
         follower = Follower(installation, self.stdout, self.stderr)
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         return follower.follow(launched.job_id, as_json=options["json"], quiet=quiet)
 
     def _followed(self, options: dict[str, Any]) -> bool:
-        """Tell whether the end is waited for: a dry run is quick, and its end is what it is for."""
+        """Return whether the end is waited for: a dry run is quick, and its end is what it is for."""
         return bool(options["watch"] or options["json"] or options["dry_run"])
 
 

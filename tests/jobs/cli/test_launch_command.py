@@ -242,7 +242,7 @@ def test_a_follower_that_hears_no_ring_still_gets_every_event(monkeypatch):
 
 def test_a_follower_of_a_removed_job_ends():
     job = story.job()
-    with pytest.raises(follow.JobGone):
+    with pytest.raises(follow.JobRemoved):
         for _ in follow.follow(job.pk, poll=0.01):
             Job.objects.all().delete()
 

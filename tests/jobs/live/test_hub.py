@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from jobs.engine.events import Recorded
 from jobs.live import watched as rooms
-from jobs.live.hub import Hub, HubBroken, JobGone
+from jobs.live.hub import Hub, HubBroken, JobNotFound
 from jobs.store import doorbell, feed
 from tests.jobs import story
 
@@ -315,9 +315,9 @@ async def test_a_job_that_is_deleted_while_somebody_watches_is_gone(make_hub, jo
         await page.take(SOON)
         await stream.take(SOON)
         await sync_to_async(job.delete)()
-        with pytest.raises(JobGone):
+        with pytest.raises(JobNotFound):
             await stream.take(SOON)
-        with pytest.raises(JobGone):
+        with pytest.raises(JobNotFound):
             await page.take(SOON)
 
 
