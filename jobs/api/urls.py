@@ -1,4 +1,4 @@
-"""The addresses of the API and of health. Include it last: it answers whatever else is asked under /api/."""
+"""The addresses of the API and of health. Include it last: it handles every other address under /api/."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
@@ -10,10 +10,10 @@ from jobs.api import health
 from jobs.api.errors import guarded, not_found
 from jobs.api.operations import api
 
-patterns, app, namespace = api.urls  # "app_name" would name this very module to Django
+patterns, app, namespace = api.urls  # Django would read a variable "app_name" in this module
 for pattern in patterns:
     if isinstance(pattern, URLPattern):
-        # the view of the document would answer any method
+        # ninja's view of the document accepts any method
         view = require_safe(pattern.callback) if pattern.name == "openapi-json" else pattern.callback
         pattern.callback = guarded(not_found if pattern.name == "api-root" else view)
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from jobs.engine.events import KINDS
+from jobs.engine.results import JobStatus
 from jobs.store import feed
 from tests.jobs import calling, story
 
@@ -118,6 +119,11 @@ def test_every_event_has_a_schema_of_its_own_and_only_fields_that_are_told(told)
         assert set(schema["required"]) <= set(public)
         assert schema["properties"]["type"] == {"const": one.event.type}
     assert "data" not in parts["Event.stage.complete"]["properties"]
+
+
+def test_jobs_can_be_listed_by_every_status(told):
+    [status] = [one for one in operations(told)["listJobs"]["parameters"] if one["name"] == "status"]
+    assert status["schema"]["enum"] == ["", *map(str, JobStatus)]
 
 
 def test_the_stream_and_the_page_of_events_are_both_described(told):

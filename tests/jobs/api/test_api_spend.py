@@ -74,7 +74,7 @@ def test_reading_gives_every_line_the_sums_and_the_hash(sol):
 def test_who_has_no_right_to_spend_reads_that_it_is_not_possible_for_them():
     told = shown(spend.prepared())
     assert (told["possible"], len(told["lines"])) == (False, 3)
-    assert "you have no right to spend" in told["reason"]
+    assert "you don't have permission to spend" in told["reason"]
 
 
 def test_posting_the_hash_is_accepted_and_the_job_tells_who_and_when(sol):

@@ -51,4 +51,4 @@ def test_not_ready_when_the_database_does_not_answer(monkeypatch):
         raise OperationalError("password of admin wrong")
 
     monkeypatch.setattr(WorkerBeat.objects, "order_by", fails)
-    assert not_ready() == "the database does not answer: OperationalError"
+    assert not_ready() == "the database does not respond: OperationalError"

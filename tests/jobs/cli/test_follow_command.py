@@ -100,7 +100,7 @@ def test_a_launch_far_away_prints_absolute_links_and_comes_back(there):
     code, out, err = run("launch", "aurora-one", *there)
     job = Job.objects.get()
     assert code == 0 and f"Page     {there[1]}/jobs/{job.pk}/\n" in out
-    assert "warning: budget: " in err and "is not ready: no worker has ever reported" in err
+    assert "warning: budget: " in err and "is not ready: no worker has started yet" in err
 
 
 def test_faults_far_away_are_told_as_those_here(there, tmp_path):

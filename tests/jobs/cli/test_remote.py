@@ -185,7 +185,7 @@ def test_a_brief_is_sent_whole_and_warnings_come_back(site):
 
 
 def test_a_server_without_a_worker_is_said_to_be_not_ready(site):
-    assert "is not ready: no worker has ever reported" in launch(remote(address(site))).held
+    assert "is not ready: no worker has started yet" in launch(remote(address(site))).held
 
 
 @pytest.mark.parametrize(
