@@ -137,7 +137,7 @@ def test_the_kinds_are_boxes_that_stand_as_they_were_chosen(boss):
 @pytest.mark.django_db(transaction=True)
 def test_the_test_button_sends_a_test_by_the_outbox_and_the_page_shows_what_became_of_it(boss, house):
     made = inside(house.url())
-    assert "nothing was sent yet" in boss.get(place(made)).content.decode()
+    assert "nothing sent yet" in boss.get(place(made)).content.decode()
     page = boss.post(place(made, "test"), follow=True)
     assert page.redirect_chain == [(place(made), 302)]
     assert "A test is on its way" in page.content.decode()
@@ -162,7 +162,7 @@ def test_a_new_secret_is_asked_for_made_and_shown_once(boss):
     page = boss.post(place(made, "secret"))
     assert secret_of(page) == webhooks.secret(made.pk, 2) != webhooks.secret(made.pk, 1)
     assert "no-store" in page["Cache-Control"]
-    assert LogEntry.objects.get().get_change_message() == "Made a new secret."
+    assert LogEntry.objects.get().get_change_message() == "Created a new secret."
 
 
 @pytest.mark.parametrize("name", ["test", "secret"])
@@ -225,7 +225,7 @@ def test_deliveries_are_sent_again_from_the_first_attempt_on(boss):
     rows = [letter(hook(), state=state, attempts=8) for state in ("given up", "delivered", "pending")]
     chosen = {"action": "send_again", "_selected_action": [str(row.pk) for row in rows]}
     page = boss.post(DELIVERIES, chosen, follow=True)
-    assert "3 on their way again." in page.content.decode()
+    assert "3 deliveries will be sent again." in page.content.decode()
     assert {stands(row)[:2] for row in rows} == {("pending", 0)}
     due_now()
     assert Delivery.objects.filter(ended_at=None).count() == 3

@@ -220,7 +220,7 @@ def test_a_list_says_where_it_stopped_looking_and_how_to_look_further(boss, monk
     for _ in range(5):
         story.job()
     page = boss.get(admin_of(Job, "?q=olmeda")).content.decode()
-    assert "0 jobs, newest first; 4 were looked through, and there are more" in " ".join(page.split())
+    assert "0 jobs, newest first; 4 were searched, and there are more" in " ".join(page.split())
     page = boss.get("/?q=olmeda")
     assert "The 4 newest jobs were looked through; there are older ones." in page.content.decode()
     assert "Look through older jobs" in page.content.decode()
