@@ -201,13 +201,13 @@
   function headlines(head) {
     const news = [], { what } = head;
     document.title = head.title;
-    if (before("round", head.round)) news.push(`The ${what} is tried again, round ${head.round}`);
+    if (before("round", head.round)) news.push(`The ${what} is being retried, round ${head.round}`);
     if (before("cancelling", head.cancelling) && head.cancelling === "yes")
-      news.push(`The ${what} is being cancelled: nothing new is sent`);
+      news.push(`The ${what} is being cancelled: nothing new will start`);
     const unknown = before("unknown", head.unknown);
-    if (unknown && Number(head.unknown)) news.push(`Unknown calls that wait for an answer: ${head.unknown}`);
-    else if (unknown) news.push("No call is unknown any more");
-    if (before("down", head.down) !== undefined && head.down) news.push(`Left alone for now: ${head.down}`);
+    if (unknown && Number(head.unknown)) news.push(`Unknown calls to resolve: ${head.unknown}`);
+    else if (unknown) news.push("All unknown calls are resolved");
+    if (before("down", head.down) !== undefined && head.down) news.push(`Calls paused: ${head.down}`);
     if (before("status", head.status) && ended()) news.push(`The ${what} is ${head.status}`);
     return news;
   }

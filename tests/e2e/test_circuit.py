@@ -43,7 +43,7 @@ def test_a_server_that_stays_ill_is_left_alone_and_found_again_when_it_is_well(
         assert list(job["down"]) == [ILL]
         with site.browser() as person:
             page = html.unescape(person.get(job["pageUrl"]).text)
-        assert page.count(f"<strong>{ILL} keeps failing and is left alone for now:</strong>") == 1
+        assert page.count(f"<strong>{ILL} is failing; calls to it are paused:</strong>") == 1
         few = sent(world)
         assert 5 <= few <= most
 

@@ -222,8 +222,8 @@ def test_a_list_says_where_its_search_stopped_and_how_to_continue(boss, monkeypa
     page = boss.get(admin_of(Job, "?q=olmeda")).content.decode()
     assert "0 jobs, newest first; 4 were searched, and there are more" in " ".join(page.split())
     page = boss.get("/?q=olmeda")
-    assert "The 4 newest jobs were looked through; there are older ones." in page.content.decode()
-    assert "Look through older jobs" in page.content.decode()
+    assert "The 4 newest campaigns were searched; there are older campaigns." in page.content.decode()
+    assert "Search older campaigns" in page.content.decode()
     assert [job.pk for job in boss.get(page.context["older"]).context["jobs"]] == [old.pk]
     first = boss.get("/api/jobs?q=olmeda").json()
     assert first["items"] == []

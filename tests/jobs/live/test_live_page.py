@@ -161,7 +161,7 @@ async def test_what_wants_attention_is_told_to_who_does_not_see_it(context: Brow
     await append(job.pk, [ev.JobResolved(by="mara", step=story.CALL["step"], outcome="skip")])
     await expect(told).to_have_text("No call is unknown any more")
     await append(job.pk, [ev.JobServerDown(server="canva", reason="it keeps failing")])
-    await expect(told).to_have_text("Left alone for now: canva")
+    await expect(told).to_have_text("Calls paused: canva")
     await append(job.pk, [ev.JobCancelling(by="mara")])
     await expect(told).to_contain_text("The campaign is being cancelled")
 

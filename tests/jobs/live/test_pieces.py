@@ -331,7 +331,7 @@ def test_a_skipped_call_is_offered_again_by_its_own_name_only():
 def test_an_unknown_call_says_when_it_was_sent_and_leads_to_its_answer_everywhere():
     parts = rendered(ev.StageStart(**where(1)), *outcome("task.1", "unknown"))
     for id in ("job-header", "stage-project", "calls-project"):
-        assert f'href="/jobs/{ID}/steps/project.task.1/">Answer…' in parts[id]
+        assert f'href="/jobs/{ID}/steps/project.task.1/">Resolve…' in parts[id]
     for id in ("job-header", "stage-project"):
         assert "asana-v2, create task, sent 1 Mar 2027, 09:30:03 UTC" in parts[id]
 
@@ -339,22 +339,22 @@ def test_an_unknown_call_says_when_it_was_sent_and_leads_to_its_answer_everywher
 def test_many_unknown_calls_are_told_in_a_few_lines_at_the_top():
     events = [event for n in range(13) for event in outcome(f"task.{n}", "unknown")]
     header = rendered(ev.StageStart(**where(1)), *events)["job-header"]
-    assert header.count("Answer…") == 5
-    assert "and 8 more, at their stages" in header
+    assert header.count("Resolve…") == 5
+    assert "and 8 more, listed at their stages" in header
 
 
 def test_a_server_that_is_left_alone_has_one_banner_however_many_of_its_calls_fail():
     down = ev.JobServerDown(server="asana-v2", reason="9 of its last 10 calls failed")
     failed = [event for n in range(13) for event in outcome(f"task.{n}", "failed", error="left alone")]
     header = rendered(ev.StageStart(**where(1)), down, *failed)["job-header"]
-    assert header.count("asana-v2 keeps failing and is left alone for now:") == 1
+    assert header.count("asana-v2 is failing; calls to it are paused:") == 1
 
 
 def test_stages_that_a_cancelled_job_never_reached_say_so():
     events = [ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=1, total=3), over("cancelled")]
     parts = rendered(*events)
-    assert "Never began: the campaign was cancelled." in parts["stage-brief"]
-    assert "Stopped on its way: the campaign was cancelled." in parts["stage-project"]
+    assert "Never started: the campaign was cancelled." in parts["stage-brief"]
+    assert "Stopped before it was done: the campaign was cancelled." in parts["stage-project"]
     assert f'href="/jobs/{ID}/retry"' in parts["job-header"]
 
 

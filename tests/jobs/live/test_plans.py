@@ -59,16 +59,16 @@ def test_a_fallback_of_a_dry_run_is_said_to_be_what_a_launch_would_be_left_with(
         **story.STAGE, status="failed", current=0, total=1, artifacts=(fallback,), error="no tool"
     )
     parts = rendered(story.begin(), end)
-    assert "a check did not pass" in parts["job-summary"]
+    assert "a check failed" in parts["job-summary"]
     assert "a service failed" not in parts["job-summary"]
 
 
 def test_from_the_start_the_page_says_that_nothing_is_sent():
     parts = rendered()
     assert "Dry run: nothing is sent." in parts["job-header"]
-    assert "Every call is checked at its server" in parts["job-header"]
+    assert "Every call is checked with its server" in parts["job-header"]
     assert "Cancel this dry run" in parts["job-header"]
-    assert "nothing exists outside" in parts["job-summary"]
+    assert "nothing was created at any service" in parts["job-summary"]
     assert "No call has been planned yet." in parts["job-calls"]
 
 
@@ -82,7 +82,7 @@ def test_at_the_end_it_says_what_would_be_made_where_and_how_long_it_would_take(
     )
     header = parts["job-header"]
     assert "A launch would make 3 calls and take about 1 min 35 s" in header
-    assert "less than 1 min 1 s" in header
+    assert "Best possible time: 1 min 1 s" in header
     assert "generate image ×2" in header and "upload asset</li>" in header
     assert "would fail" not in header and "Cancel" not in header
     assert "3 of 3 planned" in parts["job-calls"]
@@ -90,9 +90,9 @@ def test_at_the_end_it_says_what_would_be_made_where_and_how_long_it_would_take(
 
 def test_calls_show_what_they_would_take_and_under_which_limits():
     html = rendered(planned("image.a", "a", per_minute=20), planned("cells", seconds=21.0))["calls-creative"]
-    for words in ("planned", "1 min 45 s", "2 at once, 20 a minute", "what would be sent"):
+    for words in ("planned", "1 min 45 s", "2 at once, 20 per minute", "what would be sent"):
         assert words in html
-    for words in ("Tries", "Waited", "Try again"):
+    for words in ("Attempts", "Waited", "Retry"):
         assert words not in html
     assert f"/jobs/{ID}/steps/creative.image.a/" in html
     assert 'width="100.0%"' in html and 'width="20.0%"' in html
@@ -102,7 +102,7 @@ def test_what_would_be_refused_is_counted_and_its_reason_stands_at_the_call():
     nothing = ev.JobPlanned(calls=0, seconds=0.0, bound=0.0, servers={})
     parts = rendered(failed("image.a", "image-gen has no tool generate_image"), nothing, *story.end("failed"))
     assert "1 call would fail:" in parts["job-header"]
-    assert "A launch could make no call as things stand." in parts["job-header"]
+    assert "A launch could not make any call at the moment." in parts["job-header"]
     assert "image-gen has no tool generate_image" in parts["calls-creative"]
 
 
@@ -174,7 +174,7 @@ def test_the_page_of_a_planned_step_shows_what_would_be_sent():
     html = text(browser().get(f"/jobs/{dry_job().pk}/steps/creative.image.a/"))
     assert "What would be sent" in html and "What was sent" not in html
     assert "A lamp" in html and "cd" * 16 in html
-    assert "It was never sent." in html and "Try again" not in html
+    assert "It was never sent." in html and "Retry" not in html
 
 
 @pytest.mark.django_db

@@ -113,7 +113,7 @@ def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
     html = text(browser().get(at("job-cancel", job)))
     assert "task “kickoff”" in html
     assert 'href="https://tasks.example/t-1"' in html
-    assert "Nothing new is sent" in html
+    assert "Nothing new is sent once you confirm" in html
     job.refresh_from_db()
     assert job.cancel_asked_at is None
 
@@ -121,7 +121,7 @@ def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
 def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
     job, client = running(), browser()
     html = after(client.post(at("job-cancel", job)), job, client)
-    assert "Nothing new is sent from here on" in html
+    assert "Nothing new will be sent" in html
     assert '<details id="outside" class="outside" open>' in html
     job.refresh_from_db()
     assert job.status == "cancelled"
@@ -130,11 +130,11 @@ def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
 def test_a_job_that_has_ended_cannot_be_cancelled_and_the_page_says_so():
     job = partial()
     html = text(browser().get(at("job-cancel", job)))
-    assert "ended already" in html
+    assert "already ended" in html
     assert '<button class="danger"' not in html
     refused = browser().post(at("job-cancel", job))
     assert refused.status_code == 409
-    assert "Nothing was done:" in refused.content.decode()
+    assert "Nothing was changed:" in refused.content.decode()
 
 
 def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
@@ -143,7 +143,7 @@ def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
     html = text(browser().get(at("job-retry", job)))
     assert "asana-v2, create task “budget”" in html
     assert "create task “kickoff”" not in html
-    assert "1 call stays as it is" in html
+    assert "1 call stays unchanged" in html
     assert "1 unknown call is not sent again" in html
     job.refresh_from_db()
     assert (job.status, feed.heads([job.pk])[job.pk]) == ("partial", seq)
@@ -159,14 +159,14 @@ def test_before_trying_again_the_page_says_what_is_looked_up_first():
     CallAttempt.objects.filter(call__item="kickoff").update(outcome=CallAttempt.LOST)
     feed.append(job.pk, [ev.WorkflowComplete(status="cancelled", total_stages=len(PLAN))])
     html = text(browser().get(at("job-retry", job)))
-    assert "1 call was under way when the campaign ended: it is looked up at its service" in html
+    assert "1 call was in progress when the campaign ended: it is looked up at its service" in html
     assert "1 unknown call is not sent again" in html
 
 
 def test_trying_again_reopens_the_job_and_leads_back_to_it():
     job, client = partial(), browser()
     html = after(client.post(at("job-retry", job)), job, client)
-    assert "Trying again." in html
+    assert "Retrying." in html
     assert "<span>round 2</span>" in html
     assert ToolCall.objects.get(item="budget").state == "waiting"
     assert ToolCall.objects.get(item="visuals").state == "unknown"
@@ -233,7 +233,7 @@ def test_it_exists_wants_an_id_and_says_so_beside_the_field():
 def test_an_answer_that_is_none_of_the_three_is_asked_for_again(outcome: str):
     refused = answer(running(), outcome=outcome)
     assert refused.status_code == 422
-    assert "Choose one of the three answers" in refused.content.decode()
+    assert "Choose one of the three options" in refused.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -248,12 +248,12 @@ def test_an_answer_that_is_none_of_the_three_is_asked_for_again(outcome: str):
 def test_an_answer_settles_the_call_and_leads_back_to_the_job(form: dict, state: str, make: Any):
     job, client = make(), browser()
     html = after(answer(job, client, **form), job, client)
-    assert "Answered: create task “visuals”" in html
+    assert "Resolved: create task “visuals”" in html
     call = ToolCall.objects.get(item="visuals")
     assert call.state == state
     assert call.remote_id == ("t-77" if state == "done" else "")
     told = text(client.get(at("step", job, call.step)))
-    assert "What people did" in told
+    assert "What users did" in told
     assert "mara, resolve" in told
 
 

@@ -120,5 +120,5 @@ def test_signing_out_wants_a_post_with_its_token():
     assert client.get(reverse("sign-out")).status_code == 405
     refused = client.post(reverse("sign-out"))
     assert refused.status_code == 403
-    assert "Please try once more" in refused.content.decode()
+    assert "Please try again" in refused.content.decode()
     assert signed_in(client)

@@ -49,10 +49,10 @@ def test_it_names_every_line_and_the_sum_and_does_nothing():
         "no money moves",
         "The search campaign stays paused.",
         '<button class="danger">Set 2 lines live: EUR 70.00 and USD 200.00</button>',
-        '<label for="checked">I have checked the lines and the sum</label>',
+        '<label for="checked">I have checked the lines and the total</label>',
     ):
         assert words in html
-    assert (html.count("<td>live already</td>"), html.count("<td>paused</td>")) == (1, 2)
+    assert (html.count("<td>already live</td>"), html.count("<td>paused</td>")) == (1, 2)
     job.refresh_from_db()
     assert (job.status, AuditEntry.objects.count()) == ("completed", 0)
 
@@ -104,7 +104,7 @@ def test_what_has_changed_since_is_shown_as_it_is_now():
 def test_without_the_right_there_is_no_form_and_a_sentence_who_may():
     job, client = spend.prepared(), browser()
     html = text(client.get(at(job)))
-    assert "You have no right to spend" in html
+    assert "You don't have permission to spend" in html
     assert 'name="hash"' not in html
     assert client.post(at(job), {"hash": actions.activation(job).digest}).status_code == 403
     assert not AuditEntry.objects.exists()
@@ -135,7 +135,7 @@ def test_the_page_allows_no_inline_script_and_is_not_kept():
 
 def test_the_jobs_page_links_there_for_those_with_the_right_and_tells_the_others_who_may():
     job = spend.prepared()
-    link, sentence = "for-spenders", "can be set live by somebody with the right to spend"
+    link, sentence = "for-spenders", "can be set live by a user with permission to spend"
     ours = text(browser(spend.spender()).get(f"/jobs/{job.pk}/"))
     theirs = text(browser().get(f"/jobs/{job.pk}/"))
     assert "<body data-now=" in ours
@@ -159,7 +159,7 @@ def test_a_failed_line_is_offered_another_confirmation_and_no_retry():
     assert "stage=live" not in html
     assert "step=live" not in html
     step = text(browser(sol).get(reverse("step", args=[job.pk, "live.status.south"])))
-    assert "Try again…" not in step
+    assert "Retry…" not in step
 
 
 def test_an_unknown_money_call_says_that_no_answer_sends_it():
@@ -167,5 +167,5 @@ def test_an_unknown_money_call_says_that_no_answer_sends_it():
     job = actions.activate(job, spend.spender(), actions.activation(job).digest)
     spend.called(job, "north", "unknown", error="no answer")
     html = text(browser().get(reverse("step", args=[job.pk, "live.status.north"])))
-    assert "Nothing is sent: that takes somebody who sets it live again." in html
+    assert "Nothing is sent until a user sets it live again." in html
     assert "It is sent once more" not in html

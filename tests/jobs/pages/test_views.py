@@ -59,7 +59,7 @@ def test_staff_see_every_job():
 def test_a_job_that_never_was_is_404_in_our_own_look():
     response = browser().get(reverse("job", args=[uuid.uuid4()]))
     assert response.status_code == 404
-    assert "not yours to see" in response.content.decode()
+    assert "have permission to see it" in response.content.decode()
 
 
 def test_the_first_page_holds_every_piece_as_the_poll_and_the_socket_send_it():
@@ -135,7 +135,7 @@ def test_pages_allow_no_inline_script_and_no_inline_style():
 
 
 def test_the_list_is_empty_at_first_and_says_what_to_do():
-    assert "No campaign yet" in text(browser().get(reverse("jobs")))
+    assert "No campaigns yet" in text(browser().get(reverse("jobs")))
 
 
 def test_the_list_shows_ones_own_jobs_only():
@@ -158,7 +158,7 @@ def test_the_list_is_filtered_by_status_and_searched_by_title():
 
 def test_a_search_without_a_hit_says_so_and_leads_back():
     html = text(browser().get(reverse("jobs"), {"q": HOSTILE + "\0"}))
-    assert "No job fits" in html
+    assert "No campaign matches" in html
     assert HOSTILE not in html
 
 
@@ -178,7 +178,7 @@ def test_pages_follow_one_another_without_gap_or_double(monkeypatch: pytest.Monk
     while where:
         html = text(client.get(where))
         seen.append(re.findall(r"Number \d\.", html))
-        found = re.search(r'href="([^"]+)">Older jobs', html)
+        found = re.search(r'href="([^"]+)">Older campaigns', html)
         where = found[1].replace("&amp;", "&") if found else ""
     assert [len(page) for page in seen] == [3, 3, 2]
     assert len({title for page in seen for title in page}) == 8
@@ -224,10 +224,10 @@ def test_connections_show_each_server_as_the_worker_told():
         "asana_create_task",
         "not connected",
         "&lt;script&gt;",
-        "Left alone for now",
+        "Calls paused",
     ):
         assert words in html
-    assert "No worker is alive" not in html
+    assert "No worker is running" not in html
 
 
 @pytest.mark.parametrize("told", [{}, [], "x", {"a": None}, {"a": {"tools": 3, "inUse": None}}])
@@ -239,7 +239,7 @@ def test_connections_survive_whatever_a_worker_tells(told: object):
 def test_a_worker_that_went_silent_is_said_to_be_gone():
     old = timezone.now() - timedelta(minutes=5)
     WorkerBeat.objects.create(worker="w1", host="h", pid=1, seen_at=old)
-    assert "No worker is alive" in text(browser().get(reverse("connections")))
+    assert "No worker is running" in text(browser().get(reverse("connections")))
 
 
 def test_pages_answer_reading_only():
