@@ -46,8 +46,8 @@ def test_a_repeated_scope_is_stored_once():
         (["nobody", "--scope", "read"], "USER: there is no user nobody"),
         (["gone", "--scope", "read"], "USER: gone is not active"),
         (["mara", "--scope", "write"], "--scope: there is no scope write"),
-        (["mara"], "--scope: at least one"),
-        (["mara", "--scope", "read", "--scope", "spend"], "--scope: mara has no right to spend"),
+        (["mara"], "--scope: needs at least one"),
+        (["mara", "--scope", "read", "--scope", "spend"], "--scope: mara doesn't have permission to spend"),
         (["mara", "--scope", "read", "--days", "0"], "--days: must be"),
         (["mara", "--scope", "read", "--days", "99999999"], "--days: must be"),
     ],
@@ -63,5 +63,5 @@ def test_an_error_names_its_argument_and_creates_nothing(words, names):
 @pytest.mark.parametrize("words", [["apitoken", "mara", "--scope", "read"], ["web"], ["worker"]])
 def test_without_tables_the_error_says_how_to_create_them(words, monkeypatch):
     monkeypatch.setattr(connection.introspection, "table_names", list)
-    with pytest.raises(CommandError, match="no tables yet; manage"):
+    with pytest.raises(CommandError, match="no tables yet; create"):
         call_command(*words)

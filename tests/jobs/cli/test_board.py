@@ -74,13 +74,13 @@ def test_what_waits_for_a_permit_is_told_with_the_permits_taken():
 def test_a_retry_is_told_with_its_reason_and_the_next_try():
     retry = ev.CallRetry(**call(), attempt=1, delay=2.5, reason="too many requests")
     text = shown(ev.StageStart(**PLACE), ev.CallStart(**call(), attempt=1), retry, width=170)
-    assert "1 to be tried again: too many requests, next try in 2.5 s, 1 retry" in row(text)
+    assert "1 to be retried: too many requests, next attempt in 2.5 s, 1 retry" in row(text)
     assert "asana-v2 create_task (kickoff): too many requests; next try in 2.5 s" in text
 
 
 def test_calls_on_their_way_are_counted_while_nothing_is_made_yet():
     sent = [ev.CallStart(**call(item), attempt=1) for item in ("a", "b")]
-    assert "2 under way" in row(shown(ev.StageStart(**PLACE), *sent))
+    assert "2 in progress" in row(shown(ev.StageStart(**PLACE), *sent))
 
 
 def test_retries_that_are_over_are_still_counted():
@@ -108,7 +108,7 @@ def test_fallbacks_are_counted():
 
 def test_a_server_that_is_down_stands_above_the_bars_until_it_answers():
     down = ev.JobServerDown(server="asana-v2", reason="five failures in a row")
-    words = "asana-v2 keeps failing and is left alone for now: five failures in a row"
+    words = "asana-v2 is failing; calls to it are paused: five failures in a row"
     lines = shown(ev.StageStart(**PLACE), down).splitlines()
     first = [number for number, line in enumerate(lines) if line.startswith("Setup Project")][-1]
     assert lines[first - 1].strip() == words
@@ -214,9 +214,9 @@ def test_the_summary_says_of_an_unknown_call_what_it_was_and_where_to_answer():
     unknown = ev.CallUnknown(**call(), attempt=1, reason="no answer came")
     over = ev.WorkflowComplete(status="partial", total_stages=2)
     assert ending(QUEUED, ev.StageStart(**PLACE), unknown, over) == [
-        "Unknown, whether it was done: 1",
+        "Calls with an unknown outcome: 1",
         "  project.task.kickoff  asana-v2 create_task: no answer came",
-        "  Look there, and answer on https://far/jobs/j1/",
+        "  Check the service, then resolve them on https://far/jobs/j1/",
         "Campaign partial in 0:02: 0 artifacts",
     ]
 
@@ -234,17 +234,17 @@ def test_a_dry_run_ends_with_what_would_be_made_where_and_how_long_it_takes(term
     lines = dry_run(planned, terminal=terminal)
     table = " ".join(" ".join(lines).split())
     assert "stage what where permits expected" in table
-    assert "project kickoff asana-v2 create_task 5 at a time, 60 a minute 1.5 s" in table
+    assert "project kickoff asana-v2 create_task 5 at a time, 60 per minute 1.5 s" in table
     assert lines[-3:] == [
         "2 calls would be made: asana-v2 1, canva 1",
-        "About 31 s in all; no order of the calls could beat 12 s",
+        "About 31 s in total; best possible time: 12 s",
         "Dry run completed in 0:03: nothing was sent",
     ]
 
 
 def test_a_dry_run_lists_what_each_call_would_send_a_line_each():
     lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
-    at = lines.index("What would be sent; in full on https://far/jobs/j1/")
+    at = lines.index("What would be sent (in full on https://far/jobs/j1/)")
     notes = "a " * 30
     assert lines[at + 1] == (
         f'  project.task.kickoff: name=Kick-off, notes={notes}..., budget=1500, tags=["x"]'
@@ -258,7 +258,7 @@ def test_a_dry_run_far_away_ends_as_it_ended_though_its_arguments_cannot_be_read
 
     monkeypatch.setattr(Place, "arguments", gone)
     lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
-    assert "What would be sent could not be read: https://far refuses" in lines
+    assert "Could not read what would be sent: https://far refuses" in lines
     assert lines[-1] == "Dry run completed in 0:03: nothing was sent"
 
 
@@ -268,7 +268,7 @@ def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():
     lines = dry_run(failed, end, status="partial")
     assert any("failed: name is required" in line for line in lines)
     assert "  Setup Project Management failed: 1 of 1 did not pass" in lines
-    assert "1 call would fail: the reason stands above" in lines
+    assert "1 call would fail; see the reason above" in lines
     assert lines[-1].startswith("Dry run partial")
 
 

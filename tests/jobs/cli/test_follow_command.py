@@ -93,7 +93,7 @@ def test_an_unknown_call_is_told_with_the_page_to_answer_on(there):
     code, out, _ = run("follow", job.pk, *there)
     assert code == 3
     assert "creative/image/a  image-gen generate_image: no answer came" in out
-    assert f"answer on {there[1]}/jobs/{job.pk}/" in out
+    assert f"resolve them on {there[1]}/jobs/{job.pk}/" in out
 
 
 def test_a_launch_far_away_prints_absolute_links_and_comes_back(there):
@@ -121,11 +121,11 @@ def test_faults_far_away_are_told_as_those_here(there, tmp_path):
         (["--server", "http://[::1", "--token", "t"], "--server: must be an address such as https://"),
         (
             ["--server", "https://me:pw@x", "--token", "t"],
-            "must hold nothing but scheme, host, port and path",
+            "may only have scheme, host, port and path",
         ),
-        (["--server", "https://x/?a=b", "--token", "t"], "must hold nothing but scheme, host, port and path"),
-        (["--server", "http://127.0.0.1:1", "--token", "a b"], "--token: holds signs that no token has"),
-        (["--token", "t"], "--token: is for a remote installation; name it with --server"),
+        (["--server", "https://x/?a=b", "--token", "t"], "may only have scheme, host, port and path"),
+        (["--server", "http://127.0.0.1:1", "--token", "a b"], "--token: has invalid characters"),
+        (["--token", "t"], "--token: only for a remote installation; add --server"),
     ],
 )
 def test_a_bad_word_is_told_with_the_way_out(words, said):
@@ -145,7 +145,7 @@ def test_a_job_that_is_not_there_leaves_with_one(there):
     nobody = "00000000-0000-0000-0000-000000000000"
     assert run("follow", nobody)[::2] == (
         1,
-        f"there is no job {nobody} here; one of another installation needs --server\n",
+        f"there is no job {nobody} here; for another installation, use --server\n",
     )
     code, _, err = run("follow", nobody, *there)
     assert code == 1 and f"there is no job {nobody}" in err
@@ -168,7 +168,7 @@ def test_what_is_no_job_id_is_bad_input(there):
 )
 def test_http_over_the_net_is_warned_of(host, warned):
     _, _, err = run("launch", "aurora-one", "--server", f"http://{host}:1", "--token", "sesame-1")
-    assert ("http:// shows the token" in err) is warned
+    assert ("http:// sends the token" in err) is warned
 
 
 def test_what_a_server_says_cannot_steer_the_terminal():

@@ -156,7 +156,7 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
     monkeypatch.setattr("jobs.cli.local.follow", interrupted)
     code, _, err = run("aurora-one", "--watch")
     assert code == 130
-    assert f"the campaign goes on. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err
+    assert f"the campaign continues. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
         ('{\n  "brand": x\n}', "is not JSON: line 2, column 12: "),
         ("", "is not JSON: line 1, column 1: "),
         ("[" * 100_000, "is nested too deeply"),
-        ('["aurora-one"]', "must hold a brief: an object of named fields"),
+        ('["aurora-one"]', "must be a brief: a JSON object"),
         ('{"brand": "x"}', "product: is required\n"),
         ('{"brand": "x"}', "budget: is required\n"),
         ('{"brnad": "x"}', "brnad: "),

@@ -113,7 +113,7 @@ def test_a_child_that_dies_is_started_again_and_the_other_one_is_left_alone(fami
     assert alive(other) and parent.born("two") == [other]
     parent.process.terminate()
     code, said = parent.end()
-    assert code == 0 and "one ended with exit code -9; starting it again in 0.5 s" in said
+    assert code == 0 and "one ended with exit code -9; restarting it in 0.5 s" in said
 
 
 def test_what_a_dead_child_has_started_goes_with_it(family):
@@ -132,7 +132,7 @@ def test_restarts_come_later_and_later_until_it_gives_up(family):
     _, other = parent.both()
     code, said = parent.end()
     assert code == 1
-    assert "starting it again in 0.5 s" in said and "in 1.0 s" in said and "in 2.0 s" in said
+    assert "restarting it in 0.5 s" in said and "in 1.0 s" in said and "in 2.0 s" in said
     assert "one keeps failing (exit code 7); giving up" in said
     assert len(parent.born("one")) == 4 and not alive(other)
 
