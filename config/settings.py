@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "huey.contrib.djhuey",
+    "ninja",  # the scripts and styles of /api/docs
     "jobs",
     "campaigns",
 ]

@@ -1,4 +1,4 @@
-// The launch form: the sum of the plan's lines is reckoned while it is typed, and a second click waits.
+// The launch form: updates the total of the plan's lines while the user types, and ignores a second click.
 (() => {
   "use strict";
   const number = (text) => {
@@ -28,10 +28,10 @@
     event.target.dataset.sent = "yes";
     const word = button?.textContent;
     if (button?.dataset.busy) button.textContent = button.dataset.busy;
-    // the form's token makes one job of two clicks; this only keeps the second from being sent
+    // the form's token already prevents a second job; this only prevents the second request
     setTimeout(() => { delete event.target.dataset.sent; if (button) button.textContent = word; }, 8000);
   });
-  // the page can come back from the browser's memory: then it may be sent again
+  // the browser may restore the page from its cache; then it may be submitted again
   window.addEventListener("pageshow", () => {
     const form = document.getElementById("launch-form");
     if (form) delete form.dataset.sent;

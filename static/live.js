@@ -1,5 +1,5 @@
-// The live page: socket first, poll when it is down, and an honest word about which of them it is.
-// No eval and no inline script: all of this works under script-src 'self'.
+// The live page: a socket, polling while the socket is down, and a display of which is in use.
+// No eval and no inline script, so that it works under script-src 'self'.
 (() => {
   "use strict";
   const POLL_MS = 2000;
@@ -7,18 +7,18 @@
   const SLOWEST_POLL_MS = 15000;
   const SILENT_MS = 40000; // the server sends a heartbeat each 15 s
   const REOPEN_MS = 10000;
-  const ENDED_MS = 15000; // a job that has ended may be tried again by somebody else
+  const ENDED_MS = 15000; // another user may retry a job that has ended
 
   htmx.config.history = false;
   htmx.config.defaultSettleDelay = 0; // settling copies style attributes, which the policy refuses
   htmx.config.ws = { ...htmx.config.ws, pauseOnBackground: false, reconnectMaxDelay: 10000 };
   htmx.registerExtension("flightplan", {
-    // what a person has opened or closed stays so when its piece is replaced
+    // details keep their open state when their piece is replaced
     htmx_before_morph_attr: (element, detail) =>
       !(detail.attrName === "open" && element.tagName === "DETAILS"),
   });
 
-  // an error page, or the sign-in page that a list's refresh was sent on to, is never swapped in
+  // never swap in an error page, or the sign-in page after a redirect
   document.addEventListener("htmx:before:swap", (event) => {
     const answer = event.detail.ctx?.response?.raw;
     if (answer && (!answer.ok || answer.redirected)) event.preventDefault();
@@ -43,7 +43,7 @@
     }
     for (const one of document.querySelectorAll("[data-left]")) {
       const left = Date.parse(one.dataset.left) - now();
-      // the start of a minute is near enough for minutes, and a late end is no time below nothing
+      // whole minutes are precise enough, and a late end is never shown as a negative time
       const about = `about ${left < 90000 ? words(left) : `${Math.round(left / 60000)} min`} left`;
       const text = left < -3000 ? "taking longer than expected" : left < 1000 ? "about to end" : about;
       if (one.textContent !== text) one.textContent = text;
@@ -58,13 +58,13 @@
   if (!live) return;
   let socket = null; // the extension's connection
   let up = false;
-  let closedAt = 0; // when the extension gave the socket up for good
+  let closedAt = 0; // when the extension stopped reconnecting
   let heard = Date.now();
   let offline = 0;
   let signedOut = false;
-  let gone = false; // the job was removed, or is somebody else's now
-  let polled = false; // since the socket was last up
-  let lost = false; // the socket was up, and is not
+  let gone = false; // the job was removed, or the user may no longer see it
+  let polled = false; // since the socket was last connected
+  let lost = false; // the socket was connected and no longer is
   let tag = live.dataset.tag || "";
   let failures = 0;
   let asking = null;
@@ -108,7 +108,7 @@
     up = false;
     const { code, connection } = event.detail;
     if (!connection?.config?.reconnectCodes?.includes(code)) closedAt = Date.now();
-    // not all pages at once: when the server goes, it goes for everybody
+    // at a random time, because all pages lose a stopped server at once
     if (!over) schedule(FIRST_POLL_MS * (1 + 3 * Math.random()));
     show();
   });
@@ -146,7 +146,7 @@
     if (answer.status === 404) { hear(); gone = true; return; }
     if (answer.status !== 304 && !answer.ok) throw new Error(`status ${answer.status}`);
     const text = answer.status === 304 ? "" : await answer.text();
-    if (up) return; // the socket is back, and newer
+    if (up) return; // the socket is back and has newer pieces
     hear();
     polled = true;
     if (!text) return;
@@ -181,7 +181,7 @@
   on("visibilitychange", () => { if (!document.hidden) schedule(0); });
   window.addEventListener("online", () => { failures = 0; schedule(0); });
 
-  // --- After each change: say what has changed, hang up when the job has ended, listen when it runs again ---
+  // --- After each change: announce it, disconnect when the job has ended, reconnect when it runs again ---
   const known = new Map();
   function before(name, value) {
     const earlier = known.get(name);
@@ -201,13 +201,13 @@
   function headlines(head) {
     const news = [], { what } = head;
     document.title = head.title;
-    if (before("round", head.round)) news.push(`The ${what} is tried again, round ${head.round}`);
+    if (before("round", head.round)) news.push(`The ${what} is being retried, round ${head.round}`);
     if (before("cancelling", head.cancelling) && head.cancelling === "yes")
-      news.push(`The ${what} is being cancelled: nothing new is sent`);
+      news.push(`The ${what} is being cancelled: nothing new will start`);
     const unknown = before("unknown", head.unknown);
-    if (unknown && Number(head.unknown)) news.push(`Unknown calls that wait for an answer: ${head.unknown}`);
-    else if (unknown) news.push("No call is unknown any more");
-    if (before("down", head.down) !== undefined && head.down) news.push(`Left alone for now: ${head.down}`);
+    if (unknown && Number(head.unknown)) news.push(`Unknown calls to resolve: ${head.unknown}`);
+    else if (unknown) news.push("All unknown calls are resolved");
+    if (before("down", head.down) !== undefined && head.down) news.push(`Calls paused: ${head.down}`);
     if (before("status", head.status) && ended()) news.push(`The ${what} is ${head.status}`);
     return news;
   }

@@ -1,4 +1,4 @@
-"""The admin of jobs; importing its modules registers them, as autodiscovery imports only this package."""
+"""The admin of jobs. Autodiscovery imports only this package, so it imports the modules that register."""
 
 from jobs.admin import jobs as jobs
 from jobs.admin import webhooks as webhooks

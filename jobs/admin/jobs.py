@@ -1,18 +1,27 @@
-"""The admin of jobs: everything that happened, to look at and to search; history is never edited."""
+"""The admin of jobs: everything that happened, to view and to search. History cannot be edited."""
 
 from statistics import median
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from jobs.admin.lists import History, NewestFirst, among
-from jobs.admin.parts import ReadOnly, as_json, fields_of, link, seconds
+from jobs.admin.parts import (
+    BaseInlineFormSet,
+    ModelAdmin,
+    ModelForm,
+    ReadOnly,
+    TabularInline,
+    as_json,
+    fields_of,
+    link,
+    seconds,
+)
 from jobs.engine.events import KINDS
 from jobs.engine.results import JobStatus, Source
 from jobs.models import (
@@ -35,21 +44,19 @@ admin.site.site_header = admin.site.site_title = "Flightplan"
 
 
 def _list_url(model: type[Model], job: Job) -> str:
-    """Give the address of the whole list of a job's rows of this model."""
+    """Return the address of the list of all the job's rows of this model."""
     return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?q={job.pk}"
 
 
-class LatestEvents(BaseInlineFormSet):
-    """The newest events of the job, as many as a page bears; its log may have thousands."""
+class LatestEvents(BaseInlineFormSet[WorkflowEvent, Job, ModelForm[WorkflowEvent]]):
+    """The latest events of the job. Its log may have thousands, too many for one page."""
 
-    def __init__(self, *args: Any, queryset: QuerySet[WorkflowEvent], instance: Job, **kwargs: Any) -> None:
+    def __init__(self, *, queryset: QuerySet[WorkflowEvent], instance: Job, **kwargs: Any) -> None:
         latest = queryset.filter(seq__gt=instance.last_seq - LATEST).order_by("-seq")
-        super().__init__(*args, queryset=latest, instance=instance, **kwargs)
+        super().__init__(queryset=latest, instance=instance, **kwargs)
 
 
-class EventInline(ReadOnly, admin.TabularInline):
-    """The job's latest events."""
-
+class EventInline(ReadOnly, TabularInline[WorkflowEvent, Job]):
     model = WorkflowEvent
     formset = LatestEvents
     fields = readonly_fields = ("seq", "at", "type", "what")
@@ -57,13 +64,13 @@ class EventInline(ReadOnly, admin.TabularInline):
 
     @admin.display(description="payload")
     def what(self, event: WorkflowEvent) -> SafeString:
-        """Give the payload without what every event of a stage repeats."""
-        dull = ("stageName", "stageIndex", "totalStages", "data")
-        return as_json({key: value for key, value in event.payload.items() if key not in dull})
+        """Return the payload without the fields that every event of a stage repeats."""
+        repeated = ("stageName", "stageIndex", "totalStages", "data")
+        return as_json({key: value for key, value in event.payload.items() if key not in repeated})
 
 
-class CallInline(ReadOnly, admin.TabularInline):
-    """The job's calls, each with its attempts."""
+class CallInline(ReadOnly, TabularInline[ToolCall, Job]):
+    """The job's calls with their attempts."""
 
     model = ToolCall
     fields = readonly_fields = (
@@ -79,63 +86,63 @@ class CallInline(ReadOnly, admin.TabularInline):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolCall]:
-        """Give the calls with their attempts, in two queries."""
+        """Return the calls with their attempts, in two queries."""
         return super().get_queryset(request).prefetch_related("tries")
 
     @admin.display(description="attempts")
     def tries_made(self, call: ToolCall) -> SafeString:
-        """Give each attempt on a line."""
+        """Return the attempts, one per line."""
         return format_html_join("", "<div>{}</div>", ((str(one),) for one in call.tries.all()))
 
     @admin.display(description="waited")
     def waited_for(self, call: ToolCall) -> str:
-        """Give the seconds spent waiting for permits."""
+        """Return the seconds spent waiting for permits."""
         return seconds(call.waited)
 
     @admin.display(description="took")
     def took_time(self, call: ToolCall) -> str:
-        """Give the seconds of the last attempt."""
+        """Return the seconds of the last attempt."""
         return seconds(call.took)
 
     @admin.display(description="remote")
     def remote(self, call: ToolCall) -> SafeString | str:
-        """Give the effect's id, linked where it has an address."""
+        """Return the effect's id, as a link if its address is known."""
         return link(call.remote_url, call.remote_id or "open", outside=True) if call.remote_id else ""
 
 
-class ArtifactInline(ReadOnly, admin.TabularInline):
-    """What the job made."""
+class ArtifactInline(ReadOnly, TabularInline[Artifact, Job]):
+    """The job's artifacts."""
 
     model = Artifact
     fields = readonly_fields = ("name", "title", "kind", "stage", "source", "opens", "own_copy", "note")
 
     @admin.display(description="opens")
     def opens(self, artifact: Artifact) -> SafeString | str:
-        """Give the link to where it is outside."""
+        """Return a link to the artifact at the service."""
         return link(artifact.url, "outside", outside=True) if artifact.url else ""
 
     @admin.display(description="our copy")
     def own_copy(self, artifact: Artifact) -> SafeString | str:
-        """Give the link to our own file."""
+        """Return a link to Flightplan's own file."""
         return (
             link(reverse("artifact", args=[artifact.job_id, artifact.name]), "file") if artifact.file else ""
         )
 
 
-class AuditInline(ReadOnly, admin.TabularInline):
-    """What people did to the job."""
+class AuditInline(ReadOnly, TabularInline[AuditEntry, Job]):
+    """What users did to the job."""
 
     model = AuditEntry
     fields = readonly_fields = fields_of(AuditEntry, "id", "job")
     show_change_link = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
-        """Give the entries with who acted, in one query."""
+        """Return the entries with their users, in one query."""
         return super().get_queryset(request).select_related("by")
 
 
 @admin.register(Job)
-class JobAdmin(NewestFirst):
+class JobAdmin(NewestFirst[Job]):
     """Jobs, newest first."""
 
     order = keyset.MOMENTS
@@ -188,23 +195,23 @@ class JobAdmin(NewestFirst):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
-        """Find a job by its id, or by text."""
+        """Return the job with this id, or the jobs that match the text."""
         if id := keyset.id_of(search_term):
             return queryset.filter(pk=id), False
         return super().get_search_results(request, queryset, search_term)
 
     def is_exact(self, search_term: str) -> bool:
-        """Tell whether an id is searched for."""
+        """Return whether the search term is an id."""
         return keyset.id_of(search_term) is not None
 
     @admin.display(description="stages ended")
     def stages(self, job: Job) -> str:
-        """Give how many stages have ended, of how many."""
+        """Return how many of the stages have ended."""
         return f"{job.stages_ended} of {len(job.plan)}"
 
     @admin.display(description="took")
     def took(self, job: Job) -> str:
-        """Give the time from start to end."""
+        """Return the time from start to end."""
         return (
             seconds((job.ended_at - job.started_at).total_seconds())
             if job.started_at and job.ended_at
@@ -213,12 +220,12 @@ class JobAdmin(NewestFirst):
 
     @admin.display(description="page")
     def page(self, job: Job) -> SafeString | str:
-        """Give the link to the job's page."""
+        """Return a link to the job's page."""
         return link(reverse("job", args=[job.pk]), "open")
 
     @admin.display(description="whole lists")
     def whole_lists(self, job: Job) -> SafeString:
-        """Give the links to all rows of the job."""
+        """Return links to the lists of all the job's rows."""
         lists = (
             (WorkflowEvent, f"events ({job.last_seq})"),
             (ToolCall, "calls"),
@@ -231,12 +238,12 @@ class JobAdmin(NewestFirst):
 
     @admin.display(description="parameters")
     def params_read(self, job: Job) -> SafeString:
-        """Give the launch's parameters."""
+        """Return the parameters of the launch."""
         return as_json(job.params)
 
 
 @admin.register(WorkflowEvent)
-class WorkflowEventAdmin(History):
+class WorkflowEventAdmin(History[WorkflowEvent]):
     """The logs of all jobs."""
 
     list_display = ("job_id", "seq", "type", "at")
@@ -246,21 +253,21 @@ class WorkflowEventAdmin(History):
     fields = ("job", "seq", "type", "at", "payload_read")
 
     def order_of(self, search_term: str) -> keyset.Order:
-        """Give the order of a job's own log, or that of all logs."""
+        """Return the order of one job's log, or that of all logs."""
         return keyset.SEQS if search_term.strip() else keyset.IDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowEvent]:
-        """Leave to the page of one event what only that shows."""
+        """Return the events. Only the page of one event loads the payload."""
         rows = super().get_queryset(request)
-        return rows if request.resolver_match.kwargs.get("object_id") else rows.defer("payload")
+        match = request.resolver_match
+        return rows if match and match.kwargs.get("object_id") else rows.defer("payload")
 
     @admin.display(description="payload")
     def payload_read(self, event: WorkflowEvent) -> SafeString:
-        """Give the payload."""
         return as_json(event.payload)
 
 
-class AttemptInline(ReadOnly, admin.TabularInline):
+class AttemptInline(ReadOnly, TabularInline[CallAttempt, ToolCall]):
     """The attempts of a call."""
 
     model = CallAttempt
@@ -269,7 +276,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(ToolCall)
-class ToolCallAdmin(History):
+class ToolCallAdmin(History[ToolCall]):
     """All calls to tool servers."""
 
     list_display = ("step", "job_id", "server", "tool", "state", "attempts", "waited", "took", "created_at")
@@ -281,17 +288,15 @@ class ToolCallAdmin(History):
 
     @admin.display(description="arguments")
     def args_read(self, call: ToolCall) -> SafeString:
-        """Give the arguments."""
         return as_json(call.args)
 
     @admin.display(description="reply")
     def reply_read(self, call: ToolCall) -> SafeString:
-        """Give the reply."""
         return as_json(call.reply)
 
 
 @admin.register(CallAttempt)
-class CallAttemptAdmin(History):
+class CallAttemptAdmin(History[CallAttempt]):
     """All attempts of all calls."""
 
     list_display = ("call", "number", "epoch", "sent_at", "ended_at", "outcome", "detail")
@@ -300,7 +305,7 @@ class CallAttemptAdmin(History):
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(History):
+class ArtifactAdmin(History[Artifact]):
     """All artifacts."""
 
     list_display = ("name", "title", "kind", "source", "job_id", "opens", "own_copy")
@@ -310,8 +315,8 @@ class ArtifactAdmin(History):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(History):
-    """What people did to jobs; nobody can change or remove it."""
+class AuditEntryAdmin(History[AuditEntry]):
+    """What users did to jobs. Entries cannot be changed or removed."""
 
     list_display = ("at", "by", "act", "job_id", "stage", "step", "outcome", "remote_id", "digest")
     list_filter = (among("act", AuditEntry.Act.values),)
@@ -322,21 +327,21 @@ class AuditEntryAdmin(History):
 
     @admin.display(description="details")
     def details_read(self, entry: AuditEntry) -> SafeString | str:
-        """Give what was confirmed."""
+        """Return what the user confirmed."""
         return as_json(entry.details) if entry.details else ""
 
 
 @admin.register(WorkerBeat)
-class WorkerBeatAdmin(ReadOnly, admin.ModelAdmin):
-    """The workers and when they were last heard of."""
+class WorkerBeatAdmin(ReadOnly, ModelAdmin[WorkerBeat]):
+    """The workers and when each last reported."""
 
     list_display = ("worker", "host", "pid", "started_at", "seen_at")
     ordering = ("-seen_at",)
 
 
 @admin.register(CallDuration)
-class CallDurationAdmin(ReadOnly, admin.ModelAdmin):
-    """What the worker has learned of how long calls take; it orders those that wait by it."""
+class CallDurationAdmin(ReadOnly, ModelAdmin[CallDuration]):
+    """How long calls take, as the worker has measured it. It orders waiting calls by these durations."""
 
     list_display = ("server", "tool", "size", "middle", "calls", "source")
     list_filter = (among("source", Source),)
@@ -344,18 +349,18 @@ class CallDurationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="median")
     def middle(self, kind: CallDuration) -> str:
-        """Give the median of the last calls."""
+        """Return the median of the last calls."""
         return seconds(median(kind.recent)) if kind.recent else ""
 
-    @admin.display(description="of so many calls")
+    @admin.display(description="number of calls")
     def calls(self, kind: CallDuration) -> int:
-        """Give how many of them are remembered."""
+        """Return the number of calls that the median is taken over."""
         return len(kind.recent)
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ReadOnly, admin.ModelAdmin):
-    """The API tokens, to revoke by deleting; `manage.py apitoken` makes them. Their hashes are not shown."""
+class ApiTokenAdmin(ReadOnly, ModelAdmin[ApiToken]):
+    """API tokens. Delete a token to revoke it; create one with `manage.py apitoken`. Hashes are not shown."""
 
     list_display = ("user", "scopes", "created_at", "expires_at")
     list_select_related = ("user",)
@@ -363,5 +368,5 @@ class ApiTokenAdmin(ReadOnly, admin.ModelAdmin):
     fields = readonly_fields = ("user", "scopes", "created_at", "expires_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Say yes to those with Django's permission for it."""
+        """Return whether the user has Django's permission to delete tokens."""
         return request.user.has_perm("jobs.delete_apitoken")

@@ -1,4 +1,4 @@
-"""The HTTP API of what people do to a job: cancel it, try again, answer for an unknown call."""
+"""The HTTP API for acting on a job: cancel it, retry it, resolve an unknown call."""
 
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from jobs.acts import actions
 from jobs.api import schemas as api_schemas
-from jobs.api.auth import doors
+from jobs.api.auth import requires
 from jobs.api.errors import Problem, json_body
 from jobs.api.jobs import caller_of, job_of, where
 from jobs.engine.inputs import Fault, InvalidInput
@@ -18,13 +18,13 @@ from jobs.models import Job
 
 In = TypeVar("In", bound=api_schemas.In)
 
-router = Router(auth=doors("launch"))
+router = Router(auth=requires("launch"))
 errors = dict.fromkeys((400, 401, 403, 404, 409, 413, 422), api_schemas.ProblemOut)
 answers = {202: api_schemas.Acted, **errors}
 
 
 def takes(schema: type[api_schemas.In], *, required: bool = False) -> dict[str, Any]:
-    """Give what OpenAPI says of a body that is read here."""
+    """Return the OpenAPI description of a body that the operation itself parses."""
     content = {"application/json": {"schema": schema.model_json_schema()}}
     return {"requestBody": {"required": required, "content": content}}
 
@@ -39,7 +39,7 @@ def takes(schema: type[api_schemas.In], *, required: bool = False) -> dict[str, 
     openapi_extra=takes(api_schemas.NothingIn),
 )
 def cancel_job(request: HttpRequest, job_id: UUID) -> Any:
-    """Stop a job: nothing is sent from here on, and what is under way comes to its end."""
+    """Cancel a job: calls in progress finish, and no new call is sent."""
     job = job_of(request, job_id)
     read(request, api_schemas.NothingIn)
     return acted(actions.cancel(job, caller_of(request).user))
@@ -50,17 +50,17 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> Any:
     response=answers,
     by_alias=True,
     url_name="retry",
-    summary="Try again",
+    summary="Retry a job",
     tags=["acting"],
     openapi_extra=takes(api_schemas.RetryIn),
 )
 def retry_job(request: HttpRequest, job_id: UUID) -> Any:
-    """Have an ended job run once more for one step, for what failed of a stage, or for all that failed."""
+    """Retry one step, the failed steps of a stage, or everything that failed. The job must have ended."""
     job = job_of(request, job_id)
     what = read(request, api_schemas.RetryIn)
     try:
         return acted(actions.retry(job, caller_of(request).user, stage=what.stage, step=what.step))
-    except InvalidInput as error:  # well said, but not of this job
+    except InvalidInput as error:  # well-formed, but this job has no such stage or step
         raise Problem(409, error.faults[0].message, kind="not-there", faults=error.faults) from error
 
 
@@ -69,12 +69,12 @@ def retry_job(request: HttpRequest, job_id: UUID) -> Any:
     response=answers,
     by_alias=True,
     url_name="resolve",
-    summary="Answer for an unknown call",
+    summary="Resolve an unknown call",
     tags=["acting"],
     openapi_extra=takes(api_schemas.ResolveIn, required=True),
 )
 def resolve_step(request: HttpRequest, job_id: UUID, step: str) -> Any:
-    """Settle an unknown call: it exists (under its id), it does not and is sent again, or it is skipped."""
+    """Resolve an unknown call: `exists` with its id, `absent` to send it again, or `skip`."""
     job = job_of(request, job_id)
     answer = read(request, api_schemas.ResolveIn)
     user = caller_of(request).user
@@ -85,7 +85,7 @@ def resolve_step(request: HttpRequest, job_id: UUID, step: str) -> Any:
 
 
 def read(request: HttpRequest, schema: type[In]) -> In:
-    """Give the body; none is as good as an empty object. Raises Problem with every fault and its field."""
+    """Parse and return the body; an empty body counts as `{}`. Raises Problem with every invalid field."""
     try:
         return schema.model_validate_json(json_body(request).strip() or b"{}")
     except ValidationError as error:
@@ -97,10 +97,10 @@ def read(request: HttpRequest, schema: type[In]) -> In:
 
 
 def faulty(faults: list[Fault]) -> Problem:
-    """Give the answer that names what is wrong with a request."""
-    return Problem(422, "the request has faults", kind="invalid-input", faults=faults)
+    """Return the 422 problem that lists the invalid fields."""
+    return Problem(422, "the request is invalid", kind="invalid-input", faults=faults)
 
 
 def acted(job: Job) -> Status[dict[str, Any]]:
-    """Give the answer to an act that was accepted."""
+    """Return the 202 response to an accepted action."""
     return Status(202, where(job) | {"status": job.status})

@@ -1,4 +1,4 @@
-"""Who calls: a token with scopes, or the browser's session with CSRF. For the API and for plain views."""
+"""Authentication of API operations and plain views: a token with scopes, or a session with CSRF."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
@@ -27,18 +29,18 @@ CHALLENGE = 'Bearer realm="flightplan"'
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls and what they may do; `token` is None for a session."""
+    """The authenticated user and their scopes; `token` is None for a session."""
 
-    user: Any
+    user: User
     scopes: frozenset[str]
     token: ApiToken | None = None
 
 
 def authorize(request: HttpRequest, scope: str) -> Caller:
-    """Give the caller, who has this scope, and make `request.user` theirs.
+    """Authenticate the request, require the scope, set `request.user` and return the caller.
 
-    A request with an Authorization header is judged by that alone. Raises Problem: 401 for nobody or a bad
-    token, 403 for a missing scope or a session without its CSRF token.
+    If there is an Authorization header, only that counts. Raises Problem: 401 without a session or a valid
+    token, 403 for a missing scope or a session request without its CSRF token.
     """
     caller = _by_token(request) if "Authorization" in request.headers else _by_session(request)
     if scope not in caller.scopes:
@@ -53,15 +55,14 @@ def authorize(request: HttpRequest, scope: str) -> Caller:
 
 
 def still_allowed(request: HttpRequest, caller: Caller) -> bool:
-    """Tell whether who opened a long answer may still have it: signed in, or the token alive."""
+    """Return whether the caller's token or session is still valid, for responses that stay open."""
     if caller.token:
         return ApiToken.objects.filter(
             pk=caller.token.pk, expires_at__gt=timezone.now(), user__is_active=True
         ).exists()
-    stored = type(request.session)(request.session.session_key)  # the request's own remembers what it was
-    probe = HttpRequest()
-    probe.session = stored
-    return get_user(probe).pk == caller.user.pk
+    probe = HttpRequest()  # the request itself caches its session and user
+    probe.session = type(request.session)(request.session.session_key)
+    return bool(get_user(probe).pk == caller.user.pk)
 
 
 def _by_token(request: HttpRequest) -> Caller:
@@ -70,7 +71,7 @@ def _by_token(request: HttpRequest) -> Caller:
     if token is None:
         raise Problem(
             401,
-            "this token is unknown or has expired",
+            "the token is unknown or has expired",
             kind="invalid-token",
             headers={"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'},
         )
@@ -81,7 +82,7 @@ def _by_session(request: HttpRequest) -> Caller:
     if not request.user.is_authenticated:
         raise Problem(
             401,
-            "sign in, or send a token as Authorization: Bearer ...",
+            "sign in, or send a token: Authorization: Bearer ...",
             headers={"WWW-Authenticate": CHALLENGE},
         )
     if request.method not in SAFE and check_csrf(request):
@@ -90,45 +91,45 @@ def _by_session(request: HttpRequest) -> Caller:
 
 
 class Token(HttpBearer):
-    """Ninja's door for tokens of a scope."""
+    """Ninja authentication by a token that has a scope."""
 
     def __init__(self, scope: str) -> None:
         super().__init__()
         self.scope = scope
 
     def __call__(self, request: HttpRequest) -> Caller | None:
-        """Give the caller; None when no token was sent. Raises Problem."""
+        """Return the caller, or None if no token was sent. Raises Problem."""
         return authorize(request, self.scope) if "Authorization" in request.headers else None
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:
-        """Satisfy ninja; `__call__` does the work."""
+        """Return the caller. Ninja requires this method, but only `__call__` is used."""
         return authorize(request, self.scope)
 
 
 class Session(APIKeyCookie):
-    """Ninja's door for signed-in browsers."""
+    """Ninja authentication by the session of a signed-in browser."""
 
     param_name = "sessionid"
 
     def __call__(self, request: HttpRequest) -> Caller:
-        """Give the caller. Raises Problem."""
+        """Return the caller. Raises Problem."""
         return authorize(request, "read")
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
-        """Satisfy ninja; `__call__` does the work."""
+        """Return the caller. Ninja requires this method, but only `__call__` is used."""
         return authorize(request, "read")
 
 
-def doors(scope: str) -> list[Any]:
-    """Give what an operation's `auth` is: a token with this scope, or a session."""
+def requires(scope: str) -> list[Token | Session]:
+    """Return the `auth` of an operation: a token with this scope, or a session."""
     return [Token(scope), Session()]
 
 
 def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a plain view, sync or async, so that sessions and tokens of this scope may call it.
+    """Decorate a plain view, sync or async, so that sessions and tokens with this scope can call it.
 
-    `request.user` is the caller's. Nobody gets a 401 problem, and whatever else goes wrong is a problem too,
-    but a browser that opens a page goes to sign in, or sees the page that says so.
+    The decorator sets `request.user`. Errors are returned as problem details, 401 included. A browser that
+    navigates to the address is redirected to the sign-in page or sees the usual error page instead.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,9 +149,8 @@ def signed_in_or_token(scope: str = "read") -> Callable[[Callable[..., Any]], Ca
             except Exception as error:
                 return _refused(request, error)
 
-        wrapper = async_view if iscoroutinefunction(view) else sync_view
-        wrapper.csrf_exempt = True  # type: ignore[attr-defined]  # checked above, for sessions
-        return login_not_required(wrapper)
+        wrapper: Callable[..., Any] = async_view if iscoroutinefunction(view) else sync_view
+        return csrf_exempt(login_not_required(wrapper))  # `authorize` checks both
 
     return decorate
 
@@ -162,7 +162,7 @@ def _possible(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
 
 
 def _refused(request: HttpRequest, error: Exception) -> HttpResponseBase:
-    """Answer a browser that opens a page as pages do, and everybody else with a problem."""
+    """Respond to page navigation with a redirect or an error page, to anything else with a problem."""
     by_hand = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
     if by_hand and "Authorization" not in request.headers:
         if not isinstance(error, Problem):

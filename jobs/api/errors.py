@@ -1,4 +1,4 @@
-"""The one shape of an API error: RFC 9457 problem details, whatever went wrong and wherever."""
+"""API errors: every one is returned as RFC 9457 problem details."""
 
 import json
 import logging
@@ -8,10 +8,12 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import bad_request as bad_request_page
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -27,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):
-    """An answer that is an error: its status, what happened in this case, and the fields at fault."""
+    """An error response: its status, what happened, and the invalid fields."""
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Problem(Exception):
         self.faults, self.headers = list(faults), dict(headers or {})
 
     def response(self) -> HttpResponse:
-        """Give the problem as an HTTP answer."""
+        """Return the problem as an HTTP response."""
         title = HTTPStatus(self.status).phrase
         body = {
             "type": f"urn:flightplan:problem:{self.kind or title.lower().replace(' ', '-')}",
@@ -52,32 +54,35 @@ class Problem(Exception):
             "detail": self.detail,
             "errors": [{"field": fault.field, "message": fault.message} for fault in self.faults],
         }
-        answer = HttpResponse(json.dumps(body), MEDIA_TYPE, self.status, headers=self.headers)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        response = HttpResponse(json.dumps(body), MEDIA_TYPE, self.status, headers=self.headers)
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """The view of an API address that does not exist."""
+    """Return 404 for an unknown API address."""
     return Problem(404, f"there is nothing at {request.path}").response()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what is refused before any view has a say: programs get a problem, browsers the page."""
+    """Return the 400 response of a request that is refused before it reaches a view.
+
+    API and health addresses get a problem, pages the HTML error page.
+    """
     if not request.path.startswith(("/api/", "/healthz", "/readyz")):
         return bad_request_page(request, exception)
     return problem_of(exception).response()
 
 
 def problem_of(error: Exception) -> Problem:
-    """Give the problem that an exception amounts to; what nobody foresaw is logged and is a 500."""
+    """Return the problem that describes an exception. An unexpected exception is logged and becomes a 500."""
     match error:
         case Problem():
             return error
         case InvalidInput():
-            return Problem(422, "the launch cannot be accepted", kind="invalid-input", faults=error.faults)
+            return Problem(422, "the launch is invalid", kind="invalid-input", faults=error.faults)
         case ValidationError():
-            return Problem(422, "the request has faults", kind="invalid-input", faults=_faults(error))
+            return Problem(422, "the request is invalid", kind="invalid-input", faults=_faults(error))
         case UnknownWorkflow():
             return Problem(404, str(error.args[0]), kind="unknown-workflow")
         case KeyReused():
@@ -96,17 +101,17 @@ def problem_of(error: Exception) -> Problem:
         case HttpError():
             return Problem(error.status_code, error.message)
         case DisallowedHost():
-            return Problem(400, "this site is not asked for under that name: ALLOWED_HOSTS says under which")
+            return Problem(400, "this host name is not in ALLOWED_HOSTS")
         case SuspiciousOperation() | BadRequest() | MultiPartParserError():
             return Problem(400, "the request cannot be read")
         case Http404():
-            return Problem(404, str(error) or "there is no such thing")
-    logger.error("the API failed", exc_info=error)
-    return Problem(500, "something went wrong on our side; it is in our log")
+            return Problem(404, str(error) or "not found")
+    logger.error("unexpected error in the API", exc_info=error)
+    return Problem(500, "internal error; see the server's log")
 
 
 def _faults(error: ValidationError) -> list[Fault]:
-    """Give ninja's validation errors by the names that the user wrote: no "query" or "path" before them."""
+    """Return ninja's validation errors under the field names the user sent, without "query" or "path"."""
     return [
         Fault(".".join(str(part) for part in one["loc"][1:]) or str(one["loc"][0]), one["msg"])
         for one in error.errors
@@ -114,14 +119,14 @@ def _faults(error: ValidationError) -> list[Fault]:
 
 
 def json_body(request: HttpRequest) -> bytes:
-    """Give a request's body. Raises Problem where it calls itself something else than JSON."""
+    """Return the request's body. Raises Problem if its content type is not JSON."""
     if request.body and (request.content_type or "").lower() not in ("", "application/json"):
         raise Problem(415, f"send the body as application/json, not as {request.content_type}")
     return request.body
 
 
 def _before(request: HttpRequest) -> None:
-    """Refuse a body that is too large; let HEAD be answered as GET is."""
+    """Refuse a body that is too large, and treat HEAD as GET."""
     announced = request.META.get("CONTENT_LENGTH") or "0"  # none for a chunked body
     if not announced.isdecimal() or int(announced) > BODY_LIMIT or len(request.body) > BODY_LIMIT:
         raise _too_large()
@@ -130,8 +135,7 @@ def _before(request: HttpRequest) -> None:
 
 
 def _after(request: HttpRequest, asked: str, response: HttpResponseBase) -> HttpResponseBase:
-    """Give the answer that the method asked for: to HEAD no body, to OPTIONS and to an impossible one what is
-    possible."""
+    """Adapt a response to the method of the request: HEAD has no body, OPTIONS and 405 list the methods."""
     request.method = asked
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return not_possible(request, response["Allow"])
@@ -142,28 +146,32 @@ def _after(request: HttpRequest, asked: str, response: HttpResponseBase) -> Http
 
 
 def not_possible(request: HttpRequest, allowed: str) -> HttpResponse:
-    """Give what is possible at an address: the answer to OPTIONS, and the problem of any other method."""
+    """Return the allowed methods of an address: as 204 to OPTIONS, as a 405 problem to any other method."""
     methods = {word.strip() for word in allowed.split(",")} | {"OPTIONS"}
     methods |= {"HEAD"} if "GET" in methods else set()
     headers = {"Allow": ", ".join(sorted(methods))}
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers=headers)
-    detail = f"{request.method} is not possible here; there is {headers['Allow']}"
+    detail = f"{request.method} is not allowed here; use {headers['Allow']}"
     return Problem(405, detail, headers=headers).response()
 
 
 def _too_large() -> Problem:
-    return Problem(413, f"a request's body may have {BODY_LIMIT} bytes at most")
+    return Problem(413, f"the body of a request is limited to {BODY_LIMIT} bytes")
 
 
 def install(api: NinjaAPI) -> None:
-    """Make an API answer every error as a problem."""
+    """Make an API return every error as a problem."""
+
+    def handle(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return problem_of(error if isinstance(error, Exception) else error()).response()
+
     for kind in (Exception, HttpError, ValidationError, Http404):
-        api.add_exception_handler(kind, lambda request, error: problem_of(error).response())
+        api.add_exception_handler(kind, handle)
 
 
 def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap an API view: no sign-in page before it, a cap on the body, and problems instead of bare errors."""
+    """Wrap an API view: no redirect to the sign-in page, a limited body, and every error as a problem."""
 
     @wraps(view)
     def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -183,7 +191,5 @@ def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             return _after(request, asked, problem_of(error).response())
 
-    wrapper = async_view if iscoroutinefunction(view) else sync_view
-    wrapper.login_required = False  # type: ignore[attr-defined]  # LoginRequiredMiddleware: we say 401 ourselves
-    wrapper.csrf_exempt = True  # type: ignore[attr-defined]  # api_auth checks it for sessions
-    return wrapper
+    wrapper: Callable[..., Any] = async_view if iscoroutinefunction(view) else sync_view
+    return csrf_exempt(login_not_required(wrapper))  # the operation's `auth` checks both

@@ -1,4 +1,4 @@
-"""What OpenAPI says of a job's events: one schema a type, made from the classes that the log is made of."""
+"""The OpenAPI schemas of a job's events, one per type, derived from the event classes."""
 
 from dataclasses import fields
 from inspect import getdoc
@@ -16,17 +16,17 @@ SIMPLE: dict[Any, dict[str, Any]] = {
 }
 EVERY = {
     "jobId": {"type": "string", "format": "uuid"},
-    "seq": {"type": "integer", "minimum": 1, "description": "Its place in the job's log, from 1"},
+    "seq": {"type": "integer", "minimum": 1, "description": "Position in the job's log, from 1"},
     "timestamp": {"type": "string", "format": "date-time"},
 }
-HIDDEN = "data"  # what a stage leaves for later stages stays inside
+HIDDEN = "data"  # what a stage passes to later stages is internal
 
 
 def components() -> dict[str, Any]:
-    """Give the schema of each event type, of any event, and of a frame of the stream, by their names."""
+    """Return the schemas by name: of each event type, of any event, and of a frame of the stream."""
     refs = {kind: f"#/components/schemas/{_name(kind)}" for kind in ev.KINDS}
     any_event = {
-        "description": "An event of a job's log; `type` says which fields it has.",
+        "description": "An event of a job's log. `type` determines its fields.",
         "oneOf": [{"$ref": ref} for ref in refs.values()],
         "discriminator": {"propertyName": "type", "mapping": refs},
     }
@@ -39,7 +39,7 @@ def components() -> dict[str, Any]:
 
 FRAME: dict[str, Any] = {
     "type": "object",
-    "description": "A frame of the text/event-stream. `id` is the event's seq, to resume by.",
+    "description": "A frame of the text/event-stream. `id` is the event's seq; resume from it.",
     "required": ["id", "event", "data"],
     "properties": {
         "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
@@ -61,7 +61,7 @@ def _schema(kind: str, cls: type[ev.Event]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     own = [one for one in fields(cls) if one.name != HIDDEN]
     shown = {ev.camel(one.name): _type(hints[one.name]) for one in own}
-    # an error that is none is left out
+    # events omit an empty error
     always = [name for name in shown if name != "error"]
     return {
         "type": "object",
@@ -72,7 +72,7 @@ def _schema(kind: str, cls: type[ev.Event]) -> dict[str, Any]:
 
 
 def _type(hint: Any) -> dict[str, Any]:
-    """Give the schema of a field. Raises KeyError for a kind of value that no event has had so far."""
+    """Return the schema of a field. Raises KeyError for a type that no event has used so far."""
     if hint in SIMPLE:
         return SIMPLE[hint]
     inner = get_args(hint)

@@ -1,10 +1,10 @@
-"""What OpenAPI says of the addresses that plain views answer: a job's files, and the health of the house."""
+"""The OpenAPI description of the plain views: a job's files, and the health checks."""
 
 from typing import Any
 
 from django.urls import reverse
 
-SECURITY = [{"Token": []}, {"Session": []}]
+SECURITY: list[dict[str, list[str]]] = [{"Token": []}, {"Session": []}]
 JOB_ID = {
     "in": "path",
     "name": "job_id",
@@ -16,30 +16,34 @@ NAME = {
     "name": "name",
     "required": True,
     "schema": {"type": "string", "minLength": 1, "title": "Name"},
-    "description": "As the job's `artifacts` tell it",
+    "description": "The name of one of the job's `artifacts`",
 }
 HEALTHY = {"type": "object", "required": ["status"], "properties": {"status": {"const": "ready"}}}
 
 
 def paths() -> dict[str, Any]:
-    """Give the operations by address, as the document has them."""
+    """Return the OpenAPI path items by address."""
     return {
         "/api/jobs/{job_id}/artifacts/{name}": _file(
-            "readArtifact", "Fetch an artifact", "Our own copy of what a job made.", "*/*", [JOB_ID, NAME]
+            "readArtifact",
+            "Fetch an artifact",
+            "Flightplan's own copy of an artifact.",
+            "*/*",
+            [JOB_ID, NAME],
         ),
         "/api/jobs/{job_id}/bundle.zip": _file(
             "readBundle", "Fetch all files", "The job's files as one ZIP.", "application/zip", [JOB_ID]
         ),
         reverse("healthz"): _health(
             "healthz",
-            "Is the process there?",
-            {"200": _answer("It answers", "text/plain", {"type": "string"})},
+            "Check that the process responds",
+            {"200": _response("The process responds", "text/plain", {"type": "string"})},
         ),
         reverse("readyz"): _health(
             "readyz",
-            "Would a launch run?",
+            "Check that a launch would run",
             {
-                "200": _answer("The database answers and a worker lives", "application/json", HEALTHY),
+                "200": _response("The database responds and a worker runs", "application/json", HEALTHY),
                 "503": {},
             },
         ),
@@ -47,7 +51,7 @@ def paths() -> dict[str, Any]:
 
 
 def _file(id: str, summary: str, about: str, kind: str, parameters: list[Any]) -> dict[str, Any]:
-    found = _answer("The file", kind, {"type": "string", "format": "binary"})
+    found = _response("The file", kind, {"type": "string", "format": "binary"})
     errors: dict[str, Any] = {code: {} for code in ("401", "403", "404")}
     more = {"tags": ["files"], "parameters": parameters, "security": SECURITY}
     return {
@@ -73,5 +77,5 @@ def _health(id: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answer(description: str, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _response(description: str, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {kind: {"schema": schema}}}

@@ -1,4 +1,4 @@
-"""Liveness and readiness, for whoever watches the process from outside."""
+"""Liveness and readiness checks, for monitoring."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError
@@ -13,23 +13,23 @@ from jobs.models import FRESH, WorkerBeat
 @login_not_required
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Say that this process answers; it asks nobody else."""
+    """Return 200 if this process responds. Checks nothing else."""
     return HttpResponse("ok\n", "text/plain")
 
 
 @login_not_required
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Say whether launches would run: 200 when the database answers and a worker lives, else 503 and why."""
+    """Return 200 if the database responds and a worker is running, otherwise 503 with the reason."""
     try:
         beat = WorkerBeat.objects.order_by("-seen_at").first()
     except (DatabaseError, InterfaceError) as error:
-        return _not_ready(f"the database does not answer: {type(error).__name__}")
+        return _not_ready(f"the database does not respond: {type(error).__name__}")
     if beat is None:
-        return _not_ready("no worker has ever reported")
+        return _not_ready("no worker has started yet")
     silent = timezone.now() - beat.seen_at
     if silent > FRESH:
-        return _not_ready(f"the last worker was heard {silent.total_seconds():.0f} s ago")
+        return _not_ready(f"the last sign of a worker was {silent.total_seconds():.0f} s ago")
     return JsonResponse({"status": "ready"})
 
 

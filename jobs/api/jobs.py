@@ -1,8 +1,9 @@
-"""What the API tells of jobs: which one a caller may see, a page of them, one in full from its events."""
+"""Jobs as the API returns them: which the caller may see, a page of a list, and one job in full."""
 
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
@@ -25,12 +26,13 @@ CURSOR = keyset.MOMENT_AND_ID
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """Give who calls, as the operation's door let them in."""
-    return request.auth  # type: ignore[attr-defined]  # ninja puts there what the door gave
+    """Return the caller, as the operation's authentication has set it."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]  # set by ninja
+    return caller
 
 
 def job_of(request: HttpRequest, job_id: UUID) -> Job:
-    """Give the job that the caller asks for. Raises Problem: 404 where there is none or it is not theirs."""
+    """Return the job. Raises Problem: 404 if it does not exist or the caller may not see it."""
     job = Job.objects.visible_to(caller_of(request).user).filter(pk=job_id).first()
     if job is None:
         raise Problem(404, f"there is no job {job_id}")
@@ -38,7 +40,7 @@ def job_of(request: HttpRequest, job_id: UUID) -> Job:
 
 
 def where(job: Job) -> dict[str, str]:
-    """Give the addresses at which a job can be followed."""
+    """Return the job's id and the addresses at which to follow it."""
     return {
         "job_id": str(job.pk),
         "status_url": reverse("api:events", args=[job.pk]),
@@ -47,10 +49,11 @@ def where(job: Job) -> dict[str, str]:
     }
 
 
-def job_page(user: Any, status: str, q: str, after: str, limit: int) -> dict[str, Any]:
-    """Give the jobs that this user may see, newest first, from the cursor `after` on. Raises Problem.
+def job_page(user: User, status: str, q: str, after: str, limit: int) -> dict[str, Any]:
+    """Return a page of the jobs that the user may see, newest first, starting at the cursor `after`.
 
-    A page of a search looks through a bounded number of jobs: it may end before it is full.
+    A search examines a limited number of jobs per page, so a page may be short. Raises Problem for an
+    invalid cursor.
     """
     seen = Job.objects.visible_to(user)
     if status:
@@ -84,12 +87,12 @@ def _place(cursor: str) -> keyset.Key:
     try:
         return keyset.MOMENTS.place(cursor)
     except ValueError:
-        fault = Fault("after", "is not a cursor that a page of jobs gave")
-        raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault]) from None
+        fault = Fault("after", "must be the cursor of an earlier page")
+        raise Problem(422, "the request is invalid", kind="invalid-input", faults=[fault]) from None
 
 
 def job_out(job: Job) -> dict[str, Any]:
-    """Give a job in full, folded from its events."""
+    """Return a job in full, computed from its events."""
     progress = feed.progress(job.pk)
     calls = _calls(job, progress)
     return {
@@ -118,19 +121,22 @@ def job_out(job: Job) -> dict[str, Any]:
 
 
 def _calls(job: Job, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Give the job's calls by step; an unknown one says how to find out, and where to answer for it, and a
-    planned one what it would send."""
-    told = {step: _call(call) for step, call in progress.calls.items()}
+    """Return the job's calls by step.
+
+    An unknown call has instructions for checking it and the address to resolve it; a planned call has the
+    arguments it would send.
+    """
+    calls = {step: _call(call) for step, call in progress.calls.items()}
     for step, arguments in planned_arguments(job).items():
-        if step in told:  # the rows were read after the log, and may know more
-            told[step] |= {"arguments": arguments}
+        if step in calls:  # the rows are read after the log, and may be newer
+            calls[step] |= {"arguments": arguments}
     unknown = [step for step, call in progress.calls.items() if call.state == ToolCall.State.UNKNOWN]
     for row in job.calls.filter(step__in=unknown) if unknown else ():
-        told[row.step] |= {
+        calls[row.step] |= {
             "how_to_check": how_to_check(row),
             "resolve_url": reverse("api:resolve", args=[job.pk, row.step]),
         }
-    return told
+    return calls
 
 
 def _stage(stage: StageView, progress: Progress, calls: list[dict[str, Any]]) -> dict[str, Any]:

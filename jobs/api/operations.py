@@ -1,7 +1,8 @@
-"""The HTTP API: launch workflows, list jobs, read one, follow its events. `api_acts` acts on one."""
+"""The HTTP API: launch workflows, list jobs, read a job and follow its events."""
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,13 +18,12 @@ from jobs.acts import actions
 from jobs.api import acts as api_acts
 from jobs.api import schemas as api_schemas
 from jobs.api import spend as api_spend
-from jobs.api.auth import doors, still_allowed
+from jobs.api.auth import requires, still_allowed
 from jobs.api.errors import Problem, install, json_body
 from jobs.api.jobs import CURSOR, caller_of, job_of, job_out, job_page, where
 from jobs.api.openapi import DocumentedAPI
 from jobs.engine.graph import Workflow
 from jobs.engine.inputs import Fault
-from jobs.engine.results import JobStatus
 from jobs.live import stream
 from jobs.models import Job
 from jobs.registry import ALIASES, workflows
@@ -32,15 +32,25 @@ from jobs.store import feed
 KEY_LENGTH = 200
 KEY_PATTERN = "[!-~]([ -~]*[!-~])?"
 SEQ_LIMIT = 2**31 - 1
-Standing = Literal["", *map(str, JobStatus)]
+#: The values of JobStatus (a test compares them), or "" for any.
+StatusFilter = Literal["", "queued", "running", "completed", "partial", "failed", "cancelled"]
+DESCRIPTION = """\
+Launches advertising campaigns and reports their progress.
+
+Programs send a token: `Authorization: Bearer TOKEN`. To create one, run
+`manage.py apitoken USER --scope read --scope launch`. While you are signed in, this page needs no token.
+
+The event stream of a job resumes from `Last-Event-ID` and ends when the job has ended. Every error is an
+RFC 9457 problem: `detail` says what happened, `errors` lists the invalid fields.
+"""
 
 api = DocumentedAPI(
     title="Flightplan",
     version="1",
-    description="Launches advertising campaigns and tells how they go. Errors are RFC 9457 problems.",
+    description=DESCRIPTION,
     docs_url=None,
     urls_namespace="api",
-    auth=doors("read"),
+    auth=requires("read"),
 )
 install(api)
 api.add_router("/jobs", api_acts.router)
@@ -54,16 +64,16 @@ stream_docs = {
             "description": "The events; a page of them with Accept: application/json",
             "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/StreamFrame"}}},
         },
-        204: {"description": "The job has ended and there are no more events: do not connect again"},
+        204: {"description": "The job has ended and there are no more events: do not reconnect"},
     }
 }
-# held by hand, so that the fault reads well; the document says the same
+# checked by hand for a clearer error message; the document states the same limits
 KEY = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH, "pattern": f"^{KEY_PATTERN}$"}
 IdempotencyKey = Annotated[
     Annotated[str, WithJsonSchema(KEY)] | None,
     Header(
         alias="Idempotency-Key",
-        description="The same key and body give the same job, never a second",
+        description="Repeating a request with the same key and body returns the same job",
     ),
 ]
 
@@ -76,7 +86,7 @@ IdempotencyKey = Annotated[
     tags=["launching"],
 )
 def list_workflows(request: HttpRequest) -> dict[str, Any]:
-    """Give the workflows with their stages and the schema of their input."""
+    """Return the workflows with their stages and the JSON Schema of their input."""
     return {"items": [_workflow(flow) for flow in workflows().values()]}
 
 
@@ -98,36 +108,36 @@ def _workflow(flow: Workflow) -> dict[str, Any]:
 
 @api.post(
     "/workflows/campaign-lifecycle-demo",
-    auth=doors("launch"),
-    response={202: api_schemas.Launched, **launch_errors},
+    auth=requires("launch"),
+    response={202: api_schemas.LaunchResponse, **launch_errors},
     by_alias=True,
     url_name="start-demo",
     summary="Launch a campaign",
     tags=["launching"],
 )
 def launch_demo(request: HttpRequest, idempotency_key: IdempotencyKey = None) -> Any:
-    """Launch the campaign workflow under the address of the first system's clients."""
+    """Launch the campaign workflow, at the address that existing clients use."""
     return _launch(request, "campaign-lifecycle-demo", idempotency_key)
 
 
 @api.post(
     "/workflows/{workflow_id}/start",
-    auth=doors("launch"),
-    response={202: api_schemas.Launched, **launch_errors},
+    auth=requires("launch"),
+    response={202: api_schemas.LaunchResponse, **launch_errors},
     by_alias=True,
     url_name="start",
     summary="Launch any workflow",
     tags=["launching"],
 )
 def launch(request: HttpRequest, workflow_id: str, idempotency_key: IdempotencyKey = None) -> Any:
-    """Launch a workflow."""
+    """Launch the workflow with this id."""
     return _launch(request, workflow_id, idempotency_key)
 
 
 def _launch(request: HttpRequest, workflow_id: str, key: str | None) -> Any:
     if key is not None and not (len(key) <= KEY_LENGTH and re.fullmatch(KEY_PATTERN, key)):
         fault = Fault("Idempotency-Key", f"must be 1 to {KEY_LENGTH} printable ASCII characters")
-        raise Problem(422, "the request has faults", kind="invalid-input", faults=[fault])
+        raise Problem(422, "the request is invalid", kind="invalid-input", faults=[fault])
     launched = actions.launch(
         workflow_id, _json_object(request), caller_of(request).user, idempotency_key=key
     )
@@ -136,7 +146,7 @@ def _launch(request: HttpRequest, workflow_id: str, key: str | None) -> Any:
 
 def _json_object(request: HttpRequest) -> dict[str, Any]:
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON value")
+        raise ValueError(f"{name} is not a JSON value")
 
     try:
         value = json.loads(json_body(request), parse_constant=refuse)
@@ -144,7 +154,7 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
         raise Problem(400, f"the body is not JSON: {error}", kind="malformed-json") from error
     if not isinstance(value, dict):
         fault = Fault("", "must be a JSON object")
-        raise Problem(422, "the launch cannot be accepted", kind="invalid-input", faults=[fault])
+        raise Problem(422, "the launch is invalid", kind="invalid-input", faults=[fault])
     return value
 
 
@@ -157,17 +167,17 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
 )
 def list_jobs(
     request: HttpRequest,
-    status: Annotated[Standing, Query(description="How the jobs stand; empty: however")] = "",
+    status: Annotated[StatusFilter, Query(description="Only jobs with this status; empty for all")] = "",
     q: Annotated[
         str, Query(max_length=200, pattern=r"^[^\x00]*$", description="Part of the title, or the job's id")
     ] = "",
     after: Annotated[
         Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^({CURSOR})?$"})],
-        Query("", description="The cursor that the last page gave"),
+        Query("", description="The cursor from the previous page"),
     ] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> dict[str, Any]:
-    """Give a page of the jobs that the caller may see, newest first."""
+    """Return a page of the jobs that the caller may see, newest first."""
     return job_page(caller_of(request).user, status, q, after, limit)
 
 
@@ -180,7 +190,7 @@ def list_jobs(
     tags=["following"],
 )
 def read_job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
-    """Give a job's whole standing: the fallback for those who poll."""
+    """Return the current state of a job, for clients that poll."""
     return job_out(job_of(request, job_id))
 
 
@@ -197,20 +207,27 @@ async def read_events(
     request: HttpRequest,
     job_id: UUID,
     after: Annotated[int, Query(ge=0, le=SEQ_LIMIT, description="Only events with a higher seq")] = 0,
-    detail: Annotated[Literal["", "all"], Query(description="all: also calls and the job's own")] = "",
-    limit: Annotated[int, Query(ge=1, le=feed.PAGE, description="Of a JSON page only")] = feed.PAGE,
+    detail: Annotated[
+        Literal["", "all"], Query(description="all: include events of calls and of the job")
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=feed.PAGE, description="For a JSON page only")] = feed.PAGE,
     last_event_id: Annotated[
-        int | None, Header(alias="Last-Event-ID", ge=0, le=SEQ_LIMIT, description="Wins over `after`")
+        int | None,
+        Header(alias="Last-Event-ID", ge=0, le=SEQ_LIMIT, description="Takes precedence over `after`"),
     ] = None,
 ) -> Any:
-    """Follow a job's events: a stream that ends with the job and resumes by Last-Event-ID, or a JSON page."""
-    # a browser that reconnects repeats the address it was given and adds the header
+    """Follow a job's events.
+
+    Streams them as text/event-stream until the job has ended; reconnect with Last-Event-ID to resume. With
+    `Accept: application/json` it returns one page of events instead.
+    """
+    # a browser that reconnects repeats the original address and adds the header
     cursor = after if last_event_id is None else last_event_id
     return await sync_to_async(_events)(request, job_id, cursor, stream.kinds(detail == "all"), limit)
 
 
 def _events(
-    request: HttpRequest, job_id: UUID, cursor: int, wanted: Any, limit: int
+    request: HttpRequest, job_id: UUID, cursor: int, wanted: Collection[str], limit: int
 ) -> HttpResponseBase | dict[str, Any]:
     job, caller = job_of(request, job_id), caller_of(request)
 

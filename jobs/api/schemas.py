@@ -1,4 +1,4 @@
-"""What the API says, as schemas: camelCase outside, snake_case inside, times in UTC."""
+"""The API's schemas: camelCase in JSON, snake_case in Python, times in UTC."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,20 +14,20 @@ Moment = Annotated[datetime, PlainSerializer(iso, return_type=str)]
 
 
 class Out(Schema):
-    """An answer, or a part of one."""
+    """A response, or a part of one."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
 
 
 class FaultOut(Out):
-    """Something about one field: a dotted path, or "" for the whole."""
+    """A message about one field. `field` is a dotted path, or "" for the whole input."""
 
     field: str
     message: str
 
 
 class ProblemOut(Out):
-    """An error, as RFC 9457 has it (application/problem+json)."""
+    """An error as RFC 9457 problem details (application/problem+json)."""
 
     type: str
     title: str
@@ -37,7 +37,7 @@ class ProblemOut(Out):
 
 
 class StageInfo(Out):
-    """A stage of a workflow; an `optional` one is part of a job only when the launch asks for it."""
+    """A stage of a workflow. An `optional` stage is part of a job only if the launch requests it."""
 
     id: str
     name: str
@@ -46,7 +46,7 @@ class StageInfo(Out):
 
 
 class WorkflowInfo(Out):
-    """A workflow: how to launch it, its stages, and what its input looks like (JSON Schema)."""
+    """A workflow: where to launch it, its stages, and the JSON Schema of its input."""
 
     id: str
     name: str
@@ -58,13 +58,13 @@ class WorkflowInfo(Out):
 
 
 class WorkflowList(Out):
-    """All workflows of this installation."""
+    """The workflows of this installation."""
 
     items: list[WorkflowInfo]
 
 
-class Launched(Out):
-    """An accepted launch: where to follow it, and what to warn about."""
+class LaunchResponse(Out):
+    """An accepted launch: where to follow the job, and warnings about the input."""
 
     job_id: str
     status_url: str = Field(description="The events, as a stream or a page")
@@ -74,7 +74,7 @@ class Launched(Out):
 
 
 class Acted(Out):
-    """An act that was accepted: how the job stands right after it, and where to follow it."""
+    """An accepted action: the job's status right after it, and where to follow the job."""
 
     job_id: str
     status: JobStatus
@@ -84,24 +84,24 @@ class Acted(Out):
 
 
 class In(Schema):
-    """What is sent to act on a job; a field that nobody knows is refused."""
+    """The body of an action on a job. Unknown fields are refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
 
 class NothingIn(In):
-    """No field at all."""
+    """An empty object."""
 
 
 class RetryIn(In):
-    """What to try again: one step, what failed of one stage, or with neither all that failed."""
+    """What to retry: one step, the failed steps of one stage, or everything that failed if both are empty."""
 
     stage: str = ""
     step: str = ""
 
 
-def _two_answers(schema: dict[str, Any]) -> None:
-    """Say that an id goes with `exists`, and only with it."""
+def _two_outcomes(schema: dict[str, Any]) -> None:
+    """Rewrite the schema so that `remoteId` is required with `exists` and not allowed otherwise."""
     parts = schema.pop("properties")
     outcome, id = parts["outcome"], {"description": "The id under which it exists", **ID}
     exists = {"outcome": outcome | {"enum": ["exists"]}, "remoteId": id}
@@ -112,38 +112,38 @@ def _two_answers(schema: dict[str, Any]) -> None:
     shared = {name: schema.pop(name) for name in ("type", "required", "additionalProperties")}
     schema["oneOf"] = [
         shared | {"title": "It exists", "properties": exists, "required": ["outcome", "remoteId"]},
-        shared | {"title": "It does not, or is left out", "properties": other},
+        shared | {"title": "It does not exist, or is skipped", "properties": other},
     ]
     schema["examples"] = [{"outcome": "exists", "remoteId": "1209"}, {"outcome": "absent"}]
 
 
-# what any service's ids are made of; the answer itself takes every printable character
+# the characters of common services' ids; the operation itself accepts every printable character
 ID = {"type": "string", "minLength": 1, "maxLength": 300, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 
 
 class ActivateIn(In):
-    """Which lines to set live: those that were shown with this hash, and no others."""
+    """The lines to set live: exactly those returned with this hash."""
 
-    hash: str = Field(min_length=1, max_length=64, description="The hash that came with the lines")
+    hash: str = Field(min_length=1, max_length=64, description="The hash returned with the lines")
 
 
 class ResolveIn(In):
-    """A person's answer for an unknown call."""
+    """How to resolve an unknown call."""
 
-    model_config = ConfigDict(json_schema_extra=_two_answers)
+    model_config = ConfigDict(json_schema_extra=_two_outcomes)
 
     outcome: Literal["exists", "absent", "skip"] = Field(
-        description="exists: under remoteId; absent: it is sent again; skip: it is left out"
+        description="exists: it took effect, under remoteId; absent: send it again; skip: leave it out"
     )
     remote_id: str = ""
 
 
 class LineOut(Out):
-    """A prepared line. `start` and `end` are the first and last day of its flight, in `timezone`."""
+    """A prepared line. `start` and `end` are the first and last day of its flight in `timezone`."""
 
     item: str
     name: str
-    server: str = Field(description="The tool server that plays its DSP")
+    server: str = Field(description="The tool server of its DSP")
     remote_id: str
     budget: str = Field(description="A decimal number")
     currency: str = Field(description="ISO 4217")
@@ -151,31 +151,31 @@ class LineOut(Out):
     end: str
     timezone: str
     source: Source = Field(description="simulated: no money moves")
-    live: bool = Field(description="Whether it is live already")
-    unknown: bool = Field(description="Whether nobody knows: it may be live")
+    live: bool = Field(description="Whether it is already live")
+    unknown: bool = Field(description="Whether its status is unknown; it may be live")
 
 
 class TotalOut(Out):
-    """What all lines of one currency come to."""
+    """The total budget of all lines in one currency."""
 
     currency: str
     amount: str = Field(description="A decimal number")
 
 
 class ActivationOut(Out):
-    """What there is to set live now."""
+    """The lines that can be set live now."""
 
-    hash: str = Field(description='Of all lines as they are given here; "" without lines')
+    hash: str = Field(description='Of all lines as returned here; "" without lines')
     lines: list[LineOut]
     totals: list[TotalOut]
-    live: int = Field(description="How many of the lines are live already")
-    stays: list[str] = Field(description="What stays paused all the same, a sentence each")
+    live: int = Field(description="How many of the lines are already live")
+    stays: list[str] = Field(description="What stays paused anyway, one sentence each")
     possible: bool = Field(description="Whether the caller can set lines live now")
-    reason: str = Field(description='Why not, "" where it is possible')
+    reason: str = Field(description='Why not; "" if possible')
 
 
 class ActivatedOut(Out):
-    """The last activation: the hash of the lines that were shown, who confirmed it, and when."""
+    """The last activation: the hash of the confirmed lines, who confirmed them, and when."""
 
     hash: str
     by: str
@@ -202,9 +202,9 @@ class JobRow(Out):
 
 
 class JobPage(Out):
-    """A page of jobs, newest first; `after` is the cursor of the next page, null on the last.
+    """A page of jobs, newest first. `after` is the cursor of the next page, null on the last page.
 
-    A search by text looks through 5,000 jobs a page: its pages may have fewer items than were asked for.
+    A text search examines 5,000 jobs per page, so a page may have fewer items than requested.
     """
 
     items: list[JobRow]
@@ -212,7 +212,7 @@ class JobPage(Out):
 
 
 class ArtifactOut(Out):
-    """Something a job made. `url` opens it; `fileUrl` is our own copy, where there is one."""
+    """Something a job made. `url` opens it; `fileUrl` is Flightplan's own copy, if there is one."""
 
     name: str
     title: str
@@ -228,7 +228,7 @@ class ArtifactOut(Out):
 
 
 class CallOut(Out):
-    """A call to a tool server; `waited` (for a permit) and `took` are seconds."""
+    """A call to a tool server. `waited` (for a permit) and `took` are in seconds."""
 
     step: str
     stage: str
@@ -244,19 +244,19 @@ class CallOut(Out):
     remote_id: str
     remote_url: str
     error: str
-    fallback: bool = Field(description="A fallback takes the place of what this call would have made")
-    how_to_check: list[str] = Field([], description="Of an unknown call: how a person finds out, in order")
-    resolve_url: str = Field("", description="Of an unknown call: where to answer for it")
-    expected: float = Field(description="Seconds that a planned call would take, 0 for any other")
-    limit: int = Field(description="Calls that its server bears at once, where that is known, else 0")
-    per_minute: int = Field(description="Calls that it bears a minute; 0: no such rate")
+    fallback: bool = Field(description="Whether a fallback replaces what this call would have made")
+    how_to_check: list[str] = Field([], description="For an unknown call: how to check it, step by step")
+    resolve_url: str = Field("", description="For an unknown call: where to resolve it")
+    expected: float = Field(description="Seconds that a planned call would take, otherwise 0")
+    limit: int = Field(description="Calls that its server allows at once, 0 if not known")
+    per_minute: int = Field(description="Calls that its server allows per minute, 0 for no limit")
     arguments: dict[str, Any] | None = Field(
-        None, description="What a planned call would send; an id that begins with dry-run: is made up"
+        None, description="What a planned call would send; ids that begin with dry-run: are placeholders"
     )
 
 
 class StageOut(Out):
-    """A stage of a job: `current` of `total` items are made."""
+    """A stage of a job: `current` of `total` items are done."""
 
     id: str
     name: str
@@ -268,15 +268,18 @@ class StageOut(Out):
     detail: str
     error: str
     artifacts: list[str] = Field(description="Names of the artifacts")
-    calls: list[CallOut] = Field(description="The stage's calls, in the order in which they first asked")
+    calls: list[CallOut] = Field(description="The stage's calls, in the order of their first attempts")
     started_at: Moment | None
     ended_at: Moment | None
     seconds: float | None
 
 
 class Timings(Out):
-    """When the job was queued, started and ended; `seconds` from start to end. `expectedEndAt`: when it will
-    end by what past calls took, while it runs and that is known; in the past where it takes longer."""
+    """When the job was queued, started and ended; `seconds` is the time from start to end.
+
+    `expectedEndAt` is estimated from past calls while the job runs, if known. It is in the past if the job
+    takes longer than expected.
+    """
 
     queued_at: Moment | None
     started_at: Moment | None
@@ -286,41 +289,41 @@ class Timings(Out):
 
 
 class PlanOut(Out):
-    """What a dry run came to: calls, by server too, and how many seconds a launch would take about."""
+    """The result of a dry run: the calls, also by server, and about how many seconds a launch would take."""
 
     calls: int
     seconds: float
-    bound: float = Field(description="Seconds that no order of the calls could beat")
+    bound: float = Field(description="The shortest possible time in seconds")
     servers: dict[str, int]
 
 
 class JobOut(Out):
-    """A job as far as the event `lastEventId`."""
+    """A job as of the event `lastEventId`."""
 
     job_id: str
     title: str
     workflow: str
     status: JobStatus
-    round: int = Field(description="1 for the launch, one more each time it was tried again")
-    cancelling: bool = Field(description="Nothing new is sent any more; what is under way comes to its end")
+    round: int = Field(description="1 for the launch, plus 1 for each retry")
+    cancelling: bool = Field(description="Calls in progress finish; no new call is sent")
     error: str
     down: dict[str, str] = Field(
-        description="The servers left alone because they keep failing, with the reason"
+        description="The servers whose calls are paused because they keep failing, with the reason"
     )
     stages: list[StageOut]
     artifacts: list[ArtifactOut]
     calls: list[CallOut]
     timings: Timings
-    dry_run: bool = Field(description="All is checked and listed, and nothing is sent")
-    plan: PlanOut | None = Field(description="What a dry run came to, once it has ended")
-    activation: ActivatedOut | None = Field(None, description="Who last had lines set live, if anybody")
+    dry_run: bool = Field(description="Everything is checked and listed, nothing is sent")
+    plan: PlanOut | None = Field(description="The result of a dry run, once it has ended")
+    activation: ActivatedOut | None = Field(None, description="The last time lines were set live, if ever")
     last_event_id: int
     status_url: str
     page_url: str
 
 
 class EventPage(Out):
-    """Events in order. `after` is the cursor of the next page; it is `lastEventId` when there are no more."""
+    """Events in order. `after` is the cursor of the next page, `lastEventId` if there are no more."""
 
     items: list[dict[str, Any]]
     after: int

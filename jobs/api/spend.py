@@ -1,4 +1,4 @@
-"""The HTTP API of setting lines live: what there is to set, with its hash, and the act that wants it."""
+"""The HTTP API for setting lines live: read the lines and their hash, then confirm with that hash."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,7 @@ from ninja import Router
 from jobs.acts import actions
 from jobs.api import schemas as api_schemas
 from jobs.api.acts import acted, answers, errors, faulty, read, takes
-from jobs.api.auth import doors
+from jobs.api.auth import requires
 from jobs.api.jobs import caller_of, job_of
 from jobs.engine.inputs import InvalidInput
 
@@ -19,7 +19,7 @@ router = Router()
 
 @router.get(
     "/{uuid:job_id}/activate",
-    auth=doors("read"),
+    auth=requires("read"),
     response={200: api_schemas.ActivationOut, **{code: errors[code] for code in (401, 403, 404, 422)}},
     by_alias=True,
     url_name="activation",
@@ -27,11 +27,11 @@ router = Router()
     tags=["acting"],
 )
 def read_activation(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
-    """Give the lines that can be set live, their sums, and the hash that binds an activation to them."""
+    """Return the lines that can be set live, their totals, and the hash that an activation must send."""
     offer = actions.activation(job_of(request, job_id))
     reason = offer.reason
     if not reason and not actions.may_spend(caller_of(request).user):
-        reason = "you have no right to spend; an administrator gives it (jobs.spend)"
+        reason = "you don't have permission to spend; ask an administrator for jobs.spend"
     return {
         "hash": offer.digest,
         "lines": [
@@ -48,7 +48,7 @@ def read_activation(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
 
 @router.post(
     "/{uuid:job_id}/activate",
-    auth=doors("spend"),
+    auth=requires("spend"),
     response=answers,
     by_alias=True,
     url_name="activate",
@@ -57,8 +57,10 @@ def read_activation(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     openapi_extra=takes(api_schemas.ActivateIn, required=True),
 )
 def activate_job(request: HttpRequest, job_id: UUID) -> Any:
-    """Set exactly the lines live that were given with this hash. 409 where they have changed since; the same
-    hash again sends nothing that is live already, only a line that failed."""
+    """Set live exactly the lines returned with this hash; 409 if they have changed since.
+
+    Sending the same hash again retries lines that failed and sends nothing for lines that are already live.
+    """
     job, user = job_of(request, job_id), caller_of(request).user
     actions.must_spend(user)
     given = read(request, api_schemas.ActivateIn)

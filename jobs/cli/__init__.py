@@ -1,1 +1,1 @@
-"""The commands: launch and follow, here or on another installation, and run the processes."""
+"""The code of the commands: launch and follow, locally or remotely, and run the processes."""

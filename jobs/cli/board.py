@@ -1,12 +1,11 @@
-"""A job's fold in a terminal: a bar a stage with its counts, retries and waits; elsewhere the log's lines."""
+"""A job's progress in a terminal: a bar per stage with counts, retries and waits. Elsewhere: log lines."""
 
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, ProgressColumn, Task
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID
 from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
@@ -23,22 +22,22 @@ STATUSES = {
     Status.RUNNING: "cyan",
 }
 UNKNOWN = "yellow"
-LATE_SECONDS = 3.0  # after the expected end a job takes longer than expected; the page has the same
-WIDE, MIDDLING = 100, 60  # columns of a terminal: below, the bars are shorter, then left out with the times
+LATE_SECONDS = 3.0  # after the expected end, before the job "takes longer than expected", as on the page
+WIDE, MIDDLING = 100, 60  # terminal columns: below these, bars are shorter, then omitted with the times
 
 
 class Board:
-    """Shows a job's events as they come: bars in a terminal, the log's lines anywhere else.
+    """Shows a job's events as they arrive: bars in a terminal, log lines anywhere else.
 
-    `quiet`: only folds, for who wants nothing but the end.
+    `quiet`: only track the progress and print nothing.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console, self._quiet = console, quiet
         self.progress = Progress()
-        self._rows: dict[str, Any] = {}
+        self._rows: dict[str, TaskID] = {}
         self._pauses: dict[str, float] = {}
-        self._told = 0
+        self._printed = 0
         self._last: tuple[datetime, float] | None = None
         self.banners: list[str] = []
         self.footer = ""
@@ -52,7 +51,7 @@ class Board:
         self._bars.stop()
 
     def show(self, one: ev.Recorded) -> None:
-        """Fold one more event in and show what it changes."""
+        """Apply one more event and show what it changes."""
         self.progress.apply(one)
         self._last = (one.at, time.monotonic())
         if isinstance(one.event, ev.CallRetry):
@@ -60,9 +59,9 @@ class Board:
         if self._quiet:
             return
         for line in self.progress.log:
-            if line.seq > self._told:
+            if line.seq > self._printed:
                 self.say(line.text, COLOURS[line.level])
-                self._told = line.seq
+                self._printed = line.seq
         self.banners = [banner(server, why) for server, why in self.progress.down.items()]
         self.footer = footer(self.progress)
         for stage in self.progress.stages:
@@ -73,11 +72,11 @@ class Board:
         self.console.print(Text(clean(text), style=style), soft_wrap=True)
 
     def live(self) -> RenderableType:
-        """Give what is painted anew several times a second, as it stands."""
+        """Return the live part as it is now; it is refreshed several times a second."""
         return self._bars.get_renderable()
 
     def now(self) -> datetime | None:
-        """Give the installation's time: its last event's, moved on by our clock, for the two may differ."""
+        """Return the time by the installation's clock: that of its last event, advanced by our clock."""
         return self._last and self._last[0] + timedelta(seconds=time.monotonic() - self._last[1])
 
     def _paint(self, stage: StageView) -> None:
@@ -97,7 +96,7 @@ class Board:
 
 
 class _Bars(Bars):
-    """The live part: banners of servers that are down, a row a stage, a line about the whole."""
+    """The live part: banners of failing servers, a row per stage, and a line about the whole job."""
 
     def __init__(self, board: Board, console: Console, *, disable: bool) -> None:
         self._board = board
@@ -108,7 +107,7 @@ class _Bars(Bars):
         super().__init__(*columns, console=console, disable=disable, expand=True)
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Give all that is painted anew several times a second."""
+        """Yield what is refreshed several times a second."""
         for text in self._board.banners:
             yield _line(text, "red")
         yield self.make_tasks_table(self.tasks)
@@ -120,14 +119,14 @@ class _Bars(Bars):
 
 
 class _Words(ProgressColumn):
-    """One field of a row, on one line; where the terminal is narrow its end is left out."""
+    """One field of a row, on one line. A narrow terminal cuts off its end."""
 
     def __init__(self, name: str, *, ratio: int | None = None) -> None:
         self._name = name
         super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=ratio))
 
     def render(self, task: Task) -> Text:
-        """Give the field's words, a state in the colour of its status."""
+        """Return the field's text; a state has the colour of its status."""
         style = task.fields.get("style", "") if self._name == "state" else ""
         return _line(task.fields.get(self._name, ""), style)
 
@@ -140,28 +139,28 @@ class _Elapsed(ProgressColumn):
         super().__init__(Column(no_wrap=True, justify="right"))
 
     def render(self, task: Task) -> Text:
-        """Give the time of one row; nothing before it began."""
+        """Return the time of one row, or "" before it has started."""
         started, ended = task.fields.get("span", (None, None))
         return _line(elapsed(started, ended, self._board.now()))
 
 
 def state_of(stage: StageView, calls: list[CallView], pauses: dict[str, float]) -> str:
-    """Say in a few words how a stage stands: its status once it has ended, else its waits and retries.
+    """Return a stage's state in a few words: its status once it has ended, otherwise its waits and retries.
 
-    `pauses`: the seconds before the next try of a call, by step.
+    `pauses`: the seconds before the next attempt of a call, by step.
     """
     if stage.ended:
         words = [f"{stage.status}: {stage.error}" if stage.error else str(stage.status)]
     else:
         sent = sum(call.state == "sent" for call in calls)
         words = [*_holdups(calls, pauses)] or [
-            stage.detail or (f"{sent} under way" if sent else str(stage.status))
+            stage.detail or (f"{sent} in progress" if sent else str(stage.status))
         ]
     return ", ".join([*words, *_marks(calls)])
 
 
 def _holdups(calls: list[CallView], pauses: dict[str, float]) -> Iterator[str]:
-    """Give what a stage's calls wait for: a permit, or their next try."""
+    """Yield what a stage's calls wait for: a permit, or their next attempt."""
     waiting = [call for call in calls if call.state == "waiting"]
     again = [call for call in calls if call.state == "retry"]
     if waiting:
@@ -171,12 +170,12 @@ def _holdups(calls: list[CallView], pauses: dict[str, float]) -> Iterator[str]:
         )
     if again:
         last = again[-1]
-        pause = f", next try in {pauses[last.step]:g} s" if last.step in pauses else ""
-        yield f"{len(again)} to be tried again: {last.error}{pause}"
+        pause = f", next attempt in {pauses[last.step]:g} s" if last.step in pauses else ""
+        yield f"{len(again)} to be retried: {last.error}{pause}"
 
 
 def _marks(calls: list[CallView]) -> Iterator[str]:
-    """Give what has not gone straight: retries so far, unknown calls, fallbacks."""
+    """Yield the counts of retries, unknown calls and fallbacks."""
     retries = sum(max(0, call.attempts - (call.state != "retry")) for call in calls)
     if retries:
         yield f"{retries} {'retry' if retries == 1 else 'retries'}"
@@ -187,12 +186,12 @@ def _marks(calls: list[CallView]) -> Iterator[str]:
 
 
 def banner(server: str, why: str) -> str:
-    """Say that a server is left alone for now."""
-    return clean(f"{server} keeps failing and is left alone for now: {why}")
+    """Return the line that says that calls to a server are paused."""
+    return clean(f"{server} is failing; calls to it are paused: {why}")
 
 
 def footer(progress: Progress) -> str:
-    """Say how the whole job stands: its status, and its calls by what has become of them."""
+    """Return a line about the whole job: its status, and the number of calls by state."""
     states = [call.state for call in progress.calls.values()]
     words = ["cancelling" if progress.cancelling else str(progress.status)]
     words += ["dry run, nothing is sent"] if progress.dry_run else []
@@ -204,7 +203,7 @@ def footer(progress: Progress) -> str:
 
 
 def elapsed(start: datetime | None, end: datetime | None, now: datetime | None) -> str:
-    """Give the time between start and end, or now, as 1:05 or 1:00:05; nothing before the start."""
+    """Return the time from start to end (or now) as 1:05 or 1:00:05, or "" before the start."""
     end = end or now
     if start is None or end is None:
         return ""
@@ -214,8 +213,7 @@ def elapsed(start: datetime | None, end: datetime | None, now: datetime | None) 
 
 
 def left(end: datetime | None, now: datetime | None) -> str:
-    """Give the time that is expected to be left, as "about 1:05 left", in the page's words where there is
-    none; nothing where it is not known."""
+    """Return the expected remaining time, such as "about 1:05 left", or "" if it is not known."""
     if end is None or now is None:
         return ""
     seconds = (end - now).total_seconds()
@@ -225,7 +223,7 @@ def left(end: datetime | None, now: datetime | None) -> str:
 
 
 def clean(text: str) -> str:
-    """Give a text without the characters that could steer a terminal."""
+    """Replace the characters of a text that could control a terminal by "?"."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 

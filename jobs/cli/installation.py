@@ -1,4 +1,4 @@
-"""What a command line needs of an installation, whether it is this one or one far away."""
+"""The interface of an installation, local or remote, as the commands use it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ WORKFLOW = "campaign-lifecycle"
 COMPLETED, FAILED, BAD_INPUT, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
 EXITS = {JobStatus.COMPLETED.value: COMPLETED, JobStatus.PARTIAL.value: PARTIAL}
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 class Trouble(Exception):
-    """What was asked for cannot be done; the message is for people and names the way out."""
+    """The command cannot do what it should. The message says why and what to do."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
@@ -24,8 +24,8 @@ class Trouble(Exception):
 
 
 @dataclass(frozen=True)
-class Launched:
-    """A launched job: where its page is, what to warn about, and whether something keeps it from starting."""
+class LaunchedJob:
+    """A launched job: its page, warnings, and in `held` what keeps it from starting, or ""."""
 
     job_id: str
     page: str
@@ -35,10 +35,10 @@ class Launched:
 
 
 @dataclass(frozen=True)
-class Told:
-    """One event of a job: the line of JSON that the API's stream gives, and the event itself.
+class EventLine:
+    """One event of a job: the line of JSON from the API's stream, and the event itself.
 
-    The event is None when this version does not know it: a newer installation may tell of more.
+    The event is None if this version does not know its type, because the installation is newer.
     """
 
     line: str
@@ -46,31 +46,31 @@ class Told:
 
 
 class Installation(Protocol):
-    """Where jobs are launched and followed. `status`: how the job that was followed has ended."""
+    """Where jobs are launched and followed. `status`: how the followed job ended."""
 
     status: str
-    again: str  # what a command needs to come back here, behind its own words
+    again: str  # the options that a command needs to use this installation again
 
-    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> Launched:
-        """Launch a brief, or a preset by its name. Raises InvalidInput with every fault, and Trouble."""
+    def launch(self, campaign: Any, *, include_search: bool, dry_run: bool) -> LaunchedJob:
+        """Launch a brief, or a preset by its name. Raises InvalidInput with every error, and Trouble."""
         ...
 
     def check(self, job_id: str) -> None:
-        """Make sure that there is such a job. Raises Trouble."""
+        """Raise Trouble if there is no such job."""
         ...
 
-    def follow(self, job_id: str, tell: Tell) -> Iterator[Told]:
-        """Give each event once and in order up to the job's end; `tell` hears of cuts. Raises Trouble."""
+    def follow(self, job_id: str, say: Say) -> Iterator[EventLine]:
+        """Give each event once and in order up to the job's end; `say` reports of cuts. Raises Trouble."""
         ...
 
     def page(self, job_id: str) -> str:
-        """Give the address of the job's page."""
+        """Return the address of the job's page."""
         ...
 
     def link(self, job_id: str, artifact: Artifact) -> str:
-        """Give the address that opens an artifact, or ""."""
+        """Return the address that opens an artifact, or ""."""
         ...
 
     def arguments(self, job_id: str) -> dict[str, dict[str, Any]]:
-        """Give what each planned call of a dry run would send, by step. Raises Trouble."""
+        """Return the arguments that each planned call of a dry run would send, by step. Raises Trouble."""
         ...

@@ -1,18 +1,18 @@
-"""How long a client goes on after it was cut off: pauses that grow, with jitter, up to a bounded outage."""
+"""Retry timing of a client after a lost connection: growing pauses with jitter, up to a maximum outage."""
 
 import random
 import time
 from collections.abc import Callable
 
-PAUSE = 1.0  # seconds before the first new try, where the server names no other
+PAUSE = 1.0  # seconds before the first retry, unless the server names another
 LONGEST = 15.0
 SHORTEST = 0.01
-COURTESY = 60.0  # the longest Retry-After that is waited for
+COURTESY = 60.0  # the longest Retry-After that the client follows
 OUTAGE = 300.0
 
 
 class Patience:
-    """Counts failed tries since something was last heard."""
+    """Counts failed attempts since the last sign of the server."""
 
     def __init__(
         self,
@@ -26,15 +26,15 @@ class Patience:
         self.tries, self._heard_at = 0, clock()
 
     def heard(self) -> None:
-        """Note that the server is there: the next cut is a new outage."""
+        """Note a sign of the server: the next failure starts a new outage."""
         self.tries, self._heard_at = 0, self._clock()
 
     def wait(self, at_least: float | None = None) -> bool:
-        """Pause before the next try, `at_least` as long as the server asked for; False when time is up."""
+        """Pause before the next attempt, for `at_least` this many seconds. Return False once time is up."""
         if self._clock() - self._heard_at >= self.outage:
             return False
         most = min(LONGEST, max(self.pause, SHORTEST) * 2 ** min(self.tries, 10))
         self.tries += 1
-        # without the jitter all who were cut off together come back together
+        # without jitter, clients that lost the connection together would reconnect together
         self._sleep(max(most * random.uniform(0.5, 1.0), min(at_least or 0.0, COURTESY)))  # noqa: S311
         return True

@@ -1,4 +1,4 @@
-"""Reading a job's events as the API tells them: each once, in order, politely where they are unknown."""
+"""Reads a job's events from the API: each once, in order, tolerating unknown types."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,12 +6,12 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from jobs.cli.installation import Tell, Told
+from jobs.cli.installation import EventLine, Say
 from jobs.engine import events as ev
 from jobs.engine.progress import Progress
 from jobs.engine.results import Artifact
 
-# what building or folding an event raises that another version wrote
+# what building or applying an event of another version may raise
 FOREIGN = (ValueError, TypeError, LookupError, AttributeError)
 ARTIFACT = {ev.camel(field.name) for field in fields(Artifact)}
 
@@ -19,22 +19,23 @@ Absolute = Callable[[str], str]
 
 
 class Reading:
-    """The log of one job as far as it was read: `cursor` is the last seq, `progress` the fold over it.
+    """The log of one job as far as it was read: `cursor` is the last seq, `progress` the state after it.
 
-    `over` is for who reads to say that there will be no more of it.
+    The reader sets `over` when there will be no more events.
     """
 
-    def __init__(self, absolute: Absolute, tell: Tell) -> None:
+    def __init__(self, absolute: Absolute, say: Say) -> None:
         self.cursor = 0
         self.over = False
         self.progress = Progress()
-        self._absolute, self._tell = absolute, tell
+        self._absolute, self._say = absolute, say
         self._strange: set[str] = set()
 
-    def take(self, id: str, data: str) -> Told | None:
-        """Give the event that a stream carried under this id; None for one that was read before.
+    def take(self, id: str, data: str) -> EventLine | None:
+        """Return the event with this id from a stream, or None if it was read before.
 
-        What this version does not know is given as its line alone, and told of once a type.
+        An event of a type that this version does not know is returned as its line only, and reported once
+        per type.
         """
         if not id.isascii() or not id.isdecimal() or int(id) <= self.cursor:
             return None
@@ -43,7 +44,7 @@ class Reading:
             payload = json.loads(data)
             line = data if data.isascii() and "\n" not in data else json.dumps(payload, separators=(",", ":"))
         except (ValueError, RecursionError):
-            self._tell(f"event {id} is no JSON and is left out")
+            self._say(f"event {id} is not JSON and is skipped")
             return None
         try:
             recorded = recorded_from(self.cursor, payload, self._absolute)
@@ -52,15 +53,17 @@ class Reading:
             kind = str(payload.get("type", "")) if isinstance(payload, dict) else ""
             if kind not in self._strange:
                 self._strange.add(kind)
-                self._tell(f"an event {kind or 'without a type'} is not known to this version and not shown")
-            return Told(line, None)
-        return Told(line, recorded)
+                self._say(
+                    f"this version does not know events {kind or 'without a type'} and does not show them"
+                )
+            return EventLine(line, None)
+        return EventLine(line, recorded)
 
 
 def recorded_from(seq: int, payload: Mapping[str, Any], absolute: Absolute) -> ev.Recorded:
-    """Build an event back from what clients read; links become absolute, unknown fields are dropped.
+    """Rebuild an event from its JSON. Links become absolute and unknown fields are dropped.
 
-    Raises ValueError, TypeError or LookupError for what no event of this version can be made of.
+    Raises ValueError, TypeError or LookupError if it is not an event of this version.
     """
     kind = ev.KINDS.get(payload["type"])
     known = {ev.camel(field.name) for field in fields(kind)} if kind else set()
@@ -69,11 +72,11 @@ def recorded_from(seq: int, payload: Mapping[str, Any], absolute: Absolute) -> e
         values["artifacts"] = [_artifact(one, absolute) for one in values["artifacts"]]
     at = datetime.fromisoformat(payload["timestamp"])
     if at.tzinfo is None:
-        raise ValueError("a timestamp without its zone")
+        raise ValueError("a timestamp without a time zone")
     return ev.Recorded(seq, at, ev.event_from(payload["type"], values))
 
 
-def _artifact(told: Mapping[str, Any], absolute: Absolute) -> dict[str, Any]:
-    """Give an artifact as the engine knows it: its `url` opens it, wherever it is."""
-    known = {key: value for key, value in told.items() if key in ARTIFACT}
-    return known | ({"url": absolute(str(told["url"]))} if told.get("url") else {})
+def _artifact(payload: Mapping[str, Any], absolute: Absolute) -> dict[str, Any]:
+    """Return the fields of an artifact that the engine knows, with an absolute `url`."""
+    known = {key: value for key, value in payload.items() if key in ARTIFACT}
+    return known | ({"url": absolute(str(payload["url"]))} if payload.get("url") else {})

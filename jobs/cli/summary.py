@@ -1,4 +1,4 @@
-"""What a terminal says at a job's end: what was made and where, what is unknown, what a dry run came to."""
+"""The summary at a job's end: the artifacts, the unknown calls, or the plan of a dry run."""
 
 import json
 from collections import Counter
@@ -16,13 +16,13 @@ from jobs.engine.log import span
 from jobs.engine.progress import CallView, Progress
 from jobs.engine.results import Source
 
-LONGEST = 60  # characters of an argument: a document's text is read on the page, or over the API
+LONGEST = 60  # characters of an argument; longer texts are on the page and in the API
 
 
 def summary(
     progress: Progress, installation: Installation, job_id: str, console: Console
 ) -> Iterator[RenderableType]:
-    """Give the lines of an ended job, the last of them saying how it ended."""
+    """Yield the lines about a job that has ended. The last line says how it ended."""
     if progress.dry_run:
         yield from _plan(progress, boxed=console.is_terminal)
         yield from _arguments(progress, installation, job_id)
@@ -55,10 +55,10 @@ def _unknown(progress: Progress, installation: Installation, job_id: str) -> Ite
     calls = [call for call in progress.calls.values() if call.state == "unknown"]
     if not calls:
         return
-    yield _text(f"Unknown, whether it was done: {len(calls)}", UNKNOWN)
+    yield _text(f"Calls with an unknown outcome: {len(calls)}", UNKNOWN)
     for call in calls:
         yield _text(f"  {call.step}  {_where(call)}: {call.error}", UNKNOWN)
-    yield _text(f"  Look there, and answer on {installation.page(job_id)}", UNKNOWN)
+    yield _text(f"  Check the service, then resolve them on {installation.page(job_id)}", UNKNOWN)
 
 
 def _plan(progress: Progress, *, boxed: bool) -> Iterator[RenderableType]:
@@ -67,28 +67,28 @@ def _plan(progress: Progress, *, boxed: bool) -> Iterator[RenderableType]:
         table.add_column(name, justify="right" if name == "expected" else "left", overflow="fold")
     for stage in progress.stages:
         for call in progress.calls_of(stage.id):
-            told = (stage.id, call.item or call.step, _where(call), _permits(call), _expected(call))
+            cells = (stage.id, call.item or call.step, _where(call), _permits(call), _expected(call))
             table.add_row(
-                *(Text(clean(cell)) for cell in told), style="" if call.state == "planned" else "red"
+                *(Text(clean(cell)) for cell in cells), style="" if call.state == "planned" else "red"
             )
     if table.row_count:
         yield table
 
 
 def _arguments(progress: Progress, installation: Installation, job_id: str) -> Iterator[RenderableType]:
-    """Give what each call would send, a line each."""
+    """Yield what each call would send, one line each."""
     if all(call.state != "planned" for call in progress.calls.values()):
         return
     try:
-        told = installation.arguments(job_id)
+        arguments = installation.arguments(job_id)
     except Trouble as trouble:
-        yield _text(f"What would be sent could not be read: {trouble}", UNKNOWN)
+        yield _text(f"Could not read what would be sent: {trouble}", UNKNOWN)
         return
-    yield _text(f"What would be sent; in full on {installation.page(job_id)}", "bold")
+    yield _text(f"What would be sent (in full on {installation.page(job_id)})", "bold")
     for stage in progress.stages:
         for call in progress.calls_of(stage.id):
-            if call.step in told:
-                values = ", ".join(f"{name}={_value(value)}" for name, value in told[call.step].items())
+            if call.step in arguments:
+                values = ", ".join(f"{name}={_value(value)}" for name, value in arguments[call.step].items())
                 yield _text(f"  {call.step}: {values or 'no arguments'}")
 
 
@@ -105,13 +105,11 @@ def _total(progress: Progress) -> Iterator[RenderableType]:
     if total := progress.planned:
         failing = sum(call.state == "failed" for call in progress.calls.values())
         if failing:
-            calls, reasons = ("call", "the reason stands") if failing == 1 else ("calls", "the reasons stand")
-            yield _text(f"{failing} {calls} would fail: {reasons} above", "red")
+            calls, reasons = ("call", "reason") if failing == 1 else ("calls", "reasons")
+            yield _text(f"{failing} {calls} would fail; see the {reasons} above", "red")
         servers = ", ".join(f"{server} {calls}" for server, calls in sorted(total.servers.items()))
         yield _text(f"{total.calls} calls would be made" + (f": {servers}" if servers else ""))
-        yield _text(
-            f"About {span(total.seconds)} in all; no order of the calls could beat {span(total.bound)}"
-        )
+        yield _text(f"About {span(total.seconds)} in total; best possible time: {span(total.bound)}")
 
 
 def _where(call: CallView) -> str:
@@ -120,7 +118,7 @@ def _where(call: CallView) -> str:
 
 def _permits(call: CallView) -> str:
     words = [f"{call.limit} at a time"] if call.limit else []
-    words += [f"{call.per_minute} a minute"] if call.per_minute else []
+    words += [f"{call.per_minute} per minute"] if call.per_minute else []
     return ", ".join(words)
 
 

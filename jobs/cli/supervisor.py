@@ -1,4 +1,4 @@
-"""The supervisor: web and worker as children of one parent, restarted with back-off, ended together."""
+"""The supervisor: runs web and worker as child processes, restarts them with back-off, ends them together."""
 
 import contextlib
 import os
@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-GRACE_SECONDS = 70.0  # longer than a worker that is stopped in the middle of long calls may take
+GRACE_SECONDS = 70.0  # longer than a worker needs to stop during long calls
 LOOK_SECONDS = 0.1
 SHORT_LIFE_SECONDS = 5.0
 MOST_SHORT_LIVES = 5
-# jobs are taken up within their lease and 10 s more, however often a worker was killed; a start takes some
+# a job must resume within its lease plus 10 s however often its worker was killed, start time included
 LONGEST_WAIT_SECONDS = 5.0
 PARENT_PIPE = "FLIGHTPLAN_PARENT_FD"
 
 
 @dataclass
 class Child:
-    """One supervised process. It is the leader of its own process group, so that Ctrl-C in the terminal
-    reaches only the parent, which then asks each child to end in order."""
+    """A supervised process. It leads its own process group, so that Ctrl-C in the terminal reaches only the
+    parent, which then stops the children in order."""
 
     name: str
     argv: Sequence[str]
@@ -40,7 +40,7 @@ class Child:
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group, if it is there."""
+        """Send a signal to the process group, if it exists."""
         if self.process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
@@ -52,18 +52,20 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Keeps its children running until it is asked to stop; a child that keeps dying young ends it all."""
+    """Keeps its children running until it gets a signal. Stops them all if one keeps failing."""
 
     children: list[Child]
     say: Callable[[str], None]
     _stops: int = 0
 
     def run(self, on_start: Callable[[], None] = lambda: None) -> int:
-        """Run until SIGINT or SIGTERM, and give the exit code: 0, or 1 when a child could not be kept alive.
+        """Run until SIGINT or SIGTERM. Return 0, or 1 if a child keeps failing.
 
-        `on_start` is called once, in a thread of its own, when the children have been started.
+        `on_start` is called once, in its own thread, after the children have started.
         """
-        read, write = os.pipe()  # its end tells the children of the parent's death, whatever killed it
+        read, write = (
+            os.pipe()
+        )  # closes when the parent dies, for whatever reason, so that the children notice
         env = os.environ | {PARENT_PIPE: str(read), "PYTHONUNBUFFERED": "1"}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._asked)
@@ -73,7 +75,7 @@ class Supervisor:
         threading.Thread(target=on_start, name="on-start", daemon=True).start()
         code = 0
         while not self._stops and code == 0:
-            # not an Event that the handler sets: a signal that lands inside its wait would lock it for good
+            # not an Event set by the handler: a signal inside its wait could deadlock
             time.sleep(LOOK_SECONDS)
             code = self._tend(env)
         self._end()
@@ -95,21 +97,21 @@ class Supervisor:
 
     def _bury(self, child: Child, now: float) -> bool:
         code = child.process.returncode if child.process else None
-        child.signal(signal.SIGKILL)  # what the dead leader has left of its group
+        child.signal(signal.SIGKILL)  # the rest of the dead leader's group
         child.process = None
         young = now - child.started < SHORT_LIFE_SECONDS
         child.short_lives = child.short_lives + 1 if young else 1
-        # one that a signal killed did not give up itself: a job that kills its worker ends only that job
+        # a child killed by a signal is always restarted: a job that kills its worker gets quarantined
         if child.short_lives > MOST_SHORT_LIVES and (code is None or code >= 0):
             self.say(f"{child.name} keeps failing (exit code {code}); giving up")
             return False
         wait = min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** (child.short_lives - 1))
         child.not_before = now + wait
-        self.say(f"{child.name} ended with exit code {code}; starting it again in {wait:.1f} s")
+        self.say(f"{child.name} ended with exit code {code}; restarting it in {wait:.1f} s")
         return True
 
     def _end(self) -> None:
-        self.say("Stopping; calls under way may end first. Ctrl-C again stops at once.")
+        self.say("Stopping once the calls in progress have finished. Press Ctrl-C again to stop at once.")
         for child in self.children:
             child.signal(signal.SIGTERM)
         asked, deadline = self._stops, time.monotonic() + GRACE_SECONDS
@@ -124,7 +126,7 @@ class Supervisor:
 
 
 def end_with_parent() -> None:
-    """End this process, as SIGTERM does, when the supervisor that started it is gone."""
+    """Send SIGTERM to this process when the supervisor that started it has died."""
     number = os.environ.get(PARENT_PIPE)
     if not number:
         return
@@ -137,5 +139,5 @@ def end_with_parent() -> None:
 
 
 def manage(*words: str) -> list[str]:
-    """Give the command line of a management command in a process of its own."""
+    """Return the command line that runs a management command in its own process."""
     return [sys.executable, os.path.abspath(sys.argv[0]), *words]

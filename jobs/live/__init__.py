@@ -1,1 +1,1 @@
-"""Live delivery: the hub, the pieces of a page, and the sockets and streams that carry them."""
+"""Live updates: the hub, the pieces of a page, and the sockets and streams that deliver them."""

@@ -1,11 +1,11 @@
-"""Database connections are given back as soon as a request has been answered, before its stream begins.
+"""Middleware that closes database connections as soon as a response is ready, before its stream begins.
 
-Under ASGI each request has a thread of its own, and what Django keeps open for the thread's next request is
-never used again: it lies there until Python collects it, and under a stream for as long as somebody follows.
+Under ASGI each request has its own thread, so a connection that Django keeps for the thread's next request is
+never used again. It would stay open until Python collects it, or as long as a client follows a stream.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections
@@ -15,7 +15,7 @@ from django.utils.decorators import sync_and_async_middleware
 
 
 def hand_back() -> None:
-    """Close this thread's database connections; one that is in a transaction stays."""
+    """Close this thread's database connections, except those in a transaction."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
@@ -23,20 +23,20 @@ def hand_back() -> None:
 
 @sync_and_async_middleware
 def handing_back(
-    get_response: Any,
+    get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
 ) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
-    """Be the outermost middleware: nothing but the body of a streamed answer comes after it."""
+    """Return the middleware. It must be the outermost: only the body of a streamed response follows it."""
 
-    async def async_answer(request: HttpRequest) -> HttpResponseBase:
+    async def async_middleware(request: HttpRequest) -> HttpResponseBase:
         try:
-            return await get_response(request)
+            return await cast(Awaitable[HttpResponseBase], get_response(request))
         finally:
             await sync_to_async(hand_back)()
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         try:
-            return get_response(request)
+            return cast(HttpResponseBase, get_response(request))
         finally:
             hand_back()
 
-    return async_answer if iscoroutinefunction(get_response) else answer
+    return async_middleware if iscoroutinefunction(get_response) else middleware

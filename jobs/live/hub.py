@@ -1,4 +1,4 @@
-"""The hub: one a web process. It hears that logs have grown, reads them once, and serves every viewer."""
+"""The hub, one per web process: learns that job logs have grown, reads them once, and serves every viewer."""
 
 import asyncio
 import logging
@@ -19,41 +19,40 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from jobs.engine.events import Recorded
 from jobs.engine.progress import Progress
 from jobs.live import pieces
-from jobs.live.watched import EventSubscription, HubBroken, JobGone, PieceSubscription, Room, heard
+from jobs.live.watched import EventSubscription, HubBroken, JobNotFound, PieceSubscription, Room, heard
 from jobs.models import Job
 from jobs.store import doorbell, feed, notices
 
-__all__ = ["Hub", "HubBroken", "JobGone", "hub"]
+__all__ = ["Hub", "HubBroken", "JobNotFound", "hub"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Render = Callable[[Job, Progress], dict[str, str]]
 
-GATHER = 0.02  # seconds in which a burst of rings becomes one reading
-POLL = 1.0  # seconds between two looks for a ring that was lost
-PACE = 0.25  # seconds at least between two paintings of one job
-AGAIN = 5.0  # seconds until the hub listens again to a database that hung up
-MANY = 8  # rings at once that may have filled the bell, so that others were lost
-TIDY = (
-    60.0  # seconds between two checks of the connection's age; one check a reading would close it each time
-)
+GATHER = 0.02  # seconds in which rings are combined into one read
+POLL = 1.0  # seconds between two checks for lost rings
+PACE = 0.25  # minimum seconds between two renderings of one job
+AGAIN = 5.0  # seconds before the hub reconnects to a database that closed the connection
+MANY = 8  # with this many rings at once the bell may have been full, so that others were lost
+TIDY = 60.0  # seconds between two checks of the connection's age; a check per read would close it each time
 
 logger = logging.getLogger(__name__)
 _bell_numbers = count(1)
 
 
 class Hub:
-    """Fans the logs of the watched jobs out to pages and streams; it has no task while nobody watches.
+    """Distributes the logs of watched jobs to pages and streams. It has no tasks while there are no viewers.
 
-    Delivery: the log is the truth and this is only speed. An `events` subscription gets every committed event
-    after its cursor exactly once, in seq order; a `pieces` subscription gets all pieces, then the latest html
-    of each piece that changes, up to and including the job's end. States in between may be skipped.
-    A subscription is registered before the log is read, so nothing falls between; a lost ring delays by at
-    most `poll` seconds. What a viewer had when its connection broke it gets again, or resumes by its cursor.
+    Delivery: the log is the source of truth; the hub only reduces latency. An `events` subscription gets
+    every committed event after its cursor exactly once, in seq order. A `pieces` subscription gets all
+    pieces, then the latest html of each piece that changes, up to and including the job's end; states in
+    between may be skipped. A subscription is registered before the log is read, so no event is missed. A
+    lost ring delays events by at most `poll` seconds. After a broken connection a page gets all pieces again
+    and a stream resumes from its cursor.
 
-    Events are read once and pieces are rendered once whatever the number of viewers, both in one thread with
-    a database connection of its own. Nothing grows with a slow viewer: pieces are merged, and a stream that
-    falls behind reads the log.
+    Events are read once and pieces are rendered once for any number of viewers, in one thread with its own
+    database connection. A slow viewer uses no extra memory: its pieces are merged, and a stream that falls
+    behind reads the log.
     """
 
     def __init__(
@@ -74,21 +73,21 @@ class Hub:
         self._poll_at = 0.0
 
     @contextmanager
-    def pieces(self, job_id: object) -> Iterator[PieceSubscription]:
-        """Subscribe a page to a job for as long as the block lasts."""
+    def pieces(self, job_id: UUID) -> Iterator[PieceSubscription]:
+        """Subscribe a page to a job for the duration of the block."""
         page = PieceSubscription(self._room(job_id))
         with self._subscribed(page.room, lambda: page.room.pages.discard(page)):
             yield page
 
     @contextmanager
-    def events(self, job_id: object, after: int = 0) -> Iterator[EventSubscription]:
-        """Subscribe a stream to a job's events after the seq `after`, for as long as the block lasts."""
+    def events(self, job_id: UUID, after: int = 0) -> Iterator[EventSubscription]:
+        """Subscribe a stream to a job's events after the seq `after`, for the duration of the block."""
         stream = EventSubscription(self._room(job_id), after, self._read_page)
         with self._subscribed(stream.room, lambda: stream.room.streams.discard(stream)):
             yield stream
 
-    def watchers(self, job_id: object | None = None) -> int:
-        """Give the number of subscriptions, of one job or of all."""
+    def watchers(self, job_id: UUID | None = None) -> int:
+        """Return the number of subscriptions to one job, or to all jobs."""
         return sum(room.watchers for room in self._rooms.values() if job_id in (None, room.job_id))
 
     @contextmanager
@@ -102,11 +101,10 @@ class Hub:
             if not self._rooms:
                 self._sleep()
 
-    def _room(self, job_id: object) -> Room:
-        """Give the job's room, marked as to be read: a subscriber must not trust what was read before it."""
-        id = job_id if isinstance(job_id, UUID) else UUID(str(job_id))
+    def _room(self, job_id: UUID) -> Room:
+        """Return the job's room, marked as unread: a new subscriber needs a read that starts after it."""
         self._awake()
-        room = self._rooms.setdefault(id, Room(id))
+        room = self._rooms.setdefault(job_id, Room(job_id))
         room.ring()
         self._rung.set()
         self._stale.set()
@@ -121,7 +119,7 @@ class Hub:
             self._bell = doorbell.hang(f"web-{os.getpid()}-{next(_bell_numbers)}")
             loop.add_reader(self._bell.fileno(), self._listen, self._bell)
         except OSError:
-            logger.exception("no doorbell could be hung; new events are found every %g s", self.poll)
+            logger.exception("cannot create a doorbell; new events are found every %g s", self.poll)
         works = [self._reading, self._painting, *([self._noticing] if notices.available() else [])]
         self._tasks = [loop.create_task(work(), name="hub") for work in works]
         for task in self._tasks:
@@ -137,12 +135,12 @@ class Hub:
             self._bell = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a hub whose task has died of something unforeseen."""
+        """End all subscriptions if a task of the hub failed unexpectedly."""
         if task.cancelled() or not (error := task.exception()):
             return
-        logger.critical("the hub's task died", exc_info=error)
+        logger.critical("a task of the hub failed", exc_info=error)
         for room in list(self._rooms.values()):
-            self._drop(room, HubBroken("the hub's task died"))
+            self._drop(room, HubBroken("a task of the hub failed"))
         if task in self._tasks:
             self._sleep()
 
@@ -161,13 +159,13 @@ class Hub:
             self._rung.set()
 
     def _hear(self, name: str) -> None:
-        with suppress(ValueError):  # a ring for something that is no job
+        with suppress(ValueError):  # a ring for something other than a job
             if room := self._rooms.get(UUID(name)):
                 room.ring()
                 self._rung.set()
 
     async def _noticing(self) -> None:
-        """Hear what was committed through other machines; while nothing can be heard the poll finds it."""
+        """Receive notices of commits on other machines. Without the connection, polling finds them."""
         while True:
             try:
                 async for name in notices.listen():
@@ -187,7 +185,7 @@ class Hub:
                 self._poll_at = now() + self.poll
                 await self._look_for_lost_rings()
             behind = [room for room in self._rooms.values() if room.rung]
-            while behind:  # a page each in turn: a long log does not hold up the others
+            while behind:  # one page of each in turn, so that a long log does not delay the others
                 behind = [room for room in behind if await self._catch_up(room)]
 
     async def _look_for_lost_rings(self) -> None:
@@ -195,22 +193,22 @@ class Hub:
         try:
             heads = await self._in_thread(feed.heads, [room.job_id for room in rooms])
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("the hub cannot look for new events: %s", error)
+            logger.warning("the hub cannot check for new events: %s", error)
             return
         for room in rooms:
             if room.job_id not in heads:
-                self._drop(room, JobGone(str(room.job_id)))
+                self._drop(room, JobNotFound(str(room.job_id)))
             elif heads[room.job_id] != room.head:
                 room.ring()
 
     async def _catch_up(self, room: Room) -> bool:
-        """Read a page of new events; True when there may be more of them."""
+        """Read a page of new events. Return whether there may be more."""
         room.rung = False
         try:
             page, ended = await self._in_thread(_read_and_fold, room)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("the hub cannot read job %s: %s", room.job_id, error)
-            room.ring()  # the next look tries again
+            room.ring()  # retried at the next poll
             return False
         except Exception as error:
             logger.exception("the hub cannot follow job %s", room.job_id)
@@ -242,11 +240,11 @@ class Hub:
         try:
             pieces, seq = await self._in_thread(self._render_room, room)
         except Job.DoesNotExist:
-            self._drop(room, JobGone(str(room.job_id)))
+            self._drop(room, JobNotFound(str(room.job_id)))
         except Exception as error:
             logger.exception("the hub cannot render job %s", room.job_id)
             room.fail(error, pages_only=True)
-            room.painted = room.head  # no second try before there is something new to show
+            room.painted = room.head  # not retried before there are new events
         else:
             room.paint(pieces, seq)
 
@@ -262,7 +260,7 @@ class Hub:
             raise HubBroken(f"job {job_id}: {type(error).__name__}") from error
 
     async def _in_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run work in the hub's thread, the only one that uses its database connection."""
+        """Run `work` in the hub's thread, the only user of its database connection."""
 
         def run() -> R:
             try:
@@ -287,5 +285,5 @@ def _read_and_fold(room: Room) -> tuple[list[Recorded], bool]:
 
 @cache
 def hub() -> Hub:
-    """Give this process's hub."""
+    """Return this process's hub."""
     return Hub()

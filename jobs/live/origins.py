@@ -1,4 +1,4 @@
-"""Who may open a socket: pages of our own origin only, because a browser sends cookies with any page's."""
+"""The origin check of WebSockets. Browsers send cookies with any page's socket, so only ours may connect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,22 +13,22 @@ FITTING = {("http", "ws"), ("https", "ws"), ("https", "wss")}
 
 
 class OwnOriginOnly:
-    """ASGI middleware for sockets: refuses the handshake (403) unless a page of our own asks for it."""
+    """ASGI middleware for sockets: refuses the handshake (403) unless a page of this site opened it."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        """Hand the connection on, or deny it."""
+        """Pass the connection on, or refuse it."""
         app = self.inner if is_own_origin(scope) else WebsocketDenier()
         return await app(scope, receive, send)
 
 
 def is_own_origin(scope: dict[str, Any]) -> bool:
-    """Tell whether the connection's Origin is the very host and port it was sent to, or a trusted one.
+    """Return whether the connection's Origin is the host and port it was sent to, or a trusted origin.
 
-    A missing Origin, "null" and another port of the same host are foreign. The host itself must be an
-    allowed one, so that a name that somebody points at this machine opens nothing.
+    A missing Origin, "null" and another port of the same host are refused. The host itself must be in
+    ALLOWED_HOSTS, so that a foreign name that resolves to this machine is refused too.
     """
     headers = dict(scope.get("headers", ()))
     host = headers.get(b"host", b"").decode("latin1").lower()
@@ -36,7 +36,7 @@ def is_own_origin(scope: dict[str, Any]) -> bool:
         origin = urlsplit(headers.get(b"origin", b"").decode("latin1").lower())
         here = urlsplit(f"{scope.get('scheme') or 'ws'}://{host}")
         return (_allowed(host) and _same(origin, here)) or _trusted(origin, settings.CSRF_TRUSTED_ORIGINS)
-    except ValueError:  # a port or an address that is none
+    except ValueError:  # an invalid port or address
         return False
 
 
@@ -49,7 +49,7 @@ def _allowed(host: str) -> bool:
 
 
 def _same(origin: SplitResult, here: SplitResult) -> bool:
-    """Compare hosts and ports. Behind a TLS proxy we hear plain ws; the page's default port counts."""
+    """Compare hosts and ports. A TLS proxy passes on plain ws, so the page's scheme sets the default port."""
     if (origin.scheme, here.scheme) not in FITTING:
         return False
     default = PORTS[origin.scheme]

@@ -1,4 +1,4 @@
-"""The pieces of a job for pages that ask for them: painted once a change and process, whoever asks."""
+"""The pieces of a job for pages that poll, rendered once per change in each process."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from jobs.live.pieces import pieces, version
 from jobs.models import Job
 from jobs.store import feed
 
-MOST = 16  # jobs whose pieces are kept, some 100 kB each; the one that was asked for longest ago goes first
+MOST = 16  # jobs whose pieces are cached, about 100 kB each; the least recently used is dropped first
 
 _kept: OrderedDict[UUID, "Painted"] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class Painted:
-    """A job's pieces as far as the event `seq`, and what the page's frame says of it; `over` at its end."""
+    """A job's pieces as of the event `seq`, and what the rest of the page shows; `over` if it has ended."""
 
     parts: dict[str, str]
     seq: int
@@ -26,21 +26,21 @@ class Painted:
 
     @property
     def tag(self) -> str:
-        """Give the entity tag of these pieces."""
+        """The entity tag of these pieces."""
         return tag(self.seq)
 
 
 def tag(seq: int) -> str:
-    """Give the entity tag of a job's pieces as far as an event, as this release paints them."""
+    """Return the entity tag of a job's pieces as of an event, as this release renders them."""
     return f'"{seq}-{version()}"'
 
 
 def painted(job: Job) -> Painted:
-    """Give the pieces of a job, whose row was just read: those that are kept, unless its log has grown."""
+    """Return the pieces of a job whose row was just read, from the cache unless its log has grown."""
     kept = _kept.get(job.pk)
     if kept is None or kept.seq != job.last_seq:
         progress = feed.progress(job.pk)
-        # the log may have grown since the row was read: the tag must never promise more than was painted
+        # the log may have grown since the row was read: the tag must name the events that were rendered
         kept = Painted(
             pieces(job, progress),
             progress.last_seq,

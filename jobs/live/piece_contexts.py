@@ -1,4 +1,4 @@
-"""What the partials of a job's page are given, one class a partial: a test holds the two together."""
+"""The template contexts of a job's partials, one class each; a test compares them with the templates."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +12,12 @@ from jobs.live.plans import PlanView
 
 @dataclass(frozen=True)
 class HeaderContext:
-    """`templates/jobs/_header.html`. `made` of `total` stages have ended; `seconds` is None until
-    the job has. `unknown`: the calls of which nobody can say whether they took effect; `down`: the servers
-    that are left alone, each with the reason; `cancel`, `again` and `activate`: addresses, "" where nothing
-    is to do. `lines`: how many can be set live; `activating`: who last had lines set live, and when.
-    `plan`: what a dry run came to, once it has. `expected_end`: when it will end by what is known of its
-    calls, None where nothing is.
+    """`templates/jobs/_header.html`.
+
+    `made` of `total` stages have ended. `seconds` is None until the job has ended. `down`: the servers whose
+    calls are paused, each with the reason. `cancel`, `again` and `activate`: addresses, "" if the action is
+    not possible. `lines`: how many lines can be set live. `activating`: the last activation. `plan`: the
+    result of a dry run that has ended. `expected_end`: None if unknown.
     """
 
     title: str
@@ -47,7 +47,7 @@ class HeaderContext:
 
 @dataclass(frozen=True)
 class Wait:
-    """Calls of one stage that wait for a server's permit, `in_use` of `limit` being taken."""
+    """The number of a stage's calls that wait for a server's permit, while `in_use` of `limit` are taken."""
 
     server: str
     calls: int
@@ -56,10 +56,10 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class StageContext:
-    """`templates/jobs/_stage.html`: one row. `retries`, `unknown` and `fallbacks` are calls of this stage.
+class StageRowContext:
+    """`templates/jobs/_stage.html`: one row.
 
-    `cut_off` says how far a stage came that the job's end stopped; `again` is where it is tried again, or "".
+    `cut_off` says how far the stage got if the job's end cut it off. `again`: the address to retry it, or "".
     """
 
     stage: StageView
@@ -73,7 +73,7 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Thing:
-    """An artifact as the page shows it: `href` opens it, `copy` is our own file ("" where there is none)."""
+    """An artifact as the page shows it: `href` opens it, `copy` is Flightplan's own file, or ""."""
 
     artifact: Artifact
     href: str
@@ -83,16 +83,16 @@ class Thing:
 
     @property
     def is_picture(self) -> bool:
-        """Tell whether it can be shown as a picture at its own size."""
+        """Whether it can be shown as a picture at its original size."""
         return bool(self.artifact.kind == "image" and self.artifact.width and self.copy)
 
 
 @dataclass(frozen=True)
 class SummaryContext:
-    """`templates/jobs/_summary.html`: all artifacts, those of each stage under its name; pictures apart.
+    """`templates/jobs/_summary.html`: all artifacts by stage, and the pictures.
 
-    `outside`: what exists at the services, by server, for a job that did not come to its whole end; open at
-    once when it was `cancelled`. `existing` counts it.
+    `outside`: what exists at the services, by server, if the job did not complete; `existing` is its number.
+    The list starts open if the job was `cancelled`.
     """
 
     groups: list[tuple[str, list[Thing]]]
@@ -110,7 +110,7 @@ class SummaryContext:
 class CallRow:
     """A call with its bar: `wait` and `work` are percentages of the time of the stage's slowest call.
 
-    `href` opens what it made, `page` tells all of the call, `again` is where it is tried again, or "".
+    `href` opens what it created, `page` is the call's own page, `again` the address to retry it, or "".
     """
 
     call: CallView
@@ -123,8 +123,7 @@ class CallRow:
 
 @dataclass(frozen=True)
 class CallsContext:
-    """`templates/jobs/_calls.html`: how many calls there are, and how many of them are done, or in a dry run
-    planned."""
+    """`templates/jobs/_calls.html`: the number of calls, and of those done (in a dry run: planned)."""
 
     total: int
     done: int
@@ -133,10 +132,10 @@ class CallsContext:
 
 @dataclass(frozen=True)
 class StageCallsContext:
-    """`templates/jobs/_stage_calls.html`: one stage's calls, a piece of its own.
+    """`templates/jobs/_stage_calls.html`: the calls of one stage.
 
-    `first` is true for the stage whose calls are open when the page is. In a dry run the calls tell what they
-    would take and under which limits.
+    `first` is true for the stage whose calls start open. In a dry run the calls show their expected times
+    and limits.
     """
 
     id: str
@@ -148,6 +147,6 @@ class StageCallsContext:
 
 @dataclass(frozen=True)
 class LogContext:
-    """`templates/jobs/_log.html`: the log's tail, newest line first."""
+    """`templates/jobs/_log.html`: the last lines of the log, newest first."""
 
     lines: list[LogLine]

@@ -1,7 +1,7 @@
-"""The pieces of a job's page, each rendered from its own partial: the same for first page, poll and socket.
+"""The pieces of a job's page, each rendered from its own partial, for the first page, polls and the socket.
 
-A piece's html is a fold over the job's events and nothing else: no clock, no user, no request. So a piece
-that has not changed renders to the same text, and whoever replaces it by its id needs no merging.
+A piece's html depends only on the job's events: no clock, no user, no request. So an unchanged piece renders
+to the same text, and the client can replace it by its id.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from jobs.live.piece_contexts import (
     HeaderContext,
     LogContext,
     StageCallsContext,
-    StageContext,
+    StageRowContext,
     SummaryContext,
     Thing,
     Wait,
@@ -34,18 +34,18 @@ from jobs.live.piece_contexts import (
 from jobs.live.plans import plan_view
 from jobs.models import Job
 
-#: What each source means, for those who ask.
+#: The explanation of each source.
 SOURCES: Mapping[str, str] = {
-    Source.LIVE: "made on a configured outside server",
-    Source.LOCAL: "made on a server that comes with Flightplan",
-    Source.SIMULATED: "pretended by a server that comes with Flightplan: no money moves",
+    Source.LIVE: "created on a configured external server",
+    Source.LOCAL: "created on a server that comes with Flightplan",
+    Source.SIMULATED: "simulated by a server that comes with Flightplan: no money moves",
     Source.FALLBACK: "a fallback, because the service failed",
 }
-DRY_RUN = "only planned: a launch would make it, and nothing of it exists"
+DRY_RUN = "only planned: a launch would create it; nothing exists yet"
 READABLE = (".md", ".markdown")
 PARTIALS: Mapping[str, type] = {
     "jobs/_header.html": HeaderContext,
-    "jobs/_stage.html": StageContext,
+    "jobs/_stage.html": StageRowContext,
     "jobs/_summary.html": SummaryContext,
     "jobs/_calls.html": CallsContext,
     "jobs/_stage_calls.html": StageCallsContext,
@@ -54,8 +54,8 @@ PARTIALS: Mapping[str, type] = {
 
 
 def pieces(job: Job, progress: Progress) -> dict[str, str]:
-    """Give every piece of a job's page as id -> html, in the page's order. Reads no database."""
-    parts = {"job-header": _render("jobs/_header.html", header(job, progress))}
+    """Return every piece of a job's page as {id: html}, in the page's order, without database access."""
+    parts: dict[str, str] = {"job-header": _render("jobs/_header.html", header(job, progress))}
     for stage in progress.stages:
         parts[f"stage-{stage.id}"] = _render("jobs/_stage.html", stage_row(job, stage, progress))
     parts["job-summary"] = _render("jobs/_summary.html", summary(job, progress))
@@ -66,9 +66,9 @@ def pieces(job: Job, progress: Progress) -> dict[str, str]:
 
 
 def fragment(changed: Mapping[str, str]) -> str:
-    """Give what a socket message or a poll's answer holds: each piece replaces the element of its id.
+    """Return the body of a socket message or a poll: each piece replaces the element with its id.
 
-    A morph, so that what a person has opened stays open and the focus stays where it is.
+    The swap is a morph, so that opened details stay open and the focus stays where it is.
     """
     return "".join(
         f'<hx-partial hx-target="#{id}" hx-swap="outerMorph">{html}</hx-partial>\n'
@@ -78,18 +78,19 @@ def fragment(changed: Mapping[str, str]) -> str:
 
 @cache
 def version() -> str:
-    """Give a mark of what renders the pieces: a page of an older release is not told that nothing changed."""
-    files = (Path(__file__), *(Path(get_template(name).origin.name) for name in PARTIALS))
+    """Return a hash of the code that renders the pieces, so that a new release invalidates entity tags."""
+    origins = (get_template(name).origin for name in PARTIALS)  # type: ignore[attr-defined]  # not in the stubs
+    files = (Path(__file__), *(Path(one.name) for one in origins))
     texts = (file.read_bytes() for file in files)
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:8]
 
 
 def header(job: Job, progress: Progress) -> HeaderContext:
-    """Give the context of the page's head."""
+    """Return the context of the page's header."""
     seconds = None
     if progress.ended_at and (begin := progress.started_at or progress.queued_at):
         seconds = (progress.ended_at - begin).total_seconds()
-    mendable = any(asks.mendable(stage, progress) for stage in progress.stages)
+    retryable = any(asks.can_retry_stage(stage, progress) for stage in progress.stages)
     lines = spending.shown(job, progress)
     return HeaderContext(
         title=progress.title or job.title,
@@ -108,7 +109,7 @@ def header(job: Job, progress: Progress) -> HeaderContext:
         down=progress.down,
         error=progress.error,
         cancel="" if progress.ended or progress.cancelling else asks.cancel_link(job),
-        again=asks.retry_link(job) if progress.ended and mendable else "",
+        again=asks.retry_link(job) if progress.ended and retryable else "",
         activate=asks.activate_link(job) if lines else "",
         lines=lines,
         activating=progress.activating,
@@ -118,12 +119,12 @@ def header(job: Job, progress: Progress) -> HeaderContext:
     )
 
 
-def stage_row(job: Job, stage: StageView, progress: Progress) -> StageContext:
-    """Give the context of one stage's row."""
+def stage_row(job: Job, stage: StageView, progress: Progress) -> StageRowContext:
+    """Return the context of one stage's row."""
     mine = progress.calls_of(stage.id)
     running = stage.status is Status.RUNNING
-    again = progress.ended and asks.mendable(stage, progress)
-    return StageContext(
+    again = progress.ended and asks.can_retry_stage(stage, progress)
+    return StageRowContext(
         stage=stage,
         waits=_waits(mine) if running else [],
         retries=[call for call in mine if call.state == "retry"] if running else [],
@@ -146,7 +147,7 @@ def _waits(of_stage: list[CallView]) -> list[Wait]:
 
 
 def summary(job: Job, progress: Progress) -> SummaryContext:
-    """Give the context of the artifacts' summary."""
+    """Return the context of the artifacts' summary."""
     groups = [
         (stage.name, [thing(job, artifact) for artifact in progress.artifacts_of(stage)])
         for stage in progress.stages
@@ -154,8 +155,8 @@ def summary(job: Job, progress: Progress) -> SummaryContext:
     ]
     everything = [one for _, things in groups for one in things]
     cancelled = progress.cancelling or progress.status is JobStatus.CANCELLED
-    broken_off = cancelled or (progress.ended and progress.status is not JobStatus.COMPLETED)
-    outside = asks.outside(progress) if broken_off else []
+    incomplete = cancelled or (progress.ended and progress.status is not JobStatus.COMPLETED)
+    outside = asks.outside(progress) if incomplete else []
     return SummaryContext(
         groups=groups,
         pictures=[one for one in everything if one.is_picture],
@@ -170,7 +171,7 @@ def summary(job: Job, progress: Progress) -> SummaryContext:
 
 
 def thing(job: Job, artifact: Artifact) -> Thing:
-    """Give an artifact with its links; an address that is no web address gives none."""
+    """Return an artifact with its links. An address that is not safe to link is left out."""
     copy = reverse("artifact", args=[job.pk, artifact.name]) if artifact.file else ""
     readable = artifact.name.endswith(READABLE) and artifact.file
     own = reverse("document", args=[job.pk, artifact.name]) if readable else copy
@@ -182,32 +183,32 @@ def thing(job: Job, artifact: Artifact) -> Thing:
 
 
 def calls(progress: Progress) -> CallsContext:
-    """Give the context of the heading above the calls."""
+    """Return the context of the heading above the calls."""
     states = [call.state for call in progress.calls.values()]
     counted = "planned" if progress.dry_run else "done"
     return CallsContext(len(states), states.count(counted), progress.dry_run)
 
 
 def stage_calls(job: Job, progress: Progress) -> list[StageCallsContext]:
-    """Give the context of each stage's calls; a bar compares the calls of one stage."""
+    """Return the context of each stage's calls. The bars compare the calls within one stage."""
     contexts = []
     for stage in progress.stages:
         mine = progress.calls_of(stage.id)
         longest = max((call.waited + _work(call) for call in mine), default=0.0) or 1.0
-        may = progress.ended and not asks.sets_live(stage.id, progress)
-        rows = [_row(job, call, longest, may) for call in mine]
+        can_retry = progress.ended and not asks.sets_live(stage.id, progress)
+        rows = [_row(job, call, longest, can_retry) for call in mine]
         contexts.append(StageCallsContext(stage.id, stage.name, rows, stage.index == 0, progress.dry_run))
     return contexts
 
 
-def _row(job: Job, call: CallView, longest: float, may: bool) -> CallRow:
+def _row(job: Job, call: CallView, longest: float, can_retry: bool) -> CallRow:
     wait, work = (round(100 * seconds / longest, 1) for seconds in (call.waited, _work(call)))
-    again = asks.retry_link(job, step=call.step) if may and asks.may_again(call) else ""
+    again = asks.retry_link(job, step=call.step) if can_retry and asks.can_retry_call(call) else ""
     return CallRow(call, wait, work, web_address(call.remote_url), asks.step_link(job, call.step), again)
 
 
 def _work(call: CallView) -> float:
-    """The seconds that a call took, or those that it is expected to."""
+    """Return the seconds that a call took, or is expected to take if it is only planned."""
     return call.expected if call.state == "planned" else call.took
 
 

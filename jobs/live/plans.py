@@ -1,4 +1,4 @@
-"""What a dry run has come to, as its page and the API tell it: how many calls, where, and how long."""
+"""The result of a dry run for its page and the API: how many calls, to which servers, and how long."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jobs.live import asks
 
 @dataclass(frozen=True)
 class AtServer:
-    """What a launch would call at one server: "create task" with 13, and so on."""
+    """The calls a launch would make to one server; `tools` are pairs such as ("create task", 13)."""
 
     server: str
     calls: int
@@ -19,8 +19,11 @@ class AtServer:
 
 @dataclass(frozen=True)
 class PlanView:
-    """A dry run's plan for people. `seconds` are expected, `bound` is what no order of the calls could beat;
-    `failed` counts the calls that could not be made as things stand."""
+    """A dry run's plan for the page.
+
+    `seconds` is the expected time, `bound` the shortest possible time, and `failed` the number of calls that
+    would currently fail.
+    """
 
     calls: int
     seconds: float
@@ -30,20 +33,19 @@ class PlanView:
 
 
 def plan_view(progress: Progress) -> PlanView | None:
-    """Give the plan of a dry run that has come to its end, None for any other job."""
-    told = progress.planned
-    if told is None:
+    """Return the plan of a dry run that has ended, None for any other job."""
+    plan = progress.planned
+    if plan is None:
         return None
     planned = [call for call in progress.calls.values() if call.state == "planned"]
     failed = sum(call.state == "failed" for call in progress.calls.values())
     servers = []
-    for server, calls in told.servers.items():
+    for server, calls in plan.servers.items():
         tools = Counter(asks.words(server, call.tool) for call in planned if call.server == server)
         servers.append(AtServer(server, calls, tools.most_common()))
-    return PlanView(told.calls, told.seconds, told.bound, servers, failed)
+    return PlanView(plan.calls, plan.seconds, plan.bound, servers, failed)
 
 
 def plan_out(progress: Progress) -> dict[str, Any] | None:
-    """Give the plan as the API tells it, None where there is none."""
-    told = progress.planned
-    return told.payload() if told is not None else None
+    """Return the plan as the API has it, None if there is none."""
+    return progress.planned.payload() if progress.planned is not None else None

@@ -1,4 +1,4 @@
-"""A job's events over HTTP: a server-sent stream that resumes, or a page of JSON."""
+"""A job's events over HTTP: a resumable stream of server-sent events, or a page of JSON."""
 
 import logging
 from asyncio import get_running_loop
@@ -12,7 +12,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from jobs import public
 from jobs.engine.events import KINDS, PUBLIC, Recorded
 from jobs.live.handback import hand_back
-from jobs.live.hub import HubBroken, JobGone, hub
+from jobs.live.hub import HubBroken, JobNotFound, hub
 from jobs.models import Job
 from jobs.store import feed
 
@@ -24,24 +24,24 @@ logger = logging.getLogger(__name__)
 
 
 def kinds(everything: bool) -> Collection[str]:
-    """Give the event types of a stream: the five public ones, or all of them."""
+    """Return the event types of a stream: all of them, or the five public types."""
     return KINDS.keys() if everything else PUBLIC
 
 
 def response(
     job: Job, after: int, wanted: Collection[str], allowed: Callable[[], bool]
 ) -> StreamingHttpResponse | HttpResponse:
-    """Give the answer that streams a job's events after the seq `after`; 204 when there will be none.
+    """Return a response that streams a job's events after the seq `after`, or 204 if there will be none.
 
-    A browser's EventSource connects again after every end but a 204. `allowed` is asked every 30 seconds
-    whether the caller may still read on.
+    A browser's EventSource reconnects unless it gets a 204. `allowed` is called every 30 seconds and returns
+    whether the caller may continue to read.
     """
     if job.ended and not _any(job.pk, after, wanted):
         return HttpResponse(status=204)
-    answer = StreamingHttpResponse(stream(job.pk, after, wanted, allowed), "text/event-stream")
-    answer["Cache-Control"] = "no-cache"
-    answer["X-Accel-Buffering"] = "no"
-    return answer
+    streamed = StreamingHttpResponse(stream(job.pk, after, wanted, allowed), "text/event-stream")
+    streamed["Cache-Control"] = "no-cache"
+    streamed["X-Accel-Buffering"] = "no"
+    return streamed
 
 
 def _any(job_id: UUID, after: int, wanted: Collection[str]) -> bool:
@@ -55,11 +55,11 @@ def _any(job_id: UUID, after: int, wanted: Collection[str]) -> bool:
 async def stream(
     job_id: UUID, after: int, wanted: Collection[str], allowed: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
-    """Yield a job's events as server-sent ones until the job has ended.
+    """Yield a job's events as server-sent events until the job has ended.
 
-    Delivery: as the hub's `events`; `id:` is the cursor to resume by. Ends early, for the client to resume,
-    when the caller may no longer read, and when the hub cannot go on. It goes no faster than the client
-    reads: the server comes back for more when the last part was taken (`serving`).
+    Delivery is that of the hub's `events`; `id:` is the cursor to resume from. Ends early if the caller may
+    no longer read, or if the hub fails; the client can then resume. It is no faster than the client reads,
+    because the server only asks for the next part when the last was read (see `serving`).
     """
     now = get_running_loop().time
     beat_at, check_at = now() + HEARTBEAT, now() + RECHECK
@@ -68,11 +68,11 @@ async def stream(
         while not events.over:
             try:
                 batch = await events.take(min(beat_at, check_at) - now())
-            except (JobGone, HubBroken) as error:
+            except (JobNotFound, HubBroken) as error:
                 logger.warning("the stream of job %s ends: %r", job_id, error)
                 return
             if now() >= check_at:
-                if not await sync_to_async(_asked)(allowed):
+                if not await sync_to_async(_checked)(allowed):
                     return
                 check_at = now() + RECHECK
             chunk = b"".join(encoded(job_id, one) for one in batch if one.event.type in wanted)
@@ -81,20 +81,20 @@ async def stream(
                 yield chunk or b": still here\n\n"
 
 
-def _asked(allowed: Callable[[], bool]) -> bool:
+def _checked(allowed: Callable[[], bool]) -> bool:
     try:
         return allowed()
     finally:
-        hand_back()  # the answer may take for hours, and its thread with it
+        hand_back()  # the response, and its thread, may last for hours
 
 
 def encoded(job_id: UUID, one: Recorded) -> bytes:
-    """Give one event in the text/event-stream format."""
+    """Return one event in the text/event-stream format."""
     return f"id: {one.seq}\nevent: {one.event.type}\ndata: {public.line(job_id, one)}\n\n".encode()
 
 
 def page(job: Job, after: int, wanted: Collection[str], limit: int) -> dict[str, Any]:
-    """Give a page of a job's events after the seq `after`, out of the next `limit` of its log."""
+    """Return the events of the wanted types among the next `limit` events after the seq `after`."""
     found = feed.after(job.pk, after, limit)
     return {
         "items": [public.event(job.pk, one) for one in found if one.event.type in wanted],

@@ -1,4 +1,4 @@
-"""One watched job as the hub keeps it, and the two kinds of subscription to it."""
+"""The hub's state of one watched job, and the two kinds of subscription to it."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -12,22 +12,22 @@ from jobs.engine.events import Recorded
 from jobs.engine.progress import Progress
 
 RECENT = 500
-BATCH = 200  # events at most that a stream takes at once: what it holds while its client reads them
+BATCH = 200  # maximum events that a stream takes at once and holds while its client reads them
 
 T = TypeVar("T")
 ReadPage = Callable[[UUID, int, int], Awaitable[list[Recorded]]]
 
 
-class JobGone(LookupError):
-    """The watched job does not exist (any more)."""
+class JobNotFound(LookupError):
+    """The watched job does not exist, or no longer exists."""
 
 
 class HubBroken(RuntimeError):
-    """The hub could not go on with this job; the log has the cause, and subscribing again starts afresh."""
+    """The hub failed to follow this job. The cause is in the log; a new subscription starts over."""
 
 
 async def heard(event: asyncio.Event, seconds: float | None) -> bool:
-    """Wait for an event, at most so many seconds (None: without end), and tell whether it came."""
+    """Wait for an event for at most `seconds` (None for no limit). Return whether it was set."""
     try:
         async with asyncio.timeout(None if seconds is None else max(0.0, seconds)):
             await event.wait()
@@ -37,11 +37,11 @@ async def heard(event: asyncio.Event, seconds: float | None) -> bool:
 
 
 class Room:
-    """What the hub keeps of one job while somebody watches it.
+    """What the hub keeps of one job while it has viewers.
 
-    `progress` is folded and read in the hub's thread only, everything else on the loop only.
-    `head` is the seq of the newest event read; `whole` tells that the log was once read to its end,
-    `settled` that nothing is known to be unread. `pieces` show the job as far as the event `painted`.
+    Only the hub's thread uses `progress`, and only the event loop uses everything else. `head` is the seq of
+    the newest event read. `whole`: the log was once read to its end. `settled`: no unread events are known.
+    `pieces` show the job as of the event `painted`.
     """
 
     def __init__(self, job_id: UUID) -> None:
@@ -59,17 +59,16 @@ class Room:
 
     @property
     def watchers(self) -> int:
-        """Give the number of subscriptions."""
         return len(self.pages) + len(self.streams)
 
     @property
     def stale(self) -> bool:
-        """Tell whether somebody looks at pieces that are older than the log."""
+        """Whether there are pages and their pieces are older than the log."""
         return bool(self.pages) and self.whole and self.painted < self.head
 
     @property
     def over(self) -> bool:
-        """Tell whether the job has ended and its whole log was read since the last ring."""
+        """Whether the job has ended and its whole log was read since the last ring."""
         return self.ended and self.settled
 
     def ring(self) -> None:
@@ -77,23 +76,23 @@ class Room:
         self.rung, self.settled = True, False
 
     def extend(self, page: Sequence[Recorded], ended: bool) -> None:
-        """Take over events that were read and folded, and how the job stands after them."""
+        """Add events that were read and applied. `ended` is whether the job has ended after them."""
         self.recent.extend(page)
         self.head = page[-1].seq if page else self.head
         self.ended = ended
 
     def settle(self) -> None:
-        """Note that the log was read to its end, unless it was rung for again, and wake who waits."""
+        """Note that the log was read to its end, unless it rang again, and wake the subscriptions."""
         self.whole, self.settled = True, not self.rung
         self.wake()
 
     def wake(self) -> None:
-        """Let the streams look again, and the pages when that may be the end: else a page waits for paint."""
+        """Wake the streams, and at the job's end also the pages, which otherwise wait for new pieces."""
         for one in (*self.streams, *(self.pages if self.over else ())):
             one.wake.set()
 
     def paint(self, pieces: dict[str, str], seq: int) -> None:
-        """Take over freshly rendered pieces and offer the changed ones to the pages."""
+        """Store new pieces and offer those that changed to the pages."""
         changed = {id: html for id, html in pieces.items() if self.pieces.get(id) != html}
         self.pieces, self.painted = pieces, seq
         if changed or self.over:
@@ -101,14 +100,14 @@ class Room:
                 page.offer(changed)
 
     def fail(self, error: Exception, *, pages_only: bool = False) -> None:
-        """End subscriptions with an error, which their next `take` raises."""
+        """End the subscriptions with an error, which their next `take` raises."""
         for one in (*self.pages, *(() if pages_only else self.streams)):
             one.error = error
             one.wake.set()
 
 
 class Subscription(ABC, Generic[T]):
-    """One viewer of a room. `over` tells that the job has ended and all of it was taken."""
+    """One viewer of a room. `over`: the job has ended and everything was taken."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -116,16 +115,16 @@ class Subscription(ABC, Generic[T]):
         self.error: Exception | None = None
 
     async def take(self, seconds: float) -> T:
-        """Give what is new; something empty when that is nothing within so many seconds, or for ever.
+        """Return what is new, or an empty value if nothing is new within `seconds` or the job is over.
 
-        Raises JobGone, or HubBroken when the hub cannot go on with this job.
+        Raises JobNotFound, or HubBroken if the hub failed to follow this job.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            self.wake.clear()  # before looking: a wake that comes while looking must not be lost
-            if isinstance(self.error, JobGone):
-                raise JobGone(str(self.room.job_id))
+            self.wake.clear()  # before reading, so that a wake during the read is not lost
+            if isinstance(self.error, JobNotFound):
+                raise JobNotFound(str(self.room.job_id))
             if self.error:
                 raise HubBroken(f"job {self.room.job_id}: {type(self.error).__name__}") from self.error
             new = await self._new()
@@ -141,7 +140,7 @@ class Subscription(ABC, Generic[T]):
 
 
 class PieceSubscription(Subscription[dict[str, str]]):
-    """A page: all pieces first, then the changed ones; a slow reader finds each piece's latest html."""
+    """A page: gets all pieces first, then those that changed; a slow page gets each piece's latest html."""
 
     def __init__(self, room: Room) -> None:
         super().__init__(room)
@@ -149,7 +148,7 @@ class PieceSubscription(Subscription[dict[str, str]]):
         room.pages.add(self)
 
     def offer(self, changed: dict[str, str]) -> None:
-        """Add pieces to what the page has not taken yet; a newer html replaces an older one."""
+        """Add pieces to those the page has not taken yet; newer html replaces older html."""
         self._pending |= changed
         self.wake.set()
 
@@ -163,7 +162,7 @@ class PieceSubscription(Subscription[dict[str, str]]):
 
 
 class EventSubscription(Subscription[list[Recorded]]):
-    """A stream: every event after its cursor, in seq order; a slow reader reads the log at its own pace."""
+    """A stream: gets every event after its cursor, in seq order; a slow stream reads them from the log."""
 
     def __init__(self, room: Room, after: int, read: ReadPage) -> None:
         super().__init__(room)
@@ -178,7 +177,7 @@ class EventSubscription(Subscription[list[Recorded]]):
     async def _new(self) -> list[Recorded]:
         room = self.room
         if self.cursor >= room.head:
-            if room.settled:  # a cursor from a log that has since been put back to an older state
+            if room.settled:  # a cursor beyond the log, from before an older backup was restored
                 self.cursor = room.head
             return []
         first = room.recent[0].seq
@@ -186,7 +185,7 @@ class EventSubscription(Subscription[list[Recorded]]):
             skip = self.cursor + 1 - first
             batch = list(islice(room.recent, skip, skip + BATCH))
         else:
-            # no further than the room, or what it reads next would come a second time
+            # not beyond the room's head, or the events it reads next would be repeated
             page = await self._read(room.job_id, self.cursor, BATCH)
             batch = [one for one in page if one.seq <= room.head]
         if batch:

@@ -1,1 +1,1 @@
-"""The pages of a job: its progress, its actions, its files, and signing in."""
+"""The pages of a campaign: its progress, its actions, its files, and signing in."""

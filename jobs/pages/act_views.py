@@ -1,15 +1,16 @@
-"""The pages on which people act on a job: cancel it, try again, and answer for a call that is unknown.
+"""The pages of actions on a job: cancel it, retry it, and resolve an unknown call.
 
-A GET shows what would happen, with a form; the POST acts through `actions` and goes back to the job.
+A GET shows what would happen, with a form. The POST acts through `actions` and redirects to the job.
 """
 
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -37,18 +38,19 @@ page = require_http_methods(["GET", "HEAD", "POST"])
 
 @dataclass(frozen=True)
 class CancelPage:
-    """`templates/jobs/cancel.html`: what exists so far, by server. `refused` says why there is no form."""
+    """`templates/jobs/cancel.html`: what exists so far, by server. `refused`: why there is no form."""
 
     job: Job
     existing: list[tuple[str, list[Outside]]]
-    under_way: int
+    in_progress: int
     refused: str = ""
 
 
 @dataclass(frozen=True)
-class AgainStage:
-    """A stage that would run once more, with the calls it starts anew; `own` is false for one that has
-    missed nothing itself, and only needs another of them.
+class RetriedStage:
+    """A stage that would run again, and the calls it repeats.
+
+    `own` is false if nothing of the stage itself failed and it only depends on another retried stage.
     """
 
     name: str
@@ -58,17 +60,17 @@ class AgainStage:
 
 @dataclass(frozen=True)
 class RetryPage:
-    """`templates/jobs/retry.html`: what would be tried again. `refused` says why there is no form.
+    """`templates/jobs/retry.html`: what would be retried. `refused`: why there is no form.
 
-    `calls` start anew, `kept` are finished and are not repeated, `lost` were under way when the campaign
-    ended and are looked up, `unknown` wait for an answer.
+    `calls` are repeated; `kept` are finished and are not; `lost` were in progress when the campaign ended
+    and are looked up; `unknown` must be resolved first.
     """
 
     job: Job
     what: str
     stage: str
     step: str
-    stages: list[AgainStage] = field(default_factory=list)
+    stages: list[RetriedStage] = field(default_factory=list)
     calls: int = 0
     lost: int = 0
     kept: int = 0
@@ -78,7 +80,7 @@ class RetryPage:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call as people read it; a `long` one is folded."""
+    """One argument of a call as readable text. A `long` text is collapsed."""
 
     name: str
     text: str
@@ -87,7 +89,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class StepPage:
-    """`templates/jobs/step.html`: all that is known of one call, with the form while it is unknown."""
+    """`templates/jobs/step.html`: everything known about one call, with the form while it is unknown."""
 
     job: Job
     call: ToolCall
@@ -110,51 +112,54 @@ class StepPage:
 @never_cache
 @page
 def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Ask whether to cancel, and cancel. 409 with the reason where it cannot be."""
-    job = _job(request, job_id)
+    """Ask for confirmation and cancel. Returns 409 with the reason if it is refused."""
+    job, user = _job(request, job_id), user_of(request)
     if request.method != "POST":
         return render(request, "jobs/cancel.html", vars(_cancel_page(job)))
     try:
-        actions.cancel(job, by=request.user)
+        actions.cancel(job, by=user)
     except actions.ActionRefused as refusal:
         context = vars(replace(_cancel_page(job), refused=str(refusal)))
         return render(request, "jobs/cancel.html", context, status=409)
-    messages.success(request, "Nothing new is sent from here on. What exists outside is listed below.")
+    messages.success(request, "Nothing new will be sent. What exists at the services is listed below.")
     return redirect("job", job.pk)
 
 
 def _cancel_page(job: Job) -> CancelPage:
     progress = feed.progress(job.pk)
-    under_way = sum(call.state == "sent" for call in progress.calls.values())
-    refused = "This campaign has ended already; there is nothing to cancel." if progress.ended else ""
-    return CancelPage(job, asks.outside(progress), under_way, refused)
+    in_progress = sum(call.state == "sent" for call in progress.calls.values())
+    refused = "This campaign has already ended." if progress.ended else ""
+    return CancelPage(job, asks.outside(progress), in_progress, refused)
 
 
 @never_cache
 @page
 def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Ask whether to try a `stage`, a `step`, or all that failed again, and do; 409 with the reason else."""
-    job = _job(request, job_id)
+    """Ask for confirmation and retry a `stage`, a `step`, or everything that failed.
+
+    Returns 409 with the reason if it is refused.
+    """
+    job, user = _job(request, job_id), user_of(request)
     given = request.POST if request.method == "POST" else request.GET
     step = given.get("step", "")
     stage = "" if step else given.get("stage", "")
     if (stage and stage not in _names(job)) or (step and not job.calls.filter(step=step).exists()):
         raise Http404("this campaign has no such stage or step")
     if request.method != "POST":
-        return render(request, "jobs/retry.html", vars(_retry_page(job, request.user, stage, step)))
+        return render(request, "jobs/retry.html", vars(_retry_page(job, user, stage, step)))
     try:
-        actions.retry(job, by=request.user, stage=stage, step=step)
+        actions.retry(job, by=user, stage=stage, step=step)
     except actions.ActionRefused as refusal:
-        shown = RetryPage(job, _asked(job, stage, step), stage, step, refused=str(refusal))
+        shown = RetryPage(job, _target(job, stage, step), stage, step, refused=str(refusal))
         return render(request, "jobs/retry.html", vars(shown), status=409)
-    messages.success(request, "Trying again. What is finished stays as it is and is not sent a second time.")
+    messages.success(request, "Retrying. Finished work is not repeated.")
     return redirect("job", job.pk)
 
 
-def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
-    plain = RetryPage(job, _asked(job, stage, step), stage, step)
+def _retry_page(job: Job, by: User, stage: str, step: str) -> RetryPage:
+    plain = RetryPage(job, _target(job, stage, step), stage, step)
     try:
-        event = _retried_dry_run(job, by, stage, step)
+        event = _preview(job, by, stage, step)
     except actions.ActionRefused as refusal:
         return replace(plain, refused=str(refusal))
     progress = feed.progress(job.pk)
@@ -165,7 +170,7 @@ def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
         if row.id in event.stages:
             mine = [call for call in progress.calls_of(row.id) if call.step in event.steps]
             names = [asks.named(call) for call in mine]
-            stages.append(AgainStage(row.name, names, bool(names) or asks.mendable(row, progress)))
+            stages.append(RetriedStage(row.name, names, bool(names) or asks.can_retry_stage(row, progress)))
     return replace(
         plain,
         stages=stages,
@@ -176,20 +181,20 @@ def _retry_page(job: Job, by: Any, stage: str, step: str) -> RetryPage:
     )
 
 
-def _retried_dry_run(job: Job, by: Any, stage: str, step: str) -> ev.JobRetrying:
-    """Do the retry, read what it would tell, and undo it: the page promises what the act does."""
+def _preview(job: Job, by: User, stage: str, step: str) -> ev.JobRetrying:
+    """Return the event that a retry would emit: do it, read the event and roll back."""
     with transaction.atomic():
         actions.retry(Job.objects.get(pk=job.pk), by=by, stage=stage, step=step)
-        told = [one.event for one in feed.after(job.pk, job.last_seq)]
+        events = [one.event for one in feed.after(job.pk, job.last_seq)]
         transaction.set_rollback(True)
-    return next(event for event in told if isinstance(event, ev.JobRetrying))
+    return next(event for event in events if isinstance(event, ev.JobRetrying))
 
 
-def _asked(job: Job, stage: str, step: str) -> str:
+def _target(job: Job, stage: str, step: str) -> str:
     if step:
         call = job.calls.get(step=step)
         return f"{asks.words(call.server, call.tool)} “{call.item or call.step}”"
-    return _names(job)[stage] if stage else "what failed"
+    return _names(job)[stage] if stage else "everything that failed"
 
 
 def _names(job: Job) -> dict[str, str]:
@@ -199,7 +204,7 @@ def _names(job: Job) -> dict[str, str]:
 @never_cache
 @page
 def step(request: HttpRequest, job_id: uuid.UUID, step: str) -> HttpResponse:
-    """Show what is known of a call; a POST answers for an unknown one. 422 without a whole answer, or 409."""
+    """Show a call; a POST resolves an unknown call. Returns 422 for an incomplete form, 409 if refused."""
     job = _job(request, job_id)
     call = get_object_or_404(ToolCall, job=job, step=step)
     shown = _step_page(job, call)
@@ -210,9 +215,9 @@ def step(request: HttpRequest, job_id: uuid.UUID, step: str) -> HttpResponse:
     shown = replace(shown, outcome=outcome, remote_id=remote_id, errors=_errors(outcome, remote_id))
     if shown.errors:
         return render(request, "jobs/step.html", vars(shown), status=422)
-    given = remote_id if outcome == "exists" else ""  # what was typed before another choice is no answer
+    given = remote_id if outcome == "exists" else ""  # an id typed before another choice does not count
     try:
-        actions.resolve(job, call.step, outcome, by=request.user, remote_id=given)
+        actions.resolve(job, call.step, outcome, by=user_of(request), remote_id=given)
     except InvalidInput as invalid:
         shown = replace(shown, errors={fault.field: fault.message for fault in invalid.faults})
         return render(request, "jobs/step.html", vars(shown), status=422)
@@ -226,24 +231,26 @@ def step(request: HttpRequest, job_id: uuid.UUID, step: str) -> HttpResponse:
 
 def _errors(outcome: str, remote_id: str) -> dict[str, str]:
     if outcome not in OUTCOMES:
-        return {"outcome": "Choose one of the three answers."}
+        return {"outcome": "Choose one of the three options."}
     if outcome == "exists" and not remote_id:
-        return {"remoteId": "Give the id under which the service knows it."}
+        return {"remoteId": "Enter its id at the service."}
     if outcome == "exists" and len(remote_id) > LONGEST_ID:
-        return {"remoteId": f"An id has at most {LONGEST_ID} characters."}
+        return {"remoteId": f"Enter at most {LONGEST_ID} characters."}
     return {}
 
 
 def _said(job: Job, outcome: str, shown: StepPage, item: str) -> str:
     name = f"{shown.what} “{item}”" if item else shown.what
-    later = " when the campaign is tried again" if job.status == JobStatus.CANCELLED else ""
-    anew = "is sent only when its line is set live again" if shown.spends else f"is sent again{later}"
+    later = " when the campaign is retried" if job.status == JobStatus.CANCELLED else ""
+    resent = (
+        "will only be sent when its line is set live again" if shown.spends else f"will be sent again{later}"
+    )
     ends = {
-        "exists": "exists: it is taken as done, and is not sent again",
-        "absent": f"does not exist: it {anew}",
-        "skip": "is skipped: the campaign goes on without it",
+        "exists": "exists. It counts as done and will not be sent again",
+        "absent": f"does not exist. It {resent}",
+        "skip": "is skipped. The campaign continues without it",
     }
-    return f"Answered: {name} {ends[outcome]}."
+    return f"Resolved: {name} {ends[outcome]}."
 
 
 def _step_page(job: Job, call: ToolCall) -> StepPage:
@@ -276,4 +283,9 @@ def _argument(name: str, value: Any) -> Argument:
 
 
 def _job(request: HttpRequest, job_id: uuid.UUID) -> Job:
-    return get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
+    return get_object_or_404(Job.objects.visible_to(user_of(request)), pk=job_id)
+
+
+def user_of(request: HttpRequest) -> User:
+    """Return the signed-in user, whom LoginRequiredMiddleware guarantees."""
+    return cast(User, request.user)

@@ -1,9 +1,10 @@
-"""What jobs have made, as files: artifacts, Markdown as pages, and the local world of bundled servers."""
+"""Downloads: a job's artifacts, Markdown shown as pages, and the documents of the bundled servers."""
 
 import mimetypes
 import tempfile
 import uuid
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 from django.conf import settings
@@ -13,17 +14,19 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
 from jobs.api.auth import signed_in_or_token
-from jobs.live.pieces import READABLE, Thing, thing
+from jobs.engine import results
+from jobs.live.pieces import READABLE, thing
 from jobs.models import Artifact, Job, ToolCall
+from jobs.pages.act_views import user_of
 
-#: Pages that we did not write ourselves: no script and no form runs in them, nothing is loaded from outside.
-#: They keep their origin, because without it the browser would not send the session for their own pictures.
+#: The policy of generated pages: no scripts, no forms, nothing loaded from elsewhere. They keep their origin,
+#: because otherwise the browser would not send the session with requests for their pictures.
 SANDBOX = (
     "sandbox allow-same-origin allow-downloads allow-popups allow-popups-to-escape-sandbox; "
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
@@ -44,7 +47,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".pdf": "application/pdf",
 }
-NUL = "\x00"  # PostgreSQL refuses to look for it
+NUL = "\x00"  # PostgreSQL refuses it in queries
 SHOWN = {".html", ".htm", ".md", ".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
 _READER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -52,7 +55,7 @@ _READER = MarkdownIt("commonmark", {"html": False}).enable("table")
 @signed_in_or_token("read")
 @require_safe
 def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponseBase:
-    """Send our own copy of an artifact; a page or picture shows in the browser, the rest is saved."""
+    """Return Flightplan's copy of an artifact. Browsers show pages and pictures and save everything else."""
     row = _artifact(request, job_id, name)
     return _send(_open(row), row.file)
 
@@ -60,7 +63,7 @@ def artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
 @signed_in_or_token("read")
 @require_safe
 def bundle(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
-    """Send the files of a job's artifacts as one ZIP, each under its own name; 404 while there is none."""
+    """Return the files of a job's artifacts as one ZIP, or 404 if there are none yet."""
     job = Job.objects.visible_to(request.user).filter(pk=job_id).first()
     if job is None:
         raise Http404(f"there is no job {job_id}")
@@ -81,13 +84,14 @@ def bundle(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
 
 @require_safe
 def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse:
-    """Show a Markdown artifact as a page that reads well; any other one, to which it may link, as it is."""
+    """Show a Markdown artifact as a page. Other artifacts, which it may link to, are returned unchanged."""
     row = _artifact(request, job_id, name)
     if not row.name.endswith(READABLE):
         return redirect("artifact", job_id, name)
     with _open(row) as file:
         text = file.read().decode("utf-8", errors="replace")
-    shown: Thing = thing(row.job, row)
+    values = {one.name: getattr(row, one.name) for one in fields(results.Artifact)}
+    shown = thing(row.job, results.Artifact(**{**values, "source": results.Source(row.source)}))
     context = {"job": row.job, "thing": shown, "html": to_html(text)}
     return render(request, "jobs/document.html", context)
 
@@ -95,16 +99,16 @@ def document(request: HttpRequest, job_id: uuid.UUID, name: str) -> HttpResponse
 @signed_in_or_token("read")
 @require_safe
 def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
-    """Send a file of the local world; 404 unless a job that the user may see has made it.
+    """Return a file of a bundled server, or 404 unless a job that the user may see has created it.
 
-    The first part of the path is the id under which the role knows what it made.
+    The first part of the path is the id that the server gave it.
     """
     remote_id = path.split("/", 1)[0]
     if NUL in role + path:
-        raise Http404("nothing of yours is there")
-    mine = Job.objects.visible_to(request.user)
+        raise Http404("file not found")
+    mine = Job.objects.visible_to(user_of(request))
     if not ToolCall.objects.filter(server=role, remote_id=remote_id, job__in=mine).exists():
-        raise Http404("nothing of yours is there")
+        raise Http404("file not found")
     folder = (settings.DATA_DIR / "local" / role / remote_id).resolve()
     found = (settings.DATA_DIR / "local" / role / path).resolve()
     inside = found == folder or folder in found.parents
@@ -113,11 +117,11 @@ def world(request: HttpRequest, role: str, path: str) -> HttpResponseBase:
         or (settings.DATA_DIR / "local").resolve() not in folder.parents
         or not inside
     ):
-        raise Http404("not a file of the local world")
+        raise Http404("file not found")
     if found.is_dir():
         found = found / "index.html"
     if not found.is_file():
-        raise Http404("there is no such file")
+        raise Http404("file not found")
     return _send(File(found.open("rb")), found.name)
 
 
@@ -132,14 +136,14 @@ def _artifact(request: HttpRequest, job_id: uuid.UUID, name: str) -> Artifact:
     return row
 
 
-def _open(row: Artifact) -> File:
+def _open(row: Artifact) -> "File[bytes]":
     try:
         return default_storage.open(f"{row.job.folder}/{row.file}")
     except (FileNotFoundError, IsADirectoryError, SuspiciousFileOperation):
         raise Http404("the file is gone") from None
 
 
-def _send(file: File, name: str) -> FileResponse:
+def _send(file: "File[bytes]", name: str) -> FileResponse:
     ending = Path(name).suffix.lower()
     kind = TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     response = FileResponse(
@@ -152,7 +156,7 @@ def _send(file: File, name: str) -> FileResponse:
 
 
 def to_html(text: str) -> SafeString:
-    """Give the HTML of a Markdown text; wide tables scroll inside their own box."""
-    html = _READER.render(text)
+    """Return Markdown as HTML, with each table in a scrolling box."""
+    html = str(_READER.render(text))
     html = html.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
-    return mark_safe(html)  # noqa: S308 the reader escapes every character that it does not write itself
+    return SafeString(html)

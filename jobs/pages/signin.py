@@ -1,10 +1,9 @@
-"""Signing in by a link that works once, for an hour: for the first visit after `make demo`."""
-
-from typing import Any
+"""Signing in by a link that works once within an hour, for the first visit after `make demo`."""
 
 from django.conf import settings
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import User
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -18,17 +17,16 @@ SALT = "jobs.signin"
 SECONDS = 3600
 
 
-def make_link(user: Any, next: str = "") -> str:
-    """Give the path of a link that signs this user in, once and within an hour, and then goes to `next`.
+def make_link(user: User, next: str = "") -> str:
+    """Return the path of a link that signs the user in once within an hour and redirects to `next`.
 
-    The link is bound to the user's last sign-in: any sign-in after its making, by this link or by another
-    way, ends it; so does a new password.
+    Any later sign-in of the user and any change of the password invalidates the link.
     """
     path = reverse("sign-in-link", args=[signing.dumps(_mark(user), salt=SALT)])
     return f"{path}?{urlencode({'next': next})}" if next else path
 
 
-def _mark(user: Any) -> list[str]:
+def _mark(user: User) -> list[str]:
     last = user.last_login.isoformat() if user.last_login else ""
     return [str(user.pk), last, user.get_session_auth_hash()[:16]]
 
@@ -37,7 +35,7 @@ def _mark(user: Any) -> list[str]:
 @never_cache
 @require_safe
 def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Sign in by a link and go on to a page of this site. A link that is used, old or made up is told so."""
+    """Sign in by a link and redirect to a page of this site. Returns 410 for a used, old or forged link."""
     user = _take(token)
     if user is None:
         response = render(request, "registration/link_expired.html", status=410)
@@ -48,13 +46,13 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-def _take(token: str) -> Any:
-    """Give the user of a link and use the link up, or None; of two visits at once only one gets the user."""
+def _take(token: str) -> User | None:
+    """Consume a link and return its user, or None. Of two simultaneous visits only one gets the user."""
     try:
         pk, last, mark = signing.loads(token, salt=SALT, max_age=SECONDS)
     except (signing.BadSignature, ValueError, TypeError):
-        return None  # no database was asked: guessing costs us nothing
-    users = get_user_model().objects
+        return None  # without a query, so that guessing is cheap for us
+    users = User.objects
     user = users.filter(pk=pk, is_active=True).first()
     if user is None or _mark(user) != [pk, last, mark]:
         return None

@@ -1,4 +1,4 @@
-"""The page on which somebody with the right to spend sets lines live: every line, the sum, the act."""
+"""The page for setting lines live, for users with permission to spend: lines, total, confirmation."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from jobs.acts.spending import Offer, counted, totals
 from jobs.engine.inputs import InvalidInput
 from jobs.engine.results import SpendLine
 from jobs.models import Job
-from jobs.pages.act_views import page
+from jobs.pages.act_views import page, user_of
 
-UNCHECKED = "Tick the box when you have checked the lines and the sum; nothing was set live."
+UNCHECKED = "Check the lines and the total, then tick the box. Nothing was set live."
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line as the page shows it; `live`: already, `doubtful`: nobody knows."""
+    """A line as the page shows it. `live`: it is already live; `doubtful`: its status is unknown."""
 
     line: SpendLine
     live: bool
@@ -28,20 +28,21 @@ class Row:
 
     @property
     def budget(self) -> str:
-        """Give the budget with its currency."""
+        """The budget with its currency."""
         return " ".join(map(str, totals([self.line])))
 
     @property
     def simulated(self) -> bool:
-        """Tell whether no money moves, whatever its status."""
+        """Whether no money moves, whatever the line's status."""
         return self.line.source == "simulated"
 
 
 @dataclass(frozen=True)
 class ActivatePage:
-    """`templates/jobs/activate.html`. `refused` says why there is no form; `error` stands at the box.
+    """`templates/jobs/activate.html`.
 
-    `changed`: why what was shown before does not count. `act` is what the button does, in words.
+    `refused`: why there is no form. `error`: the message at the checkbox. `changed`: why the lines that were
+    shown before are out of date. `act`: the label of the button.
     """
 
     job: Job
@@ -57,16 +58,20 @@ class ActivatePage:
 @never_cache
 @page
 def activate(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Show every line and the sum, and set them live; 403 without the right, 422 where the box is not ticked,
-    409 with the reason, and with the new lines where they have changed."""
-    job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
+    """Show every line and the total, and set the lines live.
+
+    Returns 403 without permission to spend, 422 if the box is not ticked, and 409 with the reason if it is
+    refused or the lines have changed.
+    """
+    user = user_of(request)
+    job = get_object_or_404(Job.objects.visible_to(user), pk=job_id)
     if request.method != "POST":
         return _shown(request, job)
     given = request.POST.get("hash", "")
-    if actions.may_spend(request.user) and request.POST.get("checked") != "yes":
+    if actions.may_spend(user) and request.POST.get("checked") != "yes":
         return _shown(request, job, 422, error=UNCHECKED)
     try:
-        job = actions.activate(job, request.user, given)
+        job = actions.activate(job, user, given)
     except actions.MayNotSpend:
         return _shown(request, job, 403)
     except InvalidInput as invalid:
@@ -75,8 +80,7 @@ def activate(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         return _shown(request, job, 409, changed=str(changed))
     except actions.ActionRefused as refusal:
         return _shown(request, job, 409, refused=str(refusal))
-    again = "They are live already." if job.ended else "The lines are being set live."
-    messages.success(request, again)
+    messages.success(request, "The lines are already live." if job.ended else "The lines are being set live.")
     return redirect("job", job.pk)
 
 
@@ -96,7 +100,7 @@ def _shown(
         offer=offer,
         rows=[Row(line, line.item in offer.live, line.item in offer.doubtful) for line in offer.lines],
         act=_act(offer),
-        may=actions.may_spend(request.user),
+        may=actions.may_spend(user_of(request)),
         refused=refused or offer.reason,
         error=error,
         changed=changed,
@@ -105,6 +109,6 @@ def _shown(
 
 
 def _act(offer: Offer) -> str:
-    """Say what the button does: the lines that are not live yet, and what they come to."""
+    """Return the button's label: the number of lines that are not live yet, and their total."""
     sums = " and ".join(map(str, totals(offer.todo)))
     return f"Set {counted(len(offer.todo))} live: {sums}"

@@ -1,4 +1,4 @@
-"""The pages of jobs: the list, one job's live page and its poll, and the tool servers' standing."""
+"""The pages of jobs: the list, a job's live page and its poll, and the state of the tool servers."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -20,6 +21,7 @@ from jobs.engine.results import JobStatus
 from jobs.live.painted import painted, tag
 from jobs.live.pieces import fragment
 from jobs.models import Job, WorkerBeat
+from jobs.pages.act_views import user_of
 from jobs.store import keyset
 
 PAGE = 30
@@ -30,11 +32,11 @@ LONGEST_QUERY = 200
 
 @dataclass(frozen=True)
 class JobListPage:
-    """`templates/jobs/list.html`. `older` is the address of the next page, "" on the last one.
+    """`templates/jobs/list.html`. `older` is the address of the next page, "" on the last page.
 
-    `shown` is true while the list is filtered or searched; `first` on its newest page; `refresh` is the
-    list's own address, asked for again more often while some job in it is `moving`. `cut_short` is the number
-    of jobs that were looked through before the page was full, 0 where it is full or the list has ended.
+    `shown`: the list is filtered or searched. `first`: this is the newest page. `refresh`: the address of the
+    list, which reloads more often while one of its jobs has not ended (`moving`). `cut_short`: the number of
+    jobs that were searched if the search stopped before the page was full, otherwise 0.
     """
 
     jobs: list[Job]
@@ -51,10 +53,10 @@ class JobListPage:
 
 @dataclass(frozen=True)
 class JobPage:
-    """`templates/jobs/job.html`: the pieces in their places, and the `tag` that the poll would answer with.
+    """`templates/jobs/job.html`: the pieces, and the `tag` that a poll would return.
 
-    `over` is true once the job has ended. `later` is the id of the stage that an activation would add, whose
-    pieces need a place, "" where there is none to come.
+    `over` is true once the job has ended. `later` is the id of the stage that an activation would add, for
+    which the page keeps a place, or "".
     """
 
     job: Job
@@ -72,9 +74,9 @@ class JobPage:
 
 @dataclass(frozen=True)
 class ServerView:
-    """One tool server as its worker last told: `in_use` of `limit` permits taken, `waiting` calls behind.
+    """A tool server as its worker last reported it: `in_use` of `limit` permits taken, `waiting` calls.
 
-    `held_back` is the reason why its calls are not sent for now, "" where they are.
+    `held_back` is the reason why its calls are paused, "" if they are not.
     """
 
     name: str
@@ -90,7 +92,7 @@ class ServerView:
 
 @dataclass(frozen=True)
 class WorkerView:
-    """One worker and its servers; `fresh` while its last heartbeat is a few seconds old at most."""
+    """A worker and its servers. `fresh`: its last heartbeat is at most a few seconds old."""
 
     name: str
     seen_at: datetime
@@ -100,24 +102,24 @@ class WorkerView:
 
 @dataclass(frozen=True)
 class ConnectionsPage:
-    """`templates/jobs/connections.html`: the workers, those that are alive first."""
+    """`templates/jobs/connections.html`: the running workers, or the one that reported last."""
 
     workers: list[WorkerView]
 
 
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
-    """Show the user's jobs, newest first, a page at a time; `status`, `q` and `after` (a job's id) choose."""
+    """Show a page of the user's jobs, newest first, selected by `status`, `q` and `after` (a job's id)."""
     status = request.GET.get("status", "")
     status = status if status in set(JobStatus) else ""
     q = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_QUERY]
-    seen = Job.objects.visible_to(request.user)
+    seen = Job.objects.visible_to(user_of(request))
     after = _job_of(seen, request.GET.get("after", ""))
     if status:
         seen = seen.filter(status=status)
     rows = (seen.filter(title__icontains=q) if q else seen).defer("params", "confirmed")
     place = ORDER.key(after) if after else None
-    # no index finds a part of a title: a page looks through a bounded number of jobs
+    # no index finds part of a title, so a page searches a limited number of jobs
     found = keyset.page(rows, ORDER, PAGE, older=place, among=seen if q else None)
     page = JobListPage(
         jobs=found.rows,
@@ -134,7 +136,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/list.html", vars(page))
 
 
-def _job_of(rows: Any, text: str) -> Job | None:
+def _job_of(rows: QuerySet[Job], text: str) -> Job | None:
     try:
         return rows.filter(pk=uuid.UUID(text)).first() if text else None
     except ValueError:
@@ -147,8 +149,8 @@ def _address(request: HttpRequest, **query: str) -> str:
 
 @require_safe
 def job_page(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Show one job, live; the pieces are those that the poll and the socket send."""
-    job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
+    """Show one job live, with the same pieces that the poll and the socket send."""
+    job = get_object_or_404(Job.objects.visible_to(user_of(request)), pk=job_id)
     now = painted(job)
     parts = now.parts
     page = JobPage(
@@ -177,7 +179,7 @@ def _later(job: Job, parts: Mapping[str, str]) -> str:
 @login_not_required
 @require_safe
 def job_progress(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Answer the poll with all pieces, or 304 when nothing has happened since; 401 when signed out."""
+    """Return all pieces to a poll, or 304 if nothing has changed, or 401 if signed out."""
     if not request.user.is_authenticated:
         return HttpResponse("Please sign in again.", status=401, content_type="text/plain")
     job = get_object_or_404(Job.objects.visible_to(request.user), pk=job_id)
@@ -194,7 +196,7 @@ def job_progress(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 def connections(request: HttpRequest) -> HttpResponse:
-    """Show the tool servers as the workers last told."""
+    """Show the tool servers as the workers last reported them."""
     limit = timezone.now() - FRESH
     beats = WorkerBeat.objects.order_by("-seen_at")[:10]
     workers = [
@@ -205,11 +207,11 @@ def connections(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/connections.html", vars(ConnectionsPage(fresh or workers[:1])))
 
 
-def server_views(told: Any) -> list[ServerView]:
-    """Read what a worker's heartbeat tells of its servers, by name; what it leaves out is empty or 0."""
-    if not isinstance(told, Mapping):
+def server_views(servers: object) -> list[ServerView]:
+    """Return the servers in a worker's heartbeat, sorted by name. Missing values become empty or 0."""
+    if not isinstance(servers, Mapping):
         return []
-    return [_server(name, row) for name, row in sorted(told.items()) if isinstance(row, Mapping)]
+    return [_server(name, row) for name, row in sorted(servers.items()) if isinstance(row, Mapping)]
 
 
 def _server(name: str, row: Mapping[str, Any]) -> ServerView:

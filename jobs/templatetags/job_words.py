@@ -1,4 +1,4 @@
-"""How moments and durations are written on every page: UTC, and never without saying so."""
+"""Template filters for times, always in UTC, and durations."""
 
 from datetime import UTC, datetime
 
@@ -12,25 +12,25 @@ register = template.Library()
 
 @register.filter
 def iso(moment: datetime | None) -> str:
-    """Give a moment as machines read it, or "" for none."""
+    """Return a time in ISO 8601, or "" for None."""
     return ev.iso(moment) if moment else ""
 
 
 @register.filter
 def clock(moment: datetime | None) -> str:
-    """Give the time of day in UTC, to the second."""
+    """Return the time of day in UTC with seconds, or "" for None."""
     return moment.astimezone(UTC).strftime("%H:%M:%S") if moment else ""
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
-    """Give day and time in UTC, with the zone."""
+    """Return date and time in UTC with the zone, or "" for None."""
     return value.astimezone(UTC).strftime("%d %b %Y, %H:%M:%S UTC").lstrip("0") if value else ""
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Give seconds as people say them: "0.4 s", "48 s", "3 min 5 s", "1 h 12 min"."""
+    """Return seconds as readable text: "0.4 s", "48 s", "3 min 5 s", "1 h 12 min"."""
     if seconds is None:
         return ""
     if seconds < 10:
@@ -45,6 +45,6 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def took(job: Job) -> str:
-    """Give how long an ended job took, or "" for one that has not ended."""
+    """Return how long a job took, or "" if it has not ended."""
     begin = job.started_at or job.created_at
     return duration((job.ended_at - begin).total_seconds()) if job.ended_at else ""

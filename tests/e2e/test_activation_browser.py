@@ -68,7 +68,7 @@ async def test_lines_are_set_live_by_keyboard_and_other_viewers_see_it(
     await button.focus()
     await page.keyboard.press("Enter")  # the browser itself wants the box ticked
     await expect(page.get_by_role("heading", level=1)).to_have_text("Set lines live?")
-    await page.get_by_label("I have checked the lines and the sum").focus()
+    await page.get_by_label("I have checked the lines and the total").focus()
     await page.keyboard.press("Space")
     await button.focus()
     await page.keyboard.press("Enter")

@@ -62,12 +62,12 @@ async def test_a_campaign_is_cancelled_and_retried_in_the_browser(page: Page, si
     await press(page, "link", "Cancel this campaign…")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this campaign?")
     await press(page, "button", "Cancel the campaign")
-    await expect(page.get_by_role("status").filter(has_text="Nothing new is sent")).to_be_visible()
+    await expect(page.get_by_role("status").filter(has_text="Nothing new will be sent")).to_be_visible()
     await expect(head).to_have_attribute("data-status", "cancelled", timeout=END_MS)
     made = done(site, job)
     assert await page.locator("#outside .thing").count() == sum(map(bool, made.values())) >= 2
-    await press(page, "link", "Try again what failed…")
-    await press(page, "button", "Try again")
+    await press(page, "link", "Retry everything that failed…")
+    await press(page, "button", "Retry")
     await expect(head).to_contain_text("round 2")
     await expect(head).to_have_attribute("data-status", "completed", timeout=END_MS)
     assert await page.locator("#outside").count() == 0

@@ -223,3 +223,16 @@ async def test_on_a_phone_nothing_scrolls_sideways(opened: Open, finished: str):
         await page.goto(finished)
         await expect(page.locator("figure img")).to_have_count(4)
         await assert_no_sideways_scroll(page)
+
+
+async def test_the_api_reference_lists_the_operations(opened: Open):
+    async with opened() as page:
+        await page.goto("/api/docs")
+        await expect(page.locator(".opblock-summary-path").first).to_be_visible()
+        described = (await (await page.context.request.get("/api/openapi.json")).json())["paths"]
+        operations = sum(len(methods) for methods in described.values())
+        await expect(page.locator(".opblock")).to_have_count(operations)
+        await page.get_by_text("List the workflows").click()
+        await page.get_by_role("button", name="Try it out").click()
+        await page.get_by_role("button", name="Execute").click()
+        await expect(page.locator(".live-responses-table tbody .response-col_status")).to_contain_text("200")

@@ -43,7 +43,7 @@ def test_calls_to_a_failing_server_are_paused_and_resume_when_it_recovers(
         assert list(job["down"]) == [ILL]
         with site.browser() as person:
             page = html.unescape(person.get(job["pageUrl"]).text)
-        assert page.count(f"<strong>{ILL} keeps failing and is left alone for now:</strong>") == 1
+        assert page.count(f"<strong>{ILL} is failing; calls to it are paused:</strong>") == 1
         few = sent(world)
         assert 5 <= few <= most
 

@@ -1,11 +1,11 @@
-"""manage.py demo: the whole product with its sample campaign, for a first look."""
+"""manage.py demo: runs everything with a sample campaign, for a first look."""
 
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
@@ -24,12 +24,12 @@ WORKFLOW = "campaign-lifecycle"
 
 
 class Command(Up):
-    """Starts web and worker, launches the sample campaign and says where to look."""
+    """Starts web and worker, launches the sample campaign and prints where to watch it."""
 
     help = "Start everything, launch the sample campaign, and print where to watch it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare where to listen and what to launch."""
+        """Add the address to listen on and the preset to launch."""
         super().add_arguments(parser)
         parser.add_argument("--preset", default="aurora-one", help="the sample campaign (aurora-one)")
 
@@ -39,16 +39,16 @@ class Command(Up):
         self.supervise(listener, lambda address: self._launch(address, options["preset"]))
 
     def _near(self, host: str, port: int) -> socket.socket:
-        """Listen on the port, or on the next one that is free."""
+        """Listen on the port, or on the next free port."""
         for candidate in range(port, port + NEXT_PORTS):
             try:
                 return self.listen(host, candidate)
             except CommandError as error:
-                self.say(f"{error}; trying the next one")
+                self.say(f"{error}; trying the next port")
         raise CommandError(f"no free port from {port} to {port + NEXT_PORTS - 1}; try --port")
 
     def _launch(self, address: str, preset: str) -> None:
-        admin = get_user_model().objects.get(username=ADMIN)
+        admin = User.objects.get(username=ADMIN)
         try:
             launched = actions.launch(WORKFLOW, {"campaign": preset, "includeSearch": True}, admin)
         except InvalidInput as error:
@@ -67,7 +67,7 @@ class Command(Up):
         self._follow(job)
 
     def _follow(self, job: Job) -> None:
-        """Say how the campaign ended."""
+        """Wait until the campaign has ended and print how."""
         while not job.ended:
             time.sleep(LOOK_SECONDS)
             job.refresh_from_db()

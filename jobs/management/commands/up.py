@@ -22,14 +22,14 @@ READY_SECONDS = 60.0
 
 
 class Command(BaseCommand):
-    """Runs the whole product on this machine."""
+    """Runs web and worker on this machine."""
 
-    # the web process has what is checked, addresses above all; here they would only cost time
+    # the web process runs the checks, which are mostly about its addresses; here they only take time
     requires_system_checks = ()
     help = "Migrate, then run web and worker until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare where to listen."""
+        """Add the address to listen on."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
 
@@ -39,12 +39,12 @@ class Command(BaseCommand):
         self.supervise(listener, lambda address: self.say(f"Flightplan is ready: {address}"))
 
     def say(self, text: str) -> None:
-        """Print a line at once."""
+        """Print a line and flush."""
         self.stdout.write(text)
         self.stdout.flush()
 
     def listen(self, host: str, port: int) -> socket.socket:
-        """Bind the address that the web process will serve. Raises CommandError when it is taken."""
+        """Bind the address for the web process. Raises CommandError if it is in use."""
         try:
             listener = socket.create_server((host, port), backlog=2048)
         except OSError as error:
@@ -55,12 +55,11 @@ class Command(BaseCommand):
         return listener
 
     def supervise(self, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
-        """Prepare the database, run the children, and call `on_ready` with the address once all is up."""
+        """Prepare the database, run the children, and call `on_ready` with the address when ready."""
         self.say(f"Preparing the database in {settings.DATA_DIR} ...")
         call_command("migrate", interactive=False, verbosity=0)
-        made_up = ensure_admin()
-        if made_up:
-            self.say(f"User {ADMIN} was made with the password {made_up} (shown only now).")
+        if generated := ensure_admin():
+            self.say(f"Created user {ADMIN} with the password {generated} (shown only now).")
         self.say("Starting the web process and the worker ...")
         connections.close_all()
         fd = listener.fileno()
@@ -76,7 +75,7 @@ class Command(BaseCommand):
 
     def _when_ready(self, address: str, on_ready: Callable[[str], None]) -> None:
         for fault in registry.faults():  # while web and worker start
-            self.say(f"No job can start before this is mended. {fault.field}: {fault.message}")
+            self.say(f"Fix this before launching: {fault.field}: {fault.message}")
         deadline = time.monotonic() + READY_SECONDS
         reason = ""
         while time.monotonic() < deadline:
@@ -88,18 +87,18 @@ class Command(BaseCommand):
             except OSError as error:
                 reason = str(error)
             time.sleep(0.1)
-        self.say(f"Flightplan is up at {address} but not ready: {reason}")
+        self.say(f"Flightplan is running at {address} but not ready: {reason}")
         self.say(f"Its data is in {settings.DATA_DIR}.")
         return None
 
 
 def address_of(host: str, port: int) -> str:
-    """Give the address under which this machine reaches a listener; one that hears all is near as well."""
+    """Return the address at which this machine reaches a listener, 127.0.0.1 for a listener on 0.0.0.0."""
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/"  # noqa: S104 - compared, not bound
 
 
 def probe(address: str) -> urllib.request.Request:
-    """Give the question for readiness, under a name that the site answers to."""
+    """Return the request to /readyz, with a host name that is in ALLOWED_HOSTS."""
     names = [name.removeprefix(".") for name in settings.ALLOWED_HOSTS if name != "*"]
     near = not names or urlsplit(address).hostname in names
     return urllib.request.Request(address + "readyz", headers={} if near else {"Host": names[0]})  # noqa: S310

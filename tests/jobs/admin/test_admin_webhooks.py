@@ -1,4 +1,4 @@
-"""The admin of webhooks: who may set up what, the secret that is shown once, the test, sending again."""
+"""The admin of webhooks: permissions, the secret that is shown once, the test, sending again."""
 
 import re
 from html import unescape
@@ -43,7 +43,7 @@ def clerk_with(*rights):
 
 @pytest.fixture
 def clerk():
-    """Give somebody who may set up webhooks, and is no superuser."""
+    """Sign in a user who may set up webhooks but is not a superuser."""
     return clerk_with("add_webhook", "change_webhook", "view_webhook", "delete_webhook")
 
 
@@ -61,7 +61,7 @@ def errors(page):
     return page.context["adminform"].form.errors
 
 
-def test_a_webhook_is_set_up_and_shows_its_secret_this_once(boss):
+def test_a_new_webhook_shows_its_secret_once(boss):
     page = boss.post(ADD, form())
     made = Webhook.objects.get()
     assert secret_of(page) == webhooks.secret(made.pk, 1)
@@ -74,7 +74,7 @@ def test_a_webhook_is_set_up_and_shows_its_secret_this_once(boss):
     assert "whsec_" not in str(list(LogEntry.objects.values()) + list(Delivery.objects.values()))
 
 
-def test_what_is_wrong_is_told_at_its_field(boss):
+def test_errors_are_shown_at_their_fields(boss):
     for values, field, word in [
         ({"url": "http://hooks.example.com/"}, "url", "https://"),
         ({"url": "https://10.0.0.5/"}, "url", "superuser"),
@@ -92,12 +92,12 @@ def test_what_is_wrong_is_told_at_its_field(boss):
     assert not Webhook.objects.exists()
 
 
-def test_a_superuser_opens_the_house_and_then_plain_names_and_http_will_do(boss):
+def test_a_superuser_can_allow_private_addresses_plain_names_and_http(boss):
     boss.post(ADD, form(url="http://collector:8080/hook", allow_private="on"))
     assert Webhook.objects.get().allow_private
 
 
-def test_who_is_no_superuser_cannot_open_the_house(clerk):
+def test_other_users_cannot_allow_private_addresses(clerk):
     assert 'name="allow_private"' not in clerk.get(ADD).content.decode()
     assert "superuser" in str(
         errors(clerk.post(ADD, form(url="https://10.0.0.5/", allow_private="on")))["url"]
@@ -110,7 +110,7 @@ def test_who_is_no_superuser_cannot_open_the_house(clerk):
     assert not made.allow_private
 
 
-def test_who_is_no_superuser_cannot_lead_an_open_webhook_elsewhere(clerk):
+def test_other_users_cannot_change_the_address_of_a_private_webhook(clerk):
     made = inside("http://collector:8080/hook")
     assert 'name="url"' not in clerk.get(place(made)).content.decode()
     clerk.post(place(made), form(url="http://database:5432/", name="Renamed"))
@@ -118,12 +118,12 @@ def test_who_is_no_superuser_cannot_lead_an_open_webhook_elsewhere(clerk):
     assert (made.name, made.url, made.allow_private) == ("Renamed", "http://collector:8080/hook", True)
 
 
-def test_a_house_cannot_be_closed_around_an_address_that_is_inside(boss):
+def test_private_addresses_cannot_be_disallowed_while_the_address_is_private(boss):
     made = inside("http://collector:8080/hook")
     assert "https://" in str(errors(boss.post(place(made), form(url=made.url)))["url"])
 
 
-def test_the_kinds_are_boxes_that_stand_as_they_were_chosen(boss):
+def test_the_kinds_are_checkboxes_that_keep_their_state(boss):
     page = boss.get(place(hook("ended", "unknown"))).content.decode()
     boxes = re.findall(r'<input type="checkbox" name="kinds" value="(\w+)"[^>]*?( checked)?>', page)
     assert [(kind, bool(on)) for kind, on in boxes] == [
@@ -135,25 +135,25 @@ def test_the_kinds_are_boxes_that_stand_as_they_were_chosen(boss):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_test_button_sends_a_test_by_the_outbox_and_the_page_shows_what_became_of_it(boss, house):
+def test_the_test_button_sends_a_test_through_the_outbox_and_the_page_shows_the_result(boss, house):
     made = inside(house.url())
-    assert "nothing was sent yet" in boss.get(place(made)).content.decode()
+    assert "nothing sent yet" in boss.get(place(made)).content.decode()
     page = boss.post(place(made, "test"), follow=True)
     assert page.redirect_chain == [(place(made), 302)]
-    assert "A test is on its way" in page.content.decode()
+    assert "The test will be sent now" in page.content.decode()
     assert ": pending" in page.content.decode()
     work_off()
     assert house.got[0].payload["type"] == "test"
     assert ": delivered, 1 attempt<" in boss.get(place(made)).content.decode()
 
 
-def test_a_test_to_an_address_that_is_not_active_is_refused_with_the_reason(boss):
+def test_an_inactive_webhook_refuses_a_test_with_the_reason(boss):
     made = hook(active=False)
     assert "not active" in boss.post(place(made, "test"), follow=True).content.decode()
     assert not Delivery.objects.exists()
 
 
-def test_a_new_secret_is_asked_for_made_and_shown_once(boss):
+def test_a_new_secret_is_confirmed_created_and_shown_once(boss):
     made = hook()
     asked = boss.get(place(made, "secret"))
     assert "whsec_" not in asked.content.decode()
@@ -162,11 +162,11 @@ def test_a_new_secret_is_asked_for_made_and_shown_once(boss):
     page = boss.post(place(made, "secret"))
     assert secret_of(page) == webhooks.secret(made.pk, 2) != webhooks.secret(made.pk, 1)
     assert "no-store" in page["Cache-Control"]
-    assert LogEntry.objects.get().get_change_message() == "Made a new secret."
+    assert LogEntry.objects.get().get_change_message() == "Created a new secret."
 
 
 @pytest.mark.parametrize("name", ["test", "secret"])
-def test_the_buttons_are_for_those_who_may_change_a_webhook_and_take_no_foreign_forms(boss, name):
+def test_the_buttons_need_change_permission_and_a_csrf_token(boss, name):
     made = hook()
     looker = clerk_with("view_webhook", "view_delivery")
     assert looker.get(place(made)).status_code == 200
@@ -181,13 +181,13 @@ def test_the_buttons_are_for_those_who_may_change_a_webhook_and_take_no_foreign_
     assert boss.post(reverse(f"admin:jobs_webhook_{name}", args=[999])).url == reverse("admin:index")
 
 
-def test_a_test_is_never_sent_by_a_mere_link(boss):
+def test_a_link_cannot_send_a_test(boss):
     assert boss.get(place(hook(), "test")).status_code == 405
     assert not Delivery.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["change", "secret"])
-def test_the_pages_hold_no_inline_script_and_no_inline_style(boss, name):
+def test_the_pages_have_no_inline_script_and_no_inline_style(boss, name):
     made = hook(name="<b>bold</b>")
     letter(made)
     page = boss.get(place(made, name)).content.decode()
@@ -197,7 +197,7 @@ def test_the_pages_hold_no_inline_script_and_no_inline_style(boss, name):
     assert not re.findall(r"<form[^>]*\son\w+=|\sstyle=", page)
 
 
-def test_the_list_says_what_each_is_told_of_and_how_its_latest_delivery_stands(boss):
+def test_the_list_shows_the_kinds_and_the_state_of_the_latest_delivery(boss):
     made = hook("ended", "unknown")
     letter(made, state="delivered")
     letter(made, state="given up")
@@ -206,7 +206,7 @@ def test_the_list_says_what_each_is_told_of_and_how_its_latest_delivery_stands(b
     assert "ended, unknown" in boss.get(LIST).content.decode()
 
 
-def test_deliveries_are_found_by_job_state_and_webhook_and_show_all_of_it(boss):
+def test_deliveries_are_found_by_job_state_and_webhook_and_shown_in_full(boss):
     job, made = story.ended_job(), hook()
     row = letter(made, job=job, state="given up", attempts=8, status_code=500, detail="answered <500>")
     letter(hook())
@@ -221,17 +221,17 @@ def test_deliveries_are_found_by_job_state_and_webhook_and_show_all_of_it(boss):
     assert "&quot;type&quot;: &quot;test&quot;" in page
 
 
-def test_deliveries_are_sent_again_from_the_first_attempt_on(boss):
+def test_deliveries_sent_again_start_at_the_first_attempt(boss):
     rows = [letter(hook(), state=state, attempts=8) for state in ("given up", "delivered", "pending")]
     chosen = {"action": "send_again", "_selected_action": [str(row.pk) for row in rows]}
     page = boss.post(DELIVERIES, chosen, follow=True)
-    assert "3 on their way again." in page.content.decode()
+    assert "3 deliveries will be sent again." in page.content.decode()
     assert {stands(row)[:2] for row in rows} == {("pending", 0)}
     due_now()
     assert Delivery.objects.filter(ended_at=None).count() == 3
 
 
-def test_who_may_only_look_at_deliveries_sends_none_again():
+def test_view_permission_is_not_enough_to_send_deliveries_again():
     looker = clerk_with("view_delivery")
     row = letter(hook(), state="given up")
     looker.post(DELIVERIES, {"action": "send_again", "_selected_action": [str(row.pk)]})
@@ -242,7 +242,7 @@ def test_who_may_only_look_at_deliveries_sends_none_again():
     assert stands(row)[0] == "pending"
 
 
-def test_a_webhook_goes_with_all_that_was_sent_to_it(boss):
+def test_deleting_a_webhook_deletes_its_deliveries(boss):
     made = hook()
     letter(made)
     boss.post(place(made, "delete"), {"post": "yes"})

@@ -1,4 +1,4 @@
-"""The lists of jobs and of history: no query of theirs counts a table or works more the longer it is."""
+"""The lists of jobs and history: no query counts a table or takes longer as the table grows."""
 
 import html
 import re
@@ -31,13 +31,13 @@ from tests.jobs import story
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 250, 1250
-EACH = 100  # instructions of the database between two counts of them
+EACH = 100  # database instructions between two callbacks
 LISTS = (WorkflowEvent, ToolCall, CallAttempt, Artifact, AuditEntry, Delivery, Job, Campaign)
 
 
 @pytest.fixture
 def boss() -> Client:
-    """Sign in who may see everything, as one who has jobs too."""
+    """Sign in a superuser who also owns jobs."""
     client = Client()
     client.force_login(story.user("boss", is_staff=True, is_superuser=True))
     return client
@@ -45,14 +45,14 @@ def boss() -> Client:
 
 @pytest.fixture
 def mara() -> Client:
-    """Sign in the owner of all jobs, who sees no others'."""
+    """Sign in the owner of all jobs, who sees only their own."""
     client = Client()
     client.force_login(story.user())
     return client
 
 
 def fill(count: int) -> None:
-    """Add so many rows to every table, of as many jobs, all older than what is there."""
+    """Add this many rows to every table, of as many jobs, all older than the existing rows."""
     owner, base = story.user(), timezone.now() - timedelta(days=1 + Job.objects.count())
     hook, _ = Webhook.objects.get_or_create(name="desk", url="https://hooks.example.com/a")
     values = {"workflow": "campaign-lifecycle", "params": {}, "plan": story.PLAN, "last_seq": 1}
@@ -77,17 +77,17 @@ def fill(count: int) -> None:
 
 
 def admin_of(model: type, query: str = "") -> str:
-    """Give the address of a list of the admin."""
+    """Return the address of a list in the admin."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") + query
 
 
 def older(row: object, order: keyset.Order) -> str:
-    """Give the place of a row as the lists' addresses carry it."""
+    """Return a row's cursor as it appears in the lists' addresses."""
     return order.text(order.key(row))
 
 
 def addresses() -> dict[str, str]:
-    """Give what is asked for, by a name that stays: pages, filters, and searches, some that find nothing."""
+    """Return the addresses to request by a fixed name: pages, filters, and searches, some without results."""
     job = Job.objects.order_by("created_at").first()
     assert job is not None
     deep = {model: model.objects.order_by("id")[150] for model in (WorkflowEvent, ToolCall, CallAttempt)}
@@ -130,7 +130,7 @@ def addresses() -> dict[str, str]:
 
 
 def worked(act: Callable[[], object]) -> int:
-    """Give how many hundred instructions SQLite has run for something."""
+    """Return how many hundred instructions SQLite has run for a piece of work."""
     ran = [0]
 
     def count() -> None:
@@ -146,7 +146,7 @@ def worked(act: Callable[[], object]) -> int:
 
 
 def work(clients: dict[str, Client]) -> dict[str, int]:
-    """Ask for all lists and give the work of each; a list that answers badly or counts fails at once."""
+    """Request all lists and return the work of each. Fails for a list with an error or a count."""
     spent = {}
     for name, address in addresses().items():
         for who, client in clients.items():
@@ -160,13 +160,13 @@ def work(clients: dict[str, Client]) -> dict[str, int]:
 
 
 def answered(client: Client, address: str) -> None:
-    """Ask for a list, which must be there."""
+    """Request a list, which must return 200."""
     response = client.get(address)
     assert response.status_code == 200, (address, response.status_code, response.headers)
 
 
 @pytest.mark.skipif(not settings.SQLITE, reason="counts SQLite's instructions")
-def test_no_list_counts_its_table_or_works_more_the_longer_it_is(boss, mara, monkeypatch):
+def test_no_list_counts_its_table_or_works_more_as_it_grows(boss, mara, monkeypatch):
     monkeypatch.setattr(keyset, "LOOKED_THROUGH", 100)
     clients = {"boss": boss, "mara": mara}
     fill(FEW)
@@ -178,7 +178,7 @@ def test_no_list_counts_its_table_or_works_more_the_longer_it_is(boss, mara, mon
 
 
 @pytest.mark.storage
-def test_a_person_turns_the_pages_of_a_list_by_links(boss):
+def test_a_user_pages_through_a_list_by_links(boss):
     job = story.job()
     feed.append(job.pk, [story.step(n) for n in range(1, 250)])
     seen, pages, query = [], [], "?"
@@ -197,7 +197,7 @@ def test_a_person_turns_the_pages_of_a_list_by_links(boss):
     assert [event.seq for event in page.context["cl"].result_list] == seen[100:200]
 
 
-def test_a_page_keeps_its_filter_and_search_and_a_new_filter_begins_at_the_newest(boss):
+def test_paging_keeps_filter_and_search_and_a_new_filter_starts_at_the_newest(boss):
     job = story.job()
     feed.append(job.pk, [story.step(n) for n in range(1, 250)])
     page = boss.get(admin_of(WorkflowEvent, f"?q={job.pk}&type=stage:progress")).content.decode()
@@ -207,23 +207,23 @@ def test_a_page_keeps_its_filter_and_search_and_a_new_filter_begins_at_the_newes
     assert "older=200&amp;type" not in page
 
 
-def test_a_place_that_no_page_gave_leads_back_to_the_list(boss):
+def test_an_invalid_cursor_leads_back_to_the_list(boss):
     story.job()
     for place in ("x", "9" * 40):
         assert boss.get(admin_of(WorkflowEvent, f"?older={place}")).headers["Location"].endswith("?e=1")
 
 
-def test_a_list_says_where_it_stopped_looking_and_how_to_look_further(boss, monkeypatch):
+def test_a_list_says_where_its_search_stopped_and_how_to_continue(boss, monkeypatch):
     monkeypatch.setattr(keyset, "LOOKED_THROUGH", 4)
     monkeypatch.setattr(views, "PAGE", 3)
     old = story.job(title="Casa Olmeda", created_at=timezone.now() - timedelta(days=1))
     for _ in range(5):
         story.job()
     page = boss.get(admin_of(Job, "?q=olmeda")).content.decode()
-    assert "0 jobs, newest first; 4 were looked through, and there are more" in " ".join(page.split())
+    assert "0 jobs, newest first; 4 were searched, and there are more" in " ".join(page.split())
     page = boss.get("/?q=olmeda")
-    assert "The 4 newest jobs were looked through; there are older ones." in page.content.decode()
-    assert "Look through older jobs" in page.content.decode()
+    assert "The 4 newest campaigns were searched; there are older campaigns." in page.content.decode()
+    assert "Search older campaigns" in page.content.decode()
     assert [job.pk for job in boss.get(page.context["older"]).context["jobs"]] == [old.pk]
     first = boss.get("/api/jobs?q=olmeda").json()
     assert first["items"] == []

@@ -1,4 +1,4 @@
-"""The HTTP API: launching, who may call, and the one shape of its errors."""
+"""The HTTP API: launching, authentication, and the shape of errors."""
 
 import json
 import uuid
@@ -31,13 +31,13 @@ def one_workflow(monkeypatch):
 
 
 @pytest.mark.parametrize("path", [START, "/api/workflows/campaign-lifecycle-demo"])
-def test_a_launch_is_accepted_with_the_addresses_to_follow_it(path):
+def test_an_accepted_launch_returns_the_addresses_to_follow_it(path):
     client = bearer("launch", "read")
     answer = post(client, path=path)
     assert answer.status_code == 202
-    told = answer.json()
+    data = answer.json()
     job = Job.objects.get()
-    assert told == {
+    assert data == {
         "jobId": str(job.pk),
         "statusUrl": f"/api/jobs/{job.pk}/events",
         "jobUrl": f"/api/jobs/{job.pk}",
@@ -45,14 +45,14 @@ def test_a_launch_is_accepted_with_the_addresses_to_follow_it(path):
         "warnings": [{"field": "campaign.goal", "message": "is vague"}],
     }
     assert (job.owner, job.title, job.params) == (story.user(), "aurora-one", BODY)
-    assert client.get(told["jobUrl"]).json()["status"] == "queued"
+    assert client.get(data["jobUrl"]).json()["status"] == "queued"
 
 
 def test_the_alias_of_a_workflow_starts_it_too():
     assert post(bearer("launch"), path="/api/workflows/campaign-lifecycle-demo/start").status_code == 202
 
 
-def test_every_fault_of_a_launch_names_the_field_as_the_user_wrote_it():
+def test_every_error_of_a_launch_names_the_field_as_it_was_sent():
     assert fields(post(bearer("launch"), {"includeSearch": True})) == [
         "campaign",
         "campaign.media_plan.2.budget",
@@ -61,12 +61,12 @@ def test_every_fault_of_a_launch_names_the_field_as_the_user_wrote_it():
 
 
 @pytest.mark.parametrize("body", ["", "{", "{'a': 1}", b"\xff", "[" * 100_000, '{"a": NaN}', "1" * 5000])
-def test_a_body_that_is_no_json_is_told_so(body):
+def test_a_body_that_is_not_json_is_refused(body):
     assert problem(post(bearer("launch"), body), 400)["type"].endswith("malformed-json")
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '"aurora-one"', "7"])
-def test_a_body_that_is_no_object_is_told_so(body):
+def test_a_body_that_is_not_an_object_is_refused(body):
     assert fields(post(bearer("launch"), body)) == [""]
 
 
@@ -75,13 +75,13 @@ def test_a_body_of_more_than_a_megabyte_is_refused_before_it_is_read():
     problem(post(Client(), {"campaign": "x" * (3 * 1024 * 1024)}), 413)
 
 
-def test_an_unknown_workflow_is_not_found_and_the_known_ones_are_named():
+def test_an_unknown_workflow_returns_404_and_the_known_workflows():
     assert (
         "campaign-lifecycle" in problem(post(bearer("launch"), path="/api/workflows/x/start"), 404)["detail"]
     )
 
 
-def test_a_fault_of_ours_tells_nothing_of_what_is_inside(caplog):
+def test_an_internal_error_reveals_no_details(caplog):
     answer = post(bearer("launch"), {"campaign": "break"})
     assert "secret" not in json.dumps(problem(answer, 500))
     assert "the secret is 42" in caplog.text
@@ -99,7 +99,7 @@ def test_the_same_key_and_body_give_the_same_job():
     assert Job.objects.count() == 1
 
 
-def test_a_launch_that_would_be_refused_by_now_is_still_found_by_its_key(monkeypatch):
+def test_a_launch_that_would_now_be_refused_is_still_found_by_its_key(monkeypatch):
     client = bearer("launch")
     first = post(client, Idempotency_Key="a")
 
@@ -118,14 +118,14 @@ def test_the_same_key_with_another_body_is_a_conflict():
     assert Job.objects.count() == 1
 
 
-def test_a_key_is_its_users_own():
+def test_keys_of_different_users_are_independent():
     post(bearer("launch"), Idempotency_Key="a")
     post(bearer("launch", user=story.user("noor")), Idempotency_Key="a")
     assert Job.objects.count() == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "caf\xe9"])
-def test_a_key_that_cannot_be_kept_is_named(key):
+def test_an_invalid_key_is_named(key):
     assert fields(post(bearer("launch"), Idempotency_Key=key)) == ["Idempotency-Key"]
 
 
@@ -150,7 +150,7 @@ def test_fifty_launches_at_once_with_one_key_make_one_job():
 # who calls
 
 
-def test_nobody_gets_401_and_no_sign_in_page():
+def test_an_unauthenticated_request_gets_401_and_no_sign_in_page():
     for path in (
         "/api/workflows",
         "/api/jobs",
@@ -163,7 +163,7 @@ def test_nobody_gets_401_and_no_sign_in_page():
     problem(post(Client()), 401)
 
 
-def test_a_token_that_is_unknown_expired_or_of_a_deactivated_user_gets_401():
+def test_a_token_that_is_unknown_expired_or_of_an_inactive_user_gets_401():
     made_up = Client(headers={"Authorization": "Bearer fp_made-up"})
     assert problem(made_up.get("/api/jobs"), 401)["type"].endswith("invalid-token")
     client = bearer("read")
@@ -176,13 +176,13 @@ def test_a_token_that_is_unknown_expired_or_of_a_deactivated_user_gets_401():
 
 
 @pytest.mark.parametrize("header", ["Basic bWFyYTptYXJh", "Bearer", "Bearer ", "fp_x", ""])
-def test_a_bad_authorization_header_is_not_made_good_by_a_session(header):
+def test_a_session_does_not_override_a_bad_authorization_header(header):
     client = Client(headers={"Authorization": header})
     client.force_login(story.user())
     problem(client.get("/api/jobs"), 401)
 
 
-def test_a_token_opens_only_what_its_scopes_say():
+def test_a_token_allows_only_its_scopes():
     answer = post(bearer("read"))
     assert "launch" in problem(answer, 403)["detail"]
     assert 'scope="launch"' in answer.headers["WWW-Authenticate"]
@@ -190,7 +190,7 @@ def test_a_token_opens_only_what_its_scopes_say():
     assert not Job.objects.exists()
 
 
-def test_a_session_needs_its_csrf_token_to_launch_and_none_to_read():
+def test_a_session_needs_its_csrf_token_to_launch_but_not_to_read():
     client = Client(enforce_csrf_checks=True)
     client.force_login(story.user())
     assert client.get("/api/jobs").status_code == 200
@@ -200,7 +200,7 @@ def test_a_session_needs_its_csrf_token_to_launch_and_none_to_read():
     assert post(client, X_CSRFToken="a" * 32).status_code == 202
 
 
-def test_a_plain_view_knows_the_same_callers():
+def test_plain_views_accept_the_same_callers():
     @signed_in_or_token("read")
     def view(request, name):
         return HttpResponse(f"{name} for {request.user}")
@@ -246,13 +246,13 @@ def test_an_address_that_does_not_exist_is_a_problem_too(path):
     problem(bearer("read").get(path), 404)
 
 
-def test_a_method_that_is_not_possible_is_a_problem_too():
+def test_a_method_that_is_not_allowed_is_a_problem_too():
     answer = bearer("read").delete("/api/jobs")
     assert "DELETE" in problem(answer, 405)["detail"]
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_somebody_elses_job_is_as_little_there_as_none():
+def test_another_users_job_returns_404_like_a_missing_one():
     theirs = story.job(story.user("noor"))
     client = bearer("read")
     for id in (theirs.pk, uuid.uuid4()):
@@ -262,7 +262,7 @@ def test_somebody_elses_job_is_as_little_there_as_none():
     assert boss.get(f"/api/jobs/{theirs.pk}").status_code == 200
 
 
-def test_a_launch_through_the_api_is_a_launch_like_any_other():
+def test_a_launch_through_the_api_is_like_any_other():
     again = post(bearer("launch"), Idempotency_Key="a").json()["jobId"]
     launched = actions.launch("campaign-lifecycle", BODY, story.user(), idempotency_key="a")
     assert (str(launched.job.pk), launched.created) == (again, False)

@@ -1,4 +1,4 @@
-"""The HTTP API: cancelling a job, trying it again, and answering for an unknown call."""
+"""The HTTP API: cancelling a job, retrying it, and resolving an unknown call."""
 
 import uuid
 from urllib.parse import quote
@@ -56,33 +56,33 @@ def test_a_job_is_cancelled(body):
     job = story.job()
     accepted(act(job, "cancel", body), job, "cancelled")
     accepted(act(job, "cancel"), job, "cancelled")
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert (told["status"], told["cancelling"], told["round"]) == ("cancelled", False, 1)
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert (data["status"], data["cancelling"], data["round"]) == ("cancelled", False, 1)
 
 
-def test_a_running_job_says_that_it_is_being_cancelled():
+def test_a_running_job_reports_that_it_is_being_cancelled():
     job = acting.running()
     accepted(act(job, "cancel"), job, "running")
     assert bearer("read").get(f"/api/jobs/{job.pk}").json()["cancelling"] is True
 
 
-def test_a_job_that_has_ended_by_itself_is_a_conflict(job):
+def test_cancelling_a_job_that_has_ended_is_a_conflict(job):
     answer = problem(act(job, "cancel"), 409)
     assert answer["type"].endswith("not-now")
     assert "has ended (partial)" in answer["detail"]
 
 
 @pytest.mark.parametrize("body", ["", "{}", {"stage": "creative"}, {"step": "creative.image.b"}])
-def test_what_failed_is_tried_again(job, body):
+def test_what_failed_is_retried(job, body):
     accepted(act(job, "retry", body), job, "queued")
     assert acting.states(job)["creative.image.b"] == "waiting"
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert (told["status"], told["round"]) == ("queued", 2)
-    assert [stage["status"] for stage in told["stages"]] == ["completed", "pending", "pending"]
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert (data["status"], data["round"]) == ("queued", 2)
+    assert [stage["status"] for stage in data["stages"]] == ["completed", "pending", "pending"]
     assert "still running" in problem(act(job, "retry", body), 409)["detail"]
 
 
-def test_a_job_with_nothing_but_unknowns_is_told_to_answer_them(job):
+def test_retrying_a_job_with_only_unknown_calls_asks_to_resolve_them(job):
     ToolCall.objects.filter(step="creative.image.b").delete()
     assert "resolve" in problem(act(job, "retry"), 409)["detail"]
 
@@ -90,14 +90,14 @@ def test_a_job_with_nothing_but_unknowns_is_told_to_answer_them(job):
 @pytest.mark.parametrize(
     "body", [{"stage": "nope"}, {"step": "nope"}, {"stage": "brief", "step": "creative.image.b"}]
 )
-def test_a_retry_of_what_is_not_there_names_the_field(job, body):
+def test_a_retry_of_a_missing_stage_or_step_names_the_field(job, body):
     answer = act(job, "retry", body)
     assert fields(answer, 409) == [list(body)[-1]]
     assert answer.json()["type"].endswith("not-there")
 
 
 @pytest.mark.parametrize(("body", "field"), [({"stage": 7}, "stage"), ({"item": "a"}, "item")])
-def test_a_retry_that_is_badly_said_names_the_field(job, body, field):
+def test_an_invalid_retry_names_the_field(job, body, field):
     assert fields(act(job, "retry", body)) == [field]
     assert fields(act(job, "cancel", {"force": True})) == ["force"]
 
@@ -110,10 +110,10 @@ def test_a_retry_that_is_badly_said_names_the_field(job, body, field):
         ({"outcome": "skip"}, "skipped"),
     ],
 )
-def test_an_unknown_call_is_answered_once(job, body, state):
+def test_an_unknown_call_is_resolved_once(job, body, state):
     accepted(act(job, resolve(), body), job, "queued")
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    (call,) = [one for one in told["calls"] if one["step"] == STEP]
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    (call,) = [one for one in data["calls"] if one["step"] == STEP]
     assert (call["state"], call["remoteId"]) == (state, body.get("remoteId", ""))
     assert "key" not in call
     assert (call["howToCheck"], call["resolveUrl"]) == ([], "")
@@ -132,30 +132,30 @@ def test_an_unknown_call_is_answered_once(job, body, state):
         ("[]", ""),
     ],
 )
-def test_an_answer_that_does_not_hold_together_names_the_field(job, body, field):
+def test_an_inconsistent_resolution_names_the_field(job, body, field):
     assert fields(act(job, resolve(), body)) == [field]
     assert acting.states(job)[STEP] == "unknown"
 
 
 @pytest.mark.parametrize("what", ["cancel", "retry", resolve()])
 @pytest.mark.parametrize("body", ["{", b"\xff", "[" * 100_000])
-def test_a_body_that_is_no_json_is_told_so(job, what, body):
+def test_a_body_that_is_not_json_is_refused(job, what, body):
     assert problem(act(job, what, body), 400)["type"].endswith("malformed-json")
 
 
-def test_a_step_that_the_job_does_not_have_is_not_found(job):
+def test_a_step_that_the_job_does_not_have_returns_404(job):
     assert problem(act(job, resolve("nope"), {"outcome": "skip"}), 404)["type"].endswith("unknown-step")
 
 
 @pytest.mark.parametrize("step", ["creative.image.Größe 1/2 50%", "creative/image/a", "creative.a~b_c-d.é"])
-def test_a_step_of_any_name_is_found_by_its_encoded_one(job, step):
+def test_a_step_is_found_by_its_encoded_name(job, step):
     ToolCall.objects.filter(job=job, step=STEP).update(step=step)
     assert act(job, resolve(quote(step, safe="")), {"outcome": "skip"}).status_code == 202
     assert ToolCall.objects.get(job=job, step=step).state == "skipped"
 
 
 @pytest.mark.parametrize("what", ["cancel", "retry", resolve()])
-def test_only_who_may_launch_may_act_and_only_on_their_own_jobs(job, what):
+def test_actions_need_the_launch_scope_and_an_own_job(job, what):
     body = {"outcome": "skip"} if "steps" in what else ""
     problem(act(job, what, body, Client()), 401)
     assert "launch" in problem(act(job, what, body, bearer("read")), 403)["detail"]
@@ -168,41 +168,41 @@ def test_only_who_may_launch_may_act_and_only_on_their_own_jobs(job, what):
     assert problem(bearer("launch").get(f"/api/jobs/{job.pk}/{what}"), 405)
 
 
-def test_the_jobs_own_events_tell_of_every_act(job):
+def test_every_action_appears_in_the_jobs_events(job):
     actions.resolve(job, STEP, "absent", story.user())
     actions.cancel(job, story.user())
     actions.retry(job, story.user())
     path = f"/api/jobs/{job.pk}/events?after={job.last_seq}"
     client = bearer("read")
     client.defaults["HTTP_ACCEPT"] = "application/json"
-    told = client.get(f"{path}&detail=all").json()["items"]
-    assert [one["type"] for one in told] == [
+    data = client.get(f"{path}&detail=all").json()["items"]
+    assert [one["type"] for one in data] == [
         "job:resolved",
         "job:retrying",
         "job:cancelling",
         "workflow:complete",
         "job:retrying",
     ]
-    assert {name: told[0][name] for name in ("by", "step", "outcome")} == (
+    assert {name: data[0][name] for name in ("by", "step", "outcome")} == (
         {"by": "mara", "step": STEP, "outcome": "absent"}
     )
-    assert (told[-1]["round"], told[-1]["stages"]) == (3, ["creative", "report"])
+    assert (data[-1]["round"], data[-1]["stages"]) == (3, ["creative", "report"])
     assert [one["type"] for one in client.get(path).json()["items"]] == ["workflow:complete"]
 
 
-def test_servers_that_keep_failing_are_told_with_the_reason():
+def test_servers_whose_calls_are_paused_are_listed_with_the_reason():
     job = acting.running()
     feed.append(job.pk, [ev.JobServerDown(server="docs", reason="5 failures in a row")], epoch=job.epoch)
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert told["down"] == {"docs": "5 failures in a row"}
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert data["down"] == {"docs": "5 failures in a row"}
 
 
-def test_an_unknown_call_says_how_to_find_out_and_where_to_answer(job):
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    (call,) = [one for one in told["calls"] if one["step"] == STEP]
+def test_an_unknown_call_has_instructions_and_the_address_to_resolve_it(job):
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    (call,) = [one for one in data["calls"] if one["step"] == STEP]
     assert call["howToCheck"] == how_to_check(ToolCall.objects.get(job=job, step=STEP))
     assert len(call["howToCheck"]) > 1
-    assert call in told["stages"][1]["calls"]
+    assert call in data["stages"][1]["calls"]
     assert "args" not in call
     assert post(bearer("launch"), {"outcome": "skip"}, path=call["resolveUrl"]).status_code == 202
-    assert all(one["resolveUrl"] == "" for one in told["calls"] if one != call)
+    assert all(one["resolveUrl"] == "" for one in data["calls"] if one != call)

@@ -1,4 +1,4 @@
-"""One shape for every error, whatever was asked and wherever; and what is possible at an address."""
+"""Errors have the same shape everywhere; every address reports its methods."""
 
 import uuid
 
@@ -20,7 +20,7 @@ def one_workflow(monkeypatch):
 
 @pytest.fixture
 def addresses() -> dict[str, str]:
-    """Give every kind of address with what is possible there."""
+    """Return an address of every kind with its allowed methods."""
     job = f"/api/jobs/{story.ended_job().pk}"
     reads = [job, f"{job}/events", f"{job}/artifacts/creative-1x1.png", f"{job}/bundle.zip", "/api/jobs"]
     reads += ["/api/workflows", "/api/openapi.json", "/healthz", "/readyz"]
@@ -29,7 +29,7 @@ def addresses() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-def test_what_is_not_possible_is_a_problem_that_says_what_is(addresses, method):
+def test_a_method_that_is_not_allowed_is_a_problem_that_lists_the_allowed_methods(addresses, method):
     client = bearer("read", "launch")
     for path, allowed in addresses.items():
         answer = client.generic(method, path)
@@ -37,20 +37,20 @@ def test_what_is_not_possible_is_a_problem_that_says_what_is(addresses, method):
         assert answer.headers["Allow"] == allowed, path
 
 
-def test_a_read_is_no_act_and_an_act_no_read(addresses):
+def test_reading_and_acting_need_different_methods(addresses):
     client = bearer("read", "launch")
     for path, allowed in addresses.items():
         problem(client.get(path) if allowed == ACT else client.post(path), 405)
 
 
-def test_options_says_what_is_possible(addresses):
+def test_options_lists_the_allowed_methods(addresses):
     client = bearer("read", "launch")
     for path, allowed in addresses.items():
         answer = client.options(path)
         assert (answer.status_code, answer.headers["Allow"], answer.content) == (204, allowed, b"")
 
 
-def test_the_head_of_an_answer_is_that_of_get_without_the_body(addresses):
+def test_head_returns_the_headers_of_get_without_the_body(addresses):
     client = bearer("read")
     for path in (path for path, allowed in addresses.items() if allowed == READ and "/bundle" not in path):
         head, whole = client.head(path), client.get(path)
@@ -62,7 +62,7 @@ def test_the_head_of_an_answer_is_that_of_get_without_the_body(addresses):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_body_that_calls_itself_something_else_than_json_is_told_so(kind):
+def test_a_content_type_other_than_json_is_refused(kind):
     job = story.ended_job()
     for path in (START, f"/api/jobs/{job.pk}/cancel", f"/api/jobs/{job.pk}/retry"):
         answer = bearer("launch").post(path, '{"campaign": "aurora-one"}', content_type=kind)
@@ -70,18 +70,18 @@ def test_a_body_that_calls_itself_something_else_than_json_is_told_so(kind):
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_is_taken_however_it_is_spelt(kind):
+def test_every_spelling_of_the_json_content_type_is_accepted(kind):
     answer = bearer("launch").post(START, '{"campaign": "aurora-one"}', content_type=kind)
     assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "delete", "options"])
 @pytest.mark.parametrize("path", ["/api/", "/api/nothing", "/api/jobs/not-an-id", "/api/docs/x"])
-def test_an_address_that_does_not_exist_is_a_problem_by_any_method_and_for_anybody(method, path):
+def test_an_unknown_address_is_a_problem_for_every_method_and_caller(method, path):
     problem(getattr(Client(), method)(path), 404)
 
 
-def test_a_file_that_cannot_be_read_is_a_problem_for_a_program_and_tells_nothing(monkeypatch, caplog):
+def test_an_unreadable_file_is_a_problem_without_details(monkeypatch, caplog):
     job = story.ended_job()
 
     def break_down(*args: object) -> FileResponse:
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_for_a_program_and_tells_nothing
 
 
 @pytest.mark.storage  # PostgreSQL takes no NUL
-def test_a_name_with_a_nul_is_no_fault_of_ours():
+def test_a_name_with_a_nul_character_is_not_an_internal_error():
     assert problem(bearer("read").get("/api/jobs?q=%00"), 422)["errors"][0]["field"] == "q"
     job = story.ended_job()
     problem(bearer("read").get(f"/api/jobs/{job.pk}/artifacts/%00"), 404)
@@ -110,11 +110,11 @@ def test_a_name_with_a_nul_is_no_fault_of_ours():
 
 
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/nothing", "/healthz", "/readyz"])
-def test_a_program_that_asks_under_another_host_s_name_is_told_so_as_a_problem(path):
+def test_an_unknown_host_name_is_a_problem_for_api_addresses(path):
     answer = Client().get(path, headers={"Host": "elsewhere.example"})
     assert "ALLOWED_HOSTS" in problem(answer, 400)["detail"]
 
 
-def test_a_browser_that_asks_under_another_host_s_name_gets_a_page():
+def test_an_unknown_host_name_is_a_page_for_other_addresses():
     answer = Client().get("/", headers={"Host": "elsewhere.example"})
     assert (answer.status_code, answer.headers["Content-Type"][:9]) == (400, "text/html")

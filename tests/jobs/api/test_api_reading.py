@@ -1,4 +1,4 @@
-"""The HTTP API: a job told in full, and the pages of the list."""
+"""The HTTP API: one job in full, and the pages of the list."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def one_workflow(monkeypatch):
     calling.use_flow(monkeypatch)
 
 
-def test_a_job_is_told_in_full():
+def test_a_job_is_returned_in_full():
     job = story.job()
     feed.append(
         job.pk,
@@ -35,10 +35,10 @@ def test_a_job_is_told_in_full():
             story.step(1, 4),
         ],
     )
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert [stage["calls"] for stage in told["stages"]] == [[], told["calls"]]
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert [stage["calls"] for stage in data["stages"]] == [[], data["calls"]]
     [sent] = WorkflowEvent.objects.filter(job=job, type="call:start", payload__attempt=2)
-    assert told["calls"] == [
+    assert data["calls"] == [
         {
             "step": "creative/image/a",
             "stage": "creative",
@@ -63,7 +63,7 @@ def test_a_job_is_told_in_full():
             "arguments": None,
         }
     ]
-    brief, creative = told["stages"]
+    brief, creative = data["stages"]
     assert (brief["status"], brief["startedAt"]) == ("pending", None)
     assert (creative["status"], creative["current"], creative["total"], creative["percent"]) == (
         "running",
@@ -72,29 +72,29 @@ def test_a_job_is_told_in_full():
         25,
     )
     assert creative["startedAt"].endswith("Z")
-    assert (told["status"], told["lastEventId"], told["timings"]["endedAt"]) == ("running", 8, None)
+    assert (data["status"], data["lastEventId"], data["timings"]["endedAt"]) == ("running", 8, None)
     feed.append(job.pk, story.end("partial"))
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert told["status"] == "partial"
-    assert told["stages"][1]["artifacts"] == ["creative-1x1.png"]
-    assert told["artifacts"][0]["fileUrl"] == f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
-    assert told["timings"]["seconds"] >= 0
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert data["status"] == "partial"
+    assert data["stages"][1]["artifacts"] == ["creative-1x1.png"]
+    assert data["artifacts"][0]["fileUrl"] == f"/api/jobs/{job.pk}/artifacts/creative-1x1.png"
+    assert data["timings"]["seconds"] >= 0
 
 
-def test_a_job_that_runs_tells_when_it_is_expected_to_end_and_one_that_has_ended_does_not():
+def test_only_a_running_job_has_an_expected_end():
     job = story.job()
     feed.append(job.pk, [story.begin(), ev.JobExpected(seconds=90.0)])
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
     at = WorkflowEvent.objects.get(job=job, type="job:expected").at
-    assert told["timings"]["expectedEndAt"] == ev.iso(at + timedelta(seconds=90))
+    assert data["timings"]["expectedEndAt"] == ev.iso(at + timedelta(seconds=90))
     feed.append(job.pk, story.end("completed"))
     assert bearer("read").get(f"/api/jobs/{job.pk}").json()["timings"]["expectedEndAt"] is None
 
 
 @pytest.mark.storage
-def test_the_list_goes_page_by_page_with_no_job_missing_or_double_whatever_is_launched_meanwhile():
+def test_no_job_is_missing_or_repeated_across_pages_while_others_are_launched():
     now = timezone.now()
-    jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some at one moment
+    jobs = [story.job(created_at=now - timedelta(seconds=n // 3)) for n in range(10)]  # some share a time
     story.job(story.user("noor"))
     client, got, after = bearer("read"), [], ""
     while after is not None:
@@ -120,7 +120,7 @@ def test_the_list_is_filtered_by_status_title_and_id():
     assert fields(client.get("/api/jobs?status=finished")) == ["status"]
 
 
-def test_a_row_of_the_list_says_how_the_job_stands():
+def test_a_row_of_the_list_has_the_jobs_status():
     job = story.ended_job()
     row = bearer("read").get("/api/jobs").json()["items"][0]
     assert (row["title"], row["owner"], row["status"]) == ("Aurora One", "mara", "completed")
@@ -129,7 +129,7 @@ def test_a_row_of_the_list_says_how_the_job_stands():
 
 
 @pytest.mark.parametrize("after", ["x", "1-2", "-", "9" * 60 + "-" + "0" * 32, "1" * 101])
-def test_a_cursor_that_no_page_gave_is_named(after):
+def test_an_invalid_cursor_is_named(after):
     assert fields(bearer("read").get("/api/jobs", {"after": after})) == ["after"]
 
 
@@ -138,7 +138,7 @@ def test_a_page_has_at_most_a_hundred_jobs(limit):
     assert fields(bearer("read").get("/api/jobs", {"limit": limit})) == ["limit"]
 
 
-def test_the_list_asks_the_database_the_same_whatever_its_length(django_assert_num_queries):
+def test_the_list_runs_the_same_queries_at_any_length(django_assert_num_queries):
     client = bearer("read")
     for _ in range(20):
         story.job()
@@ -146,9 +146,9 @@ def test_the_list_asks_the_database_the_same_whatever_its_length(django_assert_n
         client.get("/api/jobs")
 
 
-def test_the_workflows_say_how_to_launch_them():
-    told = bearer("read").get("/api/workflows").json()["items"]
-    assert told == [
+def test_the_workflows_show_how_to_launch_them():
+    data = bearer("read").get("/api/workflows").json()["items"]
+    assert data == [
         {
             "id": "campaign-lifecycle",
             "name": "Campaign lifecycle",

@@ -1,4 +1,4 @@
-"""The HTTP API of setting lines live: read the hash, post it; who may, what conflicts, what is left alone."""
+"""The HTTP API for setting lines live: hash, permissions, conflicts."""
 
 import uuid
 
@@ -32,22 +32,22 @@ def sol():
 
 
 def shown(job: Job, user: object = None) -> dict:
-    """Give what there is to set live."""
+    """Return the lines that can be set live."""
     answer = bearer("read", user=user).get(f"/api/jobs/{job.pk}/activate")
     assert answer.status_code == 200, answer.content
     return answer.json()
 
 
 def act(job: object, body: object, client: Client) -> HttpResponse:
-    """Ask for lines to be set live."""
+    """Request that lines are set live."""
     id = job.pk if isinstance(job, Job) else job
     return post(client, body, path=f"/api/jobs/{id}/activate")
 
 
-def test_reading_gives_every_line_the_sums_and_the_hash(sol):
+def test_reading_returns_every_line_the_totals_and_the_hash(sol):
     job = spend.prepared()
-    told = shown(job, sol)
-    assert told["lines"][0] == {
+    data = shown(job, sol)
+    assert data["lines"][0] == {
         "item": "north",
         "name": "Line north",
         "server": "ttd",
@@ -61,23 +61,23 @@ def test_reading_gives_every_line_the_sums_and_the_hash(sol):
         "live": False,
         "unknown": False,
     }
-    assert told["totals"] == [{"currency": "EUR", "amount": "70"}, {"currency": "USD", "amount": "300.50"}]
-    assert (told["hash"], told["live"], told["possible"], told["reason"]) == (
+    assert data["totals"] == [{"currency": "EUR", "amount": "70"}, {"currency": "USD", "amount": "300.50"}]
+    assert (data["hash"], data["live"], data["possible"], data["reason"]) == (
         actions.activation(job).digest,
         0,
         True,
         "",
     )
-    assert told["stays"] == ["The search campaign stays paused."]
+    assert data["stays"] == ["The search campaign stays paused."]
 
 
-def test_who_has_no_right_to_spend_reads_that_it_is_not_possible_for_them():
-    told = shown(spend.prepared())
-    assert (told["possible"], len(told["lines"])) == (False, 3)
-    assert "you have no right to spend" in told["reason"]
+def test_without_permission_to_spend_it_is_not_possible():
+    data = shown(spend.prepared())
+    assert (data["possible"], len(data["lines"])) == (False, 3)
+    assert "you don't have permission to spend" in data["reason"]
 
 
-def test_posting_the_hash_is_accepted_and_the_job_tells_who_and_when(sol):
+def test_posting_the_hash_is_accepted_and_the_job_shows_who_and_when(sol):
     job = spend.prepared()
     client, digest = bearer("spend", user=sol), shown(job)["hash"]
     first, second = act(job, {"hash": digest}, client), act(job, {"hash": digest}, client)
@@ -85,24 +85,24 @@ def test_posting_the_hash_is_accepted_and_the_job_tells_who_and_when(sol):
     assert first.json() == second.json() | {"status": "queued"}
     assert set(first.json()) == {"jobId", "statusUrl", "jobUrl", "pageUrl", "status"}
     assert AuditEntry.objects.count() == 1
-    told = bearer("read").get(f"/api/jobs/{job.pk}").json()
-    assert (told["activation"]["hash"], told["activation"]["by"], told["round"]) == (digest, "sol", 2)
-    assert told["activation"]["at"].endswith("Z")
-    assert told["stages"][-1]["name"] == "Set Lines Live"
+    data = bearer("read").get(f"/api/jobs/{job.pk}").json()
+    assert (data["activation"]["hash"], data["activation"]["by"], data["round"]) == (digest, "sol", 2)
+    assert data["activation"]["at"].endswith("Z")
+    assert data["stages"][-1]["name"] == "Set Lines Live"
     assert "are being set live" in shown(job, sol)["reason"]
 
 
-def test_a_job_that_nobody_has_activated_says_so():
+def test_a_job_without_activation_has_none():
     assert bearer("read").get(f"/api/jobs/{spend.prepared().pk}").json()["activation"] is None
 
 
-def test_faults_have_their_own_answers_and_change_nothing(sol):
+def test_each_error_has_its_own_response_and_changes_nothing(sol):
     job = spend.prepared()
     good, client = {"hash": shown(job)["hash"]}, bearer("spend", user=sol)
     problem(act(job, good, Client()), 401)
     for scopes in (("read",), ("launch",), ("read", "launch")):
-        told = problem(act(job, good, bearer(*scopes, user=sol)), 403)
-        assert told["type"].endswith("missing-scope")
+        data = problem(act(job, good, bearer(*scopes, user=sol)), 403)
+        assert data["type"].endswith("missing-scope")
     assert problem(act(job, good, bearer("spend")), 403)["type"].endswith("may-not-spend")
     problem(act(job, good, bearer("spend", user=story.user("noor"))), 404)
     problem(act(uuid.uuid4(), good, client), 404)
@@ -117,14 +117,14 @@ def test_faults_have_their_own_answers_and_change_nothing(sol):
     assert (job.round, AuditEntry.objects.count()) == (1, 0)
 
 
-def test_a_session_without_its_csrf_token_spends_nothing(sol):
+def test_a_session_without_its_csrf_token_sets_nothing_live(sol):
     client = Client(enforce_csrf_checks=True)
     client.force_login(sol)
     job = spend.prepared()
     assert problem(act(job, {"hash": shown(job)["hash"]}, client), 403)["type"].endswith("csrf")
 
 
-def test_a_job_under_way_and_a_dry_run_are_conflicts_with_their_reason(sol):
+def test_a_running_job_and_a_dry_run_are_conflicts_with_a_reason(sol):
     client = bearer("spend", user=sol)
     running, dry = story.job(workflow="spend"), spend.prepared(dry_run=True)
     assert "still running" in problem(act(running, {"hash": "x"}, client), 409)["detail"]
@@ -132,7 +132,7 @@ def test_a_job_under_way_and_a_dry_run_are_conflicts_with_their_reason(sol):
     assert shown(running)["hash"] == ""
 
 
-def test_a_line_that_came_later_makes_the_old_hash_a_conflict_until_it_is_read_again(sol):
+def test_a_later_line_makes_the_old_hash_a_conflict(sol):
     job, client = spend.prepared("north"), bearer("spend", user=sol)
     old = shown(job)["hash"]
     feed.append(job.pk, [spend.end("lines", lines=[spend.record("north"), spend.record("south")])])
@@ -140,7 +140,7 @@ def test_a_line_that_came_later_makes_the_old_hash_a_conflict_until_it_is_read_a
     assert act(job, {"hash": shown(job)["hash"]}, client).status_code == 202
 
 
-def test_openapi_says_what_it_takes():
+def test_openapi_describes_the_body():
     paths = Client().get("/api/openapi.json").json()["paths"]["/api/jobs/{job_id}/activate"]
     body = paths["post"]["requestBody"]
     assert body["required"]

@@ -1,4 +1,4 @@
-"""manage.py apitoken: the token it prints, and the faults it names."""
+"""manage.py apitoken: the token it prints, and its error messages."""
 
 import io
 from datetime import timedelta
@@ -20,7 +20,7 @@ def run(*words: str) -> str:
     return out.getvalue()
 
 
-def test_the_last_word_is_a_token_that_works_and_is_stored_hashed_only():
+def test_the_last_word_is_a_working_token_stored_only_as_a_hash():
     story.user()
     plain = run("mara", "--scope", "launch", "--scope", "read", "--days", "7").split()[-1]
     token = ApiToken.find(plain)
@@ -29,12 +29,12 @@ def test_the_last_word_is_a_token_that_works_and_is_stored_hashed_only():
     assert plain not in str(ApiToken.objects.values())
 
 
-def test_who_has_the_right_to_spend_gets_a_token_that_may():
+def test_a_user_with_permission_to_spend_gets_a_token_with_that_scope():
     spend.spender()
     assert ApiToken.find(run("sol", "--scope", "spend").split()[-1]).scopes == ["spend"]
 
 
-def test_a_scope_named_twice_is_there_once():
+def test_a_repeated_scope_is_stored_once():
     story.user()
     run("mara", "--scope", "read", "--scope", "read")
     assert ApiToken.objects.get().scopes == ["read"]
@@ -46,13 +46,13 @@ def test_a_scope_named_twice_is_there_once():
         (["nobody", "--scope", "read"], "USER: there is no user nobody"),
         (["gone", "--scope", "read"], "USER: gone is not active"),
         (["mara", "--scope", "write"], "--scope: there is no scope write"),
-        (["mara"], "--scope: at least one"),
-        (["mara", "--scope", "read", "--scope", "spend"], "--scope: mara has no right to spend"),
+        (["mara"], "--scope: needs at least one"),
+        (["mara", "--scope", "read", "--scope", "spend"], "--scope: mara doesn't have permission to spend"),
         (["mara", "--scope", "read", "--days", "0"], "--days: must be"),
         (["mara", "--scope", "read", "--days", "99999999"], "--days: must be"),
     ],
 )
-def test_a_fault_names_its_argument_and_makes_nothing(words, names):
+def test_an_error_names_its_argument_and_creates_nothing(words, names):
     story.user()
     story.user("gone", is_active=False)
     with pytest.raises(CommandError, match=names):
@@ -61,7 +61,7 @@ def test_a_fault_names_its_argument_and_makes_nothing(words, names):
 
 
 @pytest.mark.parametrize("words", [["apitoken", "mara", "--scope", "read"], ["web"], ["worker"]])
-def test_on_a_database_without_tables_the_way_out_is_told(words, monkeypatch):
+def test_without_tables_the_error_says_how_to_create_them(words, monkeypatch):
     monkeypatch.setattr(connection.introspection, "table_names", list)
-    with pytest.raises(CommandError, match="no tables yet; manage"):
+    with pytest.raises(CommandError, match="no tables yet; create"):
         call_command(*words)

@@ -1,4 +1,4 @@
-"""The board of a job in a terminal: bars with counts, waits, retries, unknown calls; and its summary."""
+"""A job's progress in a terminal: bars with counts, waits, retries and unknown calls; and the summary."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -66,21 +66,21 @@ def test_a_stage_has_a_bar_with_its_count_and_what_it_made_last():
     assert "━" in line and "7/13" in line and "kickoff" in line and "0:0" in line
 
 
-def test_what_waits_for_a_permit_is_told_with_the_permits_taken():
+def test_a_waiting_call_is_shown_with_the_permits_in_use():
     waits = [ev.CallWaiting(**call(item), in_use=5, limit=5) for item in ("a", "b", "c")]
     assert "3 waiting: asana-v2 5/5" in row(shown(ev.StageStart(**PLACE), *waits))
 
 
-def test_a_retry_is_told_with_its_reason_and_the_next_try():
+def test_a_retry_is_shown_with_its_reason_and_the_next_attempt():
     retry = ev.CallRetry(**call(), attempt=1, delay=2.5, reason="too many requests")
     text = shown(ev.StageStart(**PLACE), ev.CallStart(**call(), attempt=1), retry, width=170)
-    assert "1 to be tried again: too many requests, next try in 2.5 s, 1 retry" in row(text)
+    assert "1 to be retried: too many requests, next attempt in 2.5 s, 1 retry" in row(text)
     assert "asana-v2 create_task (kickoff): too many requests; next try in 2.5 s" in text
 
 
-def test_calls_on_their_way_are_counted_while_nothing_is_made_yet():
+def test_calls_in_progress_are_counted_before_the_first_result():
     sent = [ev.CallStart(**call(item), attempt=1) for item in ("a", "b")]
-    assert "2 under way" in row(shown(ev.StageStart(**PLACE), *sent))
+    assert "2 in progress" in row(shown(ev.StageStart(**PLACE), *sent))
 
 
 def test_retries_that_are_over_are_still_counted():
@@ -106,9 +106,9 @@ def test_fallbacks_are_counted():
     assert "1 fallback" in row(shown(ev.StageStart(**PLACE), failed, fallback, progress(1)))
 
 
-def test_a_server_that_is_down_stands_above_the_bars_until_it_answers():
+def test_a_failing_server_is_shown_above_the_bars_until_it_recovers():
     down = ev.JobServerDown(server="asana-v2", reason="five failures in a row")
-    words = "asana-v2 keeps failing and is left alone for now: five failures in a row"
+    words = "asana-v2 is failing; calls to it are paused: five failures in a row"
     lines = shown(ev.StageStart(**PLACE), down).splitlines()
     first = [number for number, line in enumerate(lines) if line.startswith("Setup Project")][-1]
     assert lines[first - 1].strip() == words
@@ -122,7 +122,7 @@ def test_the_last_line_is_about_the_whole_job_with_its_time():
     assert "running · 1 of 2 calls done · 1 waiting · 0:0" in text.splitlines()[-1]
 
 
-def test_an_ended_stage_says_how_and_why():
+def test_an_ended_stage_shows_its_status_and_error():
     end = ev.StageError(**PLACE, status="failed", current=0, total=13, error="the project was refused")
     assert "failed: the project was refused" in row(shown(ev.StageStart(**PLACE), end))
 
@@ -151,7 +151,7 @@ def test_a_quiet_board_shows_nothing():
     assert shown(ev.StageStart(**PLACE), done("a"), quiet=True) == ""
 
 
-def test_what_a_server_says_cannot_steer_the_terminal():
+def test_a_servers_text_cannot_control_the_terminal():
     retry = ev.CallRetry(**call("\x1b]0;x\x07"), attempt=1, delay=1, reason="\x1b[2J[red]x[/red]")
     text = shown(ev.StageStart(**PLACE), retry, terminal=False)
     assert "?[2J[red]x[/red]" in text and "\x1b" not in text
@@ -210,13 +210,13 @@ def test_the_summary_names_every_artifact_with_its_source_and_link():
     ]
 
 
-def test_the_summary_says_of_an_unknown_call_what_it_was_and_where_to_answer():
+def test_the_summary_says_where_to_resolve_an_unknown_call():
     unknown = ev.CallUnknown(**call(), attempt=1, reason="no answer came")
     over = ev.WorkflowComplete(status="partial", total_stages=2)
     assert ending(QUEUED, ev.StageStart(**PLACE), unknown, over) == [
-        "Unknown, whether it was done: 1",
+        "Calls with an unknown outcome: 1",
         "  project.task.kickoff  asana-v2 create_task: no answer came",
-        "  Look there, and answer on https://far/jobs/j1/",
+        "  Check the service, then resolve them on https://far/jobs/j1/",
         "Campaign partial in 0:02: 0 artifacts",
     ]
 
@@ -234,17 +234,17 @@ def test_a_dry_run_ends_with_what_would_be_made_where_and_how_long_it_takes(term
     lines = dry_run(planned, terminal=terminal)
     table = " ".join(" ".join(lines).split())
     assert "stage what where permits expected" in table
-    assert "project kickoff asana-v2 create_task 5 at a time, 60 a minute 1.5 s" in table
+    assert "project kickoff asana-v2 create_task 5 at a time, 60 per minute 1.5 s" in table
     assert lines[-3:] == [
         "2 calls would be made: asana-v2 1, canva 1",
-        "About 31 s in all; no order of the calls could beat 12 s",
+        "About 31 s in total; best possible time: 12 s",
         "Dry run completed in 0:03: nothing was sent",
     ]
 
 
 def test_a_dry_run_lists_what_each_call_would_send_a_line_each():
     lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
-    at = lines.index("What would be sent; in full on https://far/jobs/j1/")
+    at = lines.index("What would be sent (in full on https://far/jobs/j1/)")
     notes = "a " * 30
     assert lines[at + 1] == (
         f'  project.task.kickoff: name=Kick-off, notes={notes}..., budget=1500, tags=["x"]'
@@ -252,23 +252,23 @@ def test_a_dry_run_lists_what_each_call_would_send_a_line_each():
     assert lines[at + 2].startswith("2 calls would be made")
 
 
-def test_a_dry_run_far_away_ends_as_it_ended_though_its_arguments_cannot_be_read(monkeypatch):
+def test_a_remote_dry_run_keeps_its_exit_code_if_its_arguments_cannot_be_read(monkeypatch):
     def gone(self, job_id):
         raise Trouble("https://far refuses")
 
     monkeypatch.setattr(Place, "arguments", gone)
     lines = dry_run(ev.CallPlanned(**call(), seconds=1.5, limit=5))
-    assert "What would be sent could not be read: https://far refuses" in lines
+    assert "Could not read what would be sent: https://far refuses" in lines
     assert lines[-1] == "Dry run completed in 0:03: nothing was sent"
 
 
-def test_a_call_that_a_dry_run_would_not_send_is_told_with_the_reason():
+def test_a_call_that_would_fail_is_listed_with_the_reason():
     failed = ev.CallComplete(**call(), state="failed", attempt=0, waited=0, took=0, error="name is required")
     end = ev.StageError(**PLACE, status="failed", current=0, total=1, error="1 of 1 did not pass")
     lines = dry_run(failed, end, status="partial")
     assert any("failed: name is required" in line for line in lines)
     assert "  Setup Project Management failed: 1 of 1 did not pass" in lines
-    assert "1 call would fail: the reason stands above" in lines
+    assert "1 call would fail; see the reason above" in lines
     assert lines[-1].startswith("Dry run partial")
 
 

@@ -1,4 +1,4 @@
-"""manage.py follow and launch on a remote installation: exit codes, lines, links, and bad words."""
+"""manage.py follow and launch on a remote installation: exit codes, lines, links and invalid options."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def test_the_exit_code_says_how_the_job_ended_here(status, code):
 
 
 @pytest.mark.parametrize(("status", "code"), ENDS)
-def test_the_exit_code_says_how_the_job_ended_far_away(there, status, code):
+def test_the_exit_code_says_how_a_remote_job_ended(there, status, code):
     job = ended(status)
     found, out, err = run("follow", job.pk, *there)
     assert (found, err) == (code, "")
@@ -66,7 +66,7 @@ def test_the_exit_code_says_how_the_job_ended_far_away(there, status, code):
     assert f"  local      Square  {there[1]}/api/jobs/{job.pk}/artifacts/creative-1x1.png" in out
 
 
-def test_lines_of_json_are_the_same_from_here_and_from_far_away(there):
+def test_lines_of_json_are_the_same_locally_and_remotely(there):
     job = ended("completed")
     here = run("follow", job.pk, "--json")[1]
     assert run("follow", job.pk, "--json", *there) == (0, here, "")
@@ -74,7 +74,7 @@ def test_lines_of_json_are_the_same_from_here_and_from_far_away(there):
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_a_reader_that_has_had_enough_ends_it_quietly(more):
+def test_a_closed_pipe_ends_it_quietly(more):
     job, err = ended("completed"), io.StringIO()
     reading, writing = os.pipe()
     os.close(reading)
@@ -83,7 +83,7 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(more):
     assert (left.value.code, err.getvalue()) == (130, "")
 
 
-def test_an_unknown_call_is_told_with_the_page_to_answer_on(there):
+def test_an_unknown_call_is_shown_with_the_page_to_resolve_it(there):
     job = story.job()
     unknown = ev.CallUnknown(**story.CALL, attempt=1, reason="no answer came")
     feed.append(
@@ -93,17 +93,17 @@ def test_an_unknown_call_is_told_with_the_page_to_answer_on(there):
     code, out, _ = run("follow", job.pk, *there)
     assert code == 3
     assert "creative/image/a  image-gen generate_image: no answer came" in out
-    assert f"answer on {there[1]}/jobs/{job.pk}/" in out
+    assert f"resolve them on {there[1]}/jobs/{job.pk}/" in out
 
 
-def test_a_launch_far_away_prints_absolute_links_and_comes_back(there):
+def test_a_remote_launch_prints_absolute_links_and_returns(there):
     code, out, err = run("launch", "aurora-one", *there)
     job = Job.objects.get()
     assert code == 0 and f"Page     {there[1]}/jobs/{job.pk}/\n" in out
-    assert "warning: budget: " in err and "is not ready: no worker has ever reported" in err
+    assert "warning: budget: " in err and "is not ready: no worker has started yet" in err
 
 
-def test_faults_far_away_are_told_as_those_here(there, tmp_path):
+def test_remote_errors_are_shown_like_local_errors(there, tmp_path):
     file = tmp_path / "brief.json"
     file.write_text('{"brand": "x"}')
     here, far = run("launch", file), run("launch", file, *there)
@@ -121,37 +121,37 @@ def test_faults_far_away_are_told_as_those_here(there, tmp_path):
         (["--server", "http://[::1", "--token", "t"], "--server: must be an address such as https://"),
         (
             ["--server", "https://me:pw@x", "--token", "t"],
-            "must hold nothing but scheme, host, port and path",
+            "may only have scheme, host, port and path",
         ),
-        (["--server", "https://x/?a=b", "--token", "t"], "must hold nothing but scheme, host, port and path"),
-        (["--server", "http://127.0.0.1:1", "--token", "a b"], "--token: holds signs that no token has"),
-        (["--token", "t"], "--token: is for a remote installation; name it with --server"),
+        (["--server", "https://x/?a=b", "--token", "t"], "may only have scheme, host, port and path"),
+        (["--server", "http://127.0.0.1:1", "--token", "a b"], "--token: has invalid characters"),
+        (["--token", "t"], "--token: only for a remote installation; add --server"),
     ],
 )
-def test_a_bad_word_is_told_with_the_way_out(words, said):
+def test_an_invalid_option_is_explained(words, said):
     for command in (["launch", "aurora-one"], ["follow", "00000000-0000-0000-0000-000000000000"]):
         code, out, err = run(*command, *words)
         assert (code, out) == (2, "") and said in err
     assert not Job.objects.exists()
 
 
-def test_no_answer_leaves_with_one():
+def test_an_unreachable_server_exits_with_1():
     code, out, err = run("launch", "aurora-one", "--server", "http://127.0.0.1:1", "--token", "sesame-1")
     assert (code, out) == (1, "")
     assert "http://127.0.0.1:1 cannot be reached" in err and "sesame" not in err
 
 
-def test_a_job_that_is_not_there_leaves_with_one(there):
+def test_a_missing_job_exits_with_1(there):
     nobody = "00000000-0000-0000-0000-000000000000"
     assert run("follow", nobody)[::2] == (
         1,
-        f"there is no job {nobody} here; one of another installation needs --server\n",
+        f"there is no job {nobody} here; for another installation, use --server\n",
     )
     code, _, err = run("follow", nobody, *there)
     assert code == 1 and f"there is no job {nobody}" in err
 
 
-def test_what_is_no_job_id_is_bad_input(there):
+def test_an_invalid_job_id_is_bad_input(there):
     for words in ([], there):
         assert run("follow", "first", *words)[0] == 2
 
@@ -166,12 +166,12 @@ def test_what_is_no_job_id_is_bad_input(there):
         ("x.invalid", True),
     ],
 )
-def test_http_over_the_net_is_warned_of(host, warned):
+def test_http_to_another_host_prints_a_warning(host, warned):
     _, _, err = run("launch", "aurora-one", "--server", f"http://{host}:1", "--token", "sesame-1")
-    assert ("http:// shows the token" in err) is warned
+    assert ("http:// sends the token" in err) is warned
 
 
-def test_what_a_server_says_cannot_steer_the_terminal():
+def test_a_servers_text_cannot_control_the_terminal():
     problem = {"detail": "\x1b[2Jno", "errors": []}
     answer = (403, {"Content-Type": "application/problem+json"}, json.dumps(problem).encode())
     with stranger(answer) as (url, _):

@@ -1,4 +1,4 @@
-"""manage.py launch: what it launches, what it shows, its exit codes, and bad input that creates nothing."""
+"""manage.py launch: what it launches and prints, its exit codes, and invalid input."""
 
 import io
 import json
@@ -77,7 +77,7 @@ def teller(monkeypatch):
         assert not thread.is_alive()
 
 
-def test_a_preset_is_launched_as_admin_and_its_id_and_page_are_told():
+def test_a_preset_is_launched_as_admin_and_its_id_and_page_are_printed():
     code, out, err = run("aurora-one", "--include-search")
     job = Job.objects.get()
     assert code == 0
@@ -121,7 +121,7 @@ def test_json_prints_every_event_as_a_line_and_nothing_else():
     assert f"/jobs/{Job.objects.get().pk}/" in err
 
 
-def test_without_a_terminal_the_log_is_printed_and_cannot_steer_one():
+def test_without_a_terminal_the_log_is_printed_without_control_characters():
     _, out, _ = run("aurora-one", "--watch")
     assert "Generate Campaign Brief completed, 1/1" in out
     assert "asked to wait?[2J" in out and "\x1b" not in out
@@ -150,14 +150,14 @@ def test_in_a_terminal_each_stage_has_a_bar_with_its_count():
         assert name in text
 
 
-def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
+def test_stopping_to_follow_does_not_stop_the_campaign(monkeypatch):
     def interrupted(job_id):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jobs.cli.local.follow", interrupted)
     code, _, err = run("aurora-one", "--watch")
     assert code == 130
-    assert f"the campaign goes on. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err
+    assert f"the campaign continues. Follow it again with: manage.py follow {Job.objects.get().pk}\n" in err
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
         ('{\n  "brand": x\n}', "is not JSON: line 2, column 12: "),
         ("", "is not JSON: line 1, column 1: "),
         ("[" * 100_000, "is nested too deeply"),
-        ('["aurora-one"]', "must hold a brief: an object of named fields"),
+        ('["aurora-one"]', "must be a brief: a JSON object"),
         ('{"brand": "x"}', "product: is required\n"),
         ('{"brand": "x"}', "budget: is required\n"),
         ('{"brnad": "x"}', "brnad: "),
@@ -175,7 +175,7 @@ def test_who_stops_following_leaves_the_campaign_alone(monkeypatch):
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_bad_file_names_the_fault_and_creates_nothing(tmp_path, content, words):
+def test_a_bad_file_names_the_error_and_creates_nothing(tmp_path, content, words):
     file = tmp_path / "brief.json"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -202,14 +202,14 @@ def test_a_bad_brief_names_the_field_and_creates_nothing(tmp_path, case):
         (["no-such"], "campaign: there is no preset 'no-such'; there are aurora-one, "),
     ],
 )
-def test_a_bad_word_names_its_field_and_creates_nothing(words, fault):
+def test_an_invalid_option_is_named_and_creates_nothing(words, fault):
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert fault in err
     assert nothing_was_made()
 
 
-def test_a_broken_servers_file_and_a_broken_brief_are_told_together(tmp_path, settings):
+def test_errors_of_the_servers_file_and_the_brief_are_shown_together(tmp_path, settings):
     file = tmp_path / "servers.json"
     file.write_text('{"mcpServers": {"asana-v2": {}}}')
     settings.TOOL_SERVERS = str(file)
@@ -230,7 +230,7 @@ def nothing_was_made() -> bool:
     return not any(model.objects.exists() for model in made)
 
 
-def test_a_follower_that_hears_no_ring_still_gets_every_event(monkeypatch):
+def test_a_follower_without_rings_still_gets_every_event(monkeypatch):
     monkeypatch.setattr(doorbell, "ring_here", lambda job_id: None)
     job = story.job()
     seen = []
@@ -243,12 +243,12 @@ def test_a_follower_that_hears_no_ring_still_gets_every_event(monkeypatch):
 
 def test_a_follower_of_a_removed_job_ends():
     job = story.job()
-    with pytest.raises(follow.JobGone):
+    with pytest.raises(follow.JobRemoved):
         for _ in follow.follow(job.pk, poll=0.01):
             Job.objects.all().delete()
 
 
-def test_a_follower_takes_its_bell_down():
+def test_a_follower_removes_its_bell():
     before = set(doorbell.bells().iterdir())
     job = story.ended_job()
     assert story.seqs(follow.follow(job.pk)) == [1, 2, 3, 4, 5, 6]

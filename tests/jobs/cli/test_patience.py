@@ -1,4 +1,4 @@
-"""How long a client tries: pauses that grow up to a limit, what the server asks for, a bounded outage."""
+"""Retry timing: pauses that grow up to a limit, Retry-After, a limited outage."""
 
 import pytest
 
@@ -36,14 +36,14 @@ def test_pauses_grow_with_jitter_up_to_their_limit(clock):
         assert most / 2 <= pause <= most
 
 
-def test_an_outage_has_an_end(clock):
+def test_an_outage_is_limited(clock):
     one = patience(clock, outage=60.0)
     while one.wait():
         assert clock.now < 60 + 15
     assert clock.now >= 60
 
 
-def test_a_sign_of_life_begins_anew(clock):
+def test_a_sign_of_the_server_resets_the_outage(clock):
     one = patience(clock, outage=10.0)
     while one.wait():
         pass
@@ -51,14 +51,14 @@ def test_a_sign_of_life_begins_anew(clock):
     assert one.wait() and clock.pauses[-1] <= 1.0
 
 
-def test_what_the_server_asks_for_is_kept_but_not_for_ever(clock):
+def test_retry_after_is_followed_up_to_a_limit(clock):
     one = patience(clock)
     one.wait(30.0)
     one.wait(86_400.0)
     assert clock.pauses == [30.0, 60.0]
 
 
-def test_a_server_that_asks_for_no_pause_at_all_gets_a_short_one(clock):
+def test_a_pause_of_zero_becomes_a_short_pause(clock):
     one = patience(clock)
     one.pause = 0.0
     one.wait()

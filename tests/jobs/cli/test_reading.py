@@ -1,4 +1,4 @@
-"""Reading events that the API tells: once, in order, and politely what another version wrote."""
+"""Reading events from the API: once, in order, and tolerant of other versions."""
 
 import json
 
@@ -33,14 +33,14 @@ def take(reading, id, payload):
     return reading.take(str(id), data)
 
 
-def test_an_event_is_given_once(reading):
+def test_an_event_is_returned_once(reading):
     assert take(reading, 1, QUEUED).recorded.event.title == "Aurora"
     assert take(reading, 1, QUEUED) is None
     assert reading.cursor == 1
 
 
 @pytest.mark.parametrize("id", ["", "x", "-3", "١"])
-def test_an_id_that_is_no_number_is_passed_over(reading, id):
+def test_an_id_that_is_not_a_number_is_skipped(reading, id):
     assert reading.take(id, "{}") is None
     assert reading.cursor == 0
 
@@ -69,12 +69,12 @@ def test_an_id_that_is_no_number_is_passed_over(reading, id):
         "7",
     ],
 )
-def test_what_this_version_does_not_know_is_passed_on_as_its_line_and_told_once(reading, heard, payload):
+def test_unknown_events_are_passed_on_as_lines_and_reported_once(reading, heard, payload):
     take(reading, 1, QUEUED)
     strange = take(reading, 2, payload)
     assert strange.recorded is None and json.loads(strange.line) is not None
     take(reading, 3, payload)
-    assert len(heard) == 1 and "is not known to this version" in heard[0]
+    assert len(heard) == 1 and "this version does not know events" in heard[0]
     assert take(reading, 4, {"type": "stage:start", **PLACE}).recorded.seq == 4
 
 
@@ -84,9 +84,9 @@ def test_an_unknown_field_of_a_known_event_is_dropped(reading, heard):
     assert heard == []
 
 
-def test_what_is_no_json_is_left_out_with_a_word(reading, heard):
+def test_data_that_is_not_json_is_skipped_and_reported(reading, heard):
     assert take(reading, 1, "{half") is None
-    assert reading.cursor == 1 and "event 1 is no JSON" in heard[0]
+    assert reading.cursor == 1 and "event 1 is not JSON" in heard[0]
 
 
 def test_links_of_artifacts_open_from_anywhere(reading):
@@ -99,7 +99,7 @@ def test_links_of_artifacts_open_from_anywhere(reading):
     assert [one.url for one in made] == ["https://far/jobs/1/a", "https://docs/b", ""]
 
 
-def test_a_line_is_one_line_of_plain_signs(reading):
+def test_a_line_is_one_line_of_ascii(reading):
     text = json.dumps(QUEUED | {"timestamp": MOMENT, "title": "Äther\x9b2J"}, ensure_ascii=False, indent=1)
     line = reading.take("1", text).line
     assert line.isascii() and "\n" not in line and json.loads(line)["title"] == "Äther\x9b2J"

@@ -1,4 +1,4 @@
-"""The client of an installation far away: one launch, every event once, and a clear word for each refusal."""
+"""The client of a remote installation: one launch, every event once, clear error messages."""
 
 import json
 import socket
@@ -67,7 +67,7 @@ def trouble(act, *args) -> str:
 # -- following
 
 
-def test_every_event_is_given_once_and_in_order_as_the_stream_has_it(site):
+def test_every_event_is_yielded_once_and_in_order(site):
     job = story.ended_job()
     client = remote(address(site))
     events = told(client, job)
@@ -76,7 +76,7 @@ def test_every_event_is_given_once_and_in_order_as_the_stream_has_it(site):
     assert client.status == "completed"
 
 
-def test_what_is_folded_from_far_is_what_is_folded_here_but_for_inner_data_and_links(site):
+def test_remote_progress_equals_local_progress_but_for_internal_data_and_links(site):
     job = story.ended_job()
     far = [one.recorded.event for one in told(remote(address(site)), job)]
     near = [one.event for one in feed.after(job.pk)]
@@ -85,17 +85,17 @@ def test_what_is_folded_from_far_is_what_is_folded_here_but_for_inner_data_and_l
     assert (far[4].status, far[4].data) == ("completed", {})
 
 
-def test_a_line_that_is_cut_every_few_events_loses_and_doubles_nothing(site):
+def test_a_connection_lost_every_few_events_loses_and_repeats_nothing(site):
     job = long_job(400)
     heard: list[str] = []
     with Line(site, [700 + 37 * i for i in range(60)], after=4000) as line:
         events = told(remote(line.url), job, heard)
         assert line.connections > 25
     assert [one.recorded.seq for one in events] == list(range(1, 405))
-    assert "trying again" in heard[0] and any("is there again" in words for words in heard)
+    assert "reconnecting" in heard[0] and any("reconnected to" in words for words in heard)
 
 
-def test_a_job_is_followed_live_and_on_through_a_round_after_its_end(site):
+def test_a_job_is_followed_live_and_through_a_later_round(site):
     job = story.job()
     seen = []
     again = ev.JobRetrying(by="mara", round=2, stages=["creative"])
@@ -108,7 +108,7 @@ def test_a_job_is_followed_live_and_on_through_a_round_after_its_end(site):
     assert seen == list(range(1, 9))
 
 
-def test_an_end_that_only_the_stream_confirms_is_an_end():
+def test_an_end_confirmed_only_by_the_stream_counts():
     """The job's own address may be out of order; the stream that has nothing more is enough."""
     queued = {"type": "job:queued", "workflow": "w", "version": 1, "title": "A", "stages": []}
     over = {"type": "workflow:complete", "status": "partial", "totalStages": 0}
@@ -124,7 +124,7 @@ def test_an_end_that_only_the_stream_confirms_is_an_end():
     assert len(asked) == 3
 
 
-def test_a_job_that_is_removed_while_it_is_followed_ends_with_a_word(site):
+def test_removing_a_followed_job_ends_with_a_message(site):
     job = story.job()
 
     def follow():
@@ -134,22 +134,22 @@ def test_a_job_that_is_removed_while_it_is_followed_ends_with_a_word(site):
     assert f"there is no job {job.pk}" in trouble(follow)
 
 
-def test_a_token_that_is_taken_away_ends_it_at_the_next_connection(site):
+def test_a_revoked_token_ends_it_at_the_next_connection(site):
     job, plain = story.ended_job(), token()
     with Line(site, [600, 600]) as line:
         client = remote(line.url, plain, sleep=lambda seconds: ApiToken.objects.all().delete())
-        assert "does not take the token" in trouble(told, client, job)
+        assert "does not accept the token" in trouble(told, client, job)
 
 
-def test_a_server_that_stays_away_is_given_up_with_the_way_back(site):
+def test_it_gives_up_on_a_server_that_stays_away_and_says_how_to_resume(site):
     job = story.ended_job()
     with Line(site, [600], after=0) as line:
         said = trouble(told, remote(line.url, outage=0.0), job)
-    assert "was not heard for 0 seconds" in said
+    assert "for 0 seconds" in said
     assert f"manage.py follow {job.pk} --server {line.url}" in said
 
 
-def test_a_busy_server_is_left_alone_as_long_as_it_asks():
+def test_a_busy_server_is_retried_after_the_time_it_asks_for():
     paused: list[float] = []
     body = json.dumps({"jobId": "j", "status": "completed", "lastEventId": 0}).encode()
     busy = (503, {"Retry-After": "7", "Content-Type": "text/plain"}, b"busy")
@@ -169,7 +169,7 @@ def test_pauses_follow_what_the_stream_says(site):
 # -- launching
 
 
-def test_a_launch_whose_answer_is_lost_makes_one_job(site):
+def test_a_launch_whose_response_is_lost_creates_one_job(site):
     with Line(site, [20]) as line:
         launched = launch(remote(line.url))
         assert launched.page == f"{line.url}/jobs/{launched.job_id}/"
@@ -177,7 +177,7 @@ def test_a_launch_whose_answer_is_lost_makes_one_job(site):
     assert [str(job.pk) for job in Job.objects.all()] == [launched.job_id]
 
 
-def test_a_brief_is_sent_whole_and_warnings_come_back(site):
+def test_a_brief_is_sent_in_full_and_warnings_are_returned(site):
     launch(remote(address(site)))
     brief = Job.objects.get().params["brief"]
     launched = launch(remote(address(site)), brief | {"product": "Aurora Two"})
@@ -185,15 +185,15 @@ def test_a_brief_is_sent_whole_and_warnings_come_back(site):
     assert "budget" in launched.warnings[0].field
 
 
-def test_a_server_without_a_worker_is_said_to_be_not_ready(site):
-    assert "is not ready: no worker has ever reported" in launch(remote(address(site))).held
+def test_a_server_without_a_worker_is_reported_as_not_ready(site):
+    assert "is not ready: no worker has started yet" in launch(remote(address(site))).held
 
 
 @pytest.mark.parametrize(
     ("campaign", "field"),
     [("no-such", "campaign"), ({"brand": "x"}, "campaign.product"), ({"brand": "x" * 2_000_000}, "")],
 )
-def test_faults_of_the_input_come_back_field_by_field(site, campaign, field):
+def test_errors_of_the_input_are_returned_by_field(site, campaign, field):
     with pytest.raises(InvalidInput) as refused:
         launch(remote(address(site)), campaign)
     assert field in [fault.field for fault in refused.value.faults]
@@ -201,17 +201,17 @@ def test_faults_of_the_input_come_back_field_by_field(site, campaign, field):
     assert not Job.objects.exists()
 
 
-def test_a_brief_with_a_number_that_json_has_not_is_refused(site):
-    with pytest.raises(InvalidInput, match="NaN is no JSON value"):
+def test_a_brief_with_an_invalid_json_number_is_refused(site):
+    with pytest.raises(InvalidInput, match="NaN is not a JSON value"):
         launch(remote(address(site)), {"budget": float("nan")})
 
 
-def test_an_unknown_token_is_told_with_the_way_to_another(site):
+def test_an_unknown_token_is_explained(site):
     said = trouble(launch, remote(address(site), "wrong-token-1"))
-    assert "does not take the token" in said and "manage.py apitoken USER" in said
+    assert "does not accept the token" in said and "manage.py apitoken USER" in said
 
 
-def test_a_token_that_may_only_read_is_told_what_it_lacks(site):
+def test_a_read_only_token_is_told_the_missing_scope(site):
     said = trouble(launch, remote(address(site), token("read")))
     assert "lacks the scope launch; it has: read" in said and "--scope launch" in said
 
@@ -221,7 +221,7 @@ def test_a_token_that_may_only_launch_cannot_follow(site):
     assert "lacks the scope read" in trouble(told, remote(address(site), token("launch")), job)
 
 
-def test_somebody_elses_job_is_not_there(site):
+def test_another_users_job_returns_404(site):
     job = story.job(story.user("noor"))
     assert f"there is no job {job.pk}" in trouble(remote(address(site)).check, str(job.pk))
 
@@ -229,31 +229,31 @@ def test_somebody_elses_job_is_not_there(site):
 # -- who answers is no Flightplan, or nobody does
 
 
-def test_nobody_at_the_address_is_told_as_such():
+def test_an_unreachable_address_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     said = trouble(launch, remote(f"http://127.0.0.1:{port}"))
     assert "cannot be reached" in said and "Connection refused" in said
 
 
-def test_a_launch_that_may_have_arrived_is_told_as_such(site, monkeypatch):
+def test_a_launch_that_may_have_arrived_is_reported(site, monkeypatch):
     monkeypatch.setattr("jobs.cli.remote.LOST", 0.0)
     with Line(site, [], after=20) as line:
-        assert "It may have been launched: look at" in trouble(launch, remote(line.url))
+        assert "It may have been launched: check" in trouble(launch, remote(line.url))
     assert Job.objects.count() == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>"), "not as Flightplan does"),
-        ((404, {"Content-Type": "text/html"}, b"<h1>Nothing</h1>"), "answers with 404, but not as"),
-        ((302, {"Location": "https://sso.example.com/in"}, b""), "sends us on to https://sso.example.com/in"),
-        ((200, {"Content-Type": "application/json"}, b'{"hello": 1}'), "not as Flightplan does"),
+        ((200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>"), "but not from Flightplan"),
+        ((404, {"Content-Type": "text/html"}, b"<h1>Nothing</h1>"), "returned 404, but not from"),
+        ((302, {"Location": "https://sso.example.com/in"}, b""), "redirects to https://sso.example.com/in"),
+        ((200, {"Content-Type": "application/json"}, b'{"hello": 1}'), "but not from Flightplan"),
         ((500, PROBLEM, b'{"detail": "something went wrong on our side"}'), "something went wrong on our"),
     ],
 )
-def test_a_stranger_at_the_address_is_told_as_such(answer, words):
+def test_a_server_other_than_flightplan_is_reported(answer, words):
     with stranger(answer) as (url, asked):
         assert words in trouble(launch, remote(url))
         assert len(asked) == 1
@@ -294,12 +294,12 @@ def own_authority(tmp_path):
     thread.join()
 
 
-def test_a_certificate_that_is_not_trusted_names_the_way_out(own_authority):
+def test_an_untrusted_certificate_is_explained(own_authority):
     said = trouble(launch, remote(f"https://localhost:{own_authority}"))
     assert "certificate that is not trusted" in said and "SSL_CERT_FILE" in said
 
 
-def test_https_to_a_server_that_speaks_http_is_told_as_such():
+def test_https_to_an_http_server_is_reported():
     with stranger((200, {}, b"")) as (url, _):
         assert "does not speak TLS" in trouble(launch, remote(url.replace("http:", "https:")))
 

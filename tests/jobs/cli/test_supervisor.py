@@ -1,4 +1,4 @@
-"""The supervisor, with real processes: restarts, giving up, an end in order, no child left behind."""
+"""The supervisor with real processes: restarts, giving up, an orderly end, no child left."""
 
 import contextlib
 import os
@@ -105,7 +105,7 @@ def family(tmp_path: Path) -> Iterator[Callable[..., Family]]:
         one.process.communicate(timeout=SOON)
 
 
-def test_a_child_that_dies_is_started_again_and_the_other_one_is_left_alone(family):
+def test_a_child_that_dies_is_restarted_without_the_other(family):
     parent = family()
     first, other = parent.both()
     os.kill(first, signal.SIGKILL)
@@ -113,10 +113,10 @@ def test_a_child_that_dies_is_started_again_and_the_other_one_is_left_alone(fami
     assert alive(other) and parent.born("two") == [other]
     parent.process.terminate()
     code, said = parent.end()
-    assert code == 0 and "one ended with exit code -9; starting it again in 0.5 s" in said
+    assert code == 0 and "one ended with exit code -9; restarting it in 0.5 s" in said
 
 
-def test_what_a_dead_child_has_started_goes_with_it(family):
+def test_the_processes_of_a_dead_child_are_killed(family):
     helper = "import subprocess as s, sys; s.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
     parent = family(one=f"{helper}; {FOR_EVER}")
     first, _ = parent.both()
@@ -132,12 +132,12 @@ def test_restarts_come_later_and_later_until_it_gives_up(family):
     _, other = parent.both()
     code, said = parent.end()
     assert code == 1
-    assert "starting it again in 0.5 s" in said and "in 1.0 s" in said and "in 2.0 s" in said
+    assert "restarting it in 0.5 s" in said and "in 1.0 s" in said and "in 2.0 s" in said
     assert "one keeps failing (exit code 7); giving up" in said
     assert len(parent.born("one")) == 4 and not alive(other)
 
 
-def test_a_child_that_is_killed_again_and_again_is_started_again_and_again(family):
+def test_a_child_that_is_killed_is_always_restarted(family):
     dies = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     parent = family(one=dies, MOST_SHORT_LIVES=1, LONGEST_WAIT_SECONDS=0.1)
     until(lambda: len(parent.born("one")) == 4)
@@ -146,7 +146,7 @@ def test_a_child_that_is_killed_again_and_again_is_started_again_and_again(famil
     assert code == 0 and "giving up" not in said
 
 
-def test_however_often_a_worker_was_killed_the_next_one_comes_in_time_for_its_jobs():
+def test_a_killed_worker_is_restarted_in_time_for_its_jobs():
     said: list[str] = []
     dies = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     child = supervisor.Child("worker", dies, short_lives=50)
@@ -158,7 +158,7 @@ def test_however_often_a_worker_was_killed_the_next_one_comes_in_time_for_its_jo
     assert child.not_before - time.monotonic() < 6, said
 
 
-def test_a_child_that_lived_for_a_while_is_not_held_against_it(family):
+def test_a_child_that_ran_for_a_while_resets_the_count(family):
     parent = family(one="import time; time.sleep(0.3)", SHORT_LIFE_SECONDS=0.1, MOST_SHORT_LIVES=1)
     until(lambda: len(parent.born("one")) == 4)
     parent.process.terminate()
@@ -167,7 +167,7 @@ def test_a_child_that_lived_for_a_while_is_not_held_against_it(family):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_asked_to_end_it_ends_its_children_first(family, number: int):
+def test_on_a_signal_it_stops_its_children_first(family, number: int):
     parent = family()
     children = parent.both()
     parent.process.send_signal(number)
@@ -175,7 +175,7 @@ def test_asked_to_end_it_ends_its_children_first(family, number: int):
     assert not any(alive(child) for child in children)
 
 
-def test_a_child_that_does_not_listen_is_ended_when_its_time_is_up(family):
+def test_a_child_that_ignores_the_signal_is_killed_after_the_grace_period(family):
     parent = family(one=DEAF, GRACE_SECONDS=0.5)
     children = parent.both()
     parent.process.terminate()
@@ -183,7 +183,7 @@ def test_a_child_that_does_not_listen_is_ended_when_its_time_is_up(family):
     assert not any(alive(child) for child in children)
 
 
-def test_a_second_word_ends_it_at_once(family):
+def test_a_second_signal_stops_it_at_once(family):
     parent = family(one=DEAF)
     children = parent.both()
     parent.process.send_signal(signal.SIGINT)
@@ -194,7 +194,7 @@ def test_a_second_word_ends_it_at_once(family):
     assert not alive(children[0])
 
 
-def test_children_end_by_themselves_when_their_parent_is_killed(family):
+def test_children_end_when_their_parent_is_killed(family):
     parent = family()
     children = parent.both()
     parent.process.kill()
@@ -248,9 +248,7 @@ def job_of(folder: Path) -> dict[str, Any]:
         return dict(database.execute("SELECT * FROM jobs_job").fetchone())
 
 
-def test_a_deploy_in_the_middle_of_calls_loses_nothing_and_makes_nothing_twice(
-    installation: dict[str, str], tmp_path: Path
-):
+def test_a_deploy_during_calls_loses_and_repeats_nothing(installation: dict[str, str], tmp_path: Path):
     ledger = tmp_path / "ledger.jsonl"
     manage = [sys.executable, "manage.py"]
     launch = [*manage, "launch", "aurora-one"]

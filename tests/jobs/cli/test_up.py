@@ -1,4 +1,4 @@
-"""manage.py up: how it finds out that the product answers."""
+"""manage.py up: how it checks that the installation is ready."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def test_a_listener_on_every_address_is_reached_on_this_machine():
 @pytest.mark.parametrize(
     "hosts", [["example.com"], [".example.com"], ["*"], ["127.0.0.1"], ["a.org", "b.org"]]
 )
-def test_readiness_is_asked_for_under_a_name_that_the_site_answers_to(settings, hosts):
+def test_readiness_is_requested_with_an_allowed_host_name(settings, hosts):
     settings.ALLOWED_HOSTS = hosts
     asked = probe("http://127.0.0.1:8000/")
     host = asked.get_header("Host") or "127.0.0.1:8000"

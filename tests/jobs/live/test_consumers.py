@@ -1,4 +1,4 @@
-"""The socket of a job's page: who may open it, what it says, and how it ends."""
+"""The socket of a job's page: access, messages and close codes."""
 
 import asyncio
 import uuid
@@ -51,7 +51,7 @@ async def closing(socket: WebsocketCommunicator) -> int:
     return message["code"]
 
 
-async def test_a_page_gets_everything_then_what_changes_then_a_normal_end(site, mine):
+async def test_a_page_gets_all_pieces_then_changes_then_a_normal_close(site, mine):
     job = await sync_to_async(story.job)()
     async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=mine) as socket:
         first = await socket.receive()
@@ -73,7 +73,7 @@ async def test_the_page_of_a_job_that_has_ended_gets_everything_once_and_the_end
     assert (len(texts), code) == (1, 1000)
 
 
-async def test_many_pages_of_a_job_all_hear_of_its_end(site, mine):
+async def test_all_pages_of_a_job_get_its_end(site, mine):
     job = await sync_to_async(story.job)()
 
     async def view() -> str:
@@ -134,7 +134,7 @@ async def test_a_socket_address_that_does_not_exist_is_refused(site, mine, path)
             pass
 
 
-async def test_somebody_elses_job_and_no_job_at_all_close_alike(site, mine):
+async def test_another_users_job_and_a_missing_job_close_alike(site, mine):
     theirs = await sync_to_async(lambda: story.job(story.user("noor")))()
     for id in (theirs.pk, uuid.uuid4()):
         async with running.open_socket(site, f"/ws/jobs/{id}/", session=mine) as socket:
@@ -149,13 +149,13 @@ async def test_staff_may_watch_every_job(site):
 
 
 @pytest.mark.parametrize("session", ["", "made-up"])
-async def test_who_is_not_signed_in_learns_nothing(site, session):
+async def test_a_signed_out_client_gets_no_pieces(site, session):
     job = await sync_to_async(story.job)()
     async with running.open_socket(site, f"/ws/jobs/{job.pk}/", session=session) as socket:
         assert await socket.end() == ([], 4401)
 
 
-async def test_a_quiet_socket_beats(connect, monkeypatch):
+async def test_a_quiet_socket_sends_heartbeats(connect, monkeypatch):
     monkeypatch.setattr(consumers, "HEARTBEAT", 0.02)
     socket = await connect(await sync_to_async(story.job)())
     while "job-header" not in await socket.receive_from(SOON):
@@ -166,7 +166,7 @@ async def test_a_quiet_socket_beats(connect, monkeypatch):
     assert hub().watchers() == 0
 
 
-async def test_who_signs_out_is_cut_off_at_the_next_check(connect, monkeypatch):
+async def test_signing_out_closes_the_socket_at_the_next_check(connect, monkeypatch):
     monkeypatch.setattr(consumers, "RECHECK", 0.02)
     socket = await connect(await sync_to_async(story.job)())
     await sync_to_async(Session.objects.all().delete)()
@@ -174,7 +174,7 @@ async def test_who_signs_out_is_cut_off_at_the_next_check(connect, monkeypatch):
     assert hub().watchers() == 0
 
 
-async def test_who_loses_the_job_is_cut_off_at_the_next_check(connect, monkeypatch):
+async def test_losing_access_to_the_job_closes_the_socket_at_the_next_check(connect, monkeypatch):
     monkeypatch.setattr(consumers, "RECHECK", 0.02)
     job = await sync_to_async(story.job)()
     socket = await connect(job)
@@ -183,7 +183,7 @@ async def test_who_loses_the_job_is_cut_off_at_the_next_check(connect, monkeypat
     assert await closing(socket) == 4404
 
 
-async def test_a_deactivated_user_is_cut_off_at_the_next_check(connect, monkeypatch):
+async def test_deactivating_a_user_closes_the_socket_at_the_next_check(connect, monkeypatch):
     monkeypatch.setattr(consumers, "RECHECK", 0.02)
     job = await sync_to_async(story.job)()
     socket = await connect(job)
@@ -191,7 +191,7 @@ async def test_a_deactivated_user_is_cut_off_at_the_next_check(connect, monkeypa
     assert await closing(socket) == 4401
 
 
-async def test_a_page_that_leaves_leaves_no_task_and_no_subscription(connect):
+async def test_a_page_that_disconnects_leaves_no_task_and_no_subscription(connect):
     job = await sync_to_async(story.job)()
     before = asyncio.all_tasks()
     socket = await connect(job)
@@ -203,7 +203,7 @@ async def test_a_page_that_leaves_leaves_no_task_and_no_subscription(connect):
     assert {task for task in asyncio.all_tasks() if not task.cancelling()} <= before
 
 
-async def test_what_a_page_says_is_ignored(connect):
+async def test_messages_from_a_page_are_ignored(connect):
     job = await sync_to_async(story.job)()
     socket = await connect(job)
     await socket.receive_from(SOON)
@@ -213,7 +213,7 @@ async def test_what_a_page_says_is_ignored(connect):
     assert await closing(socket) == 1000
 
 
-async def test_a_job_that_cannot_be_shown_closes_as_broken(connect, monkeypatch, caplog):
+async def test_a_job_that_cannot_be_rendered_closes_with_an_error(connect, monkeypatch, caplog):
     def broken(job, progress):
         raise ValueError("no such template")
 

@@ -1,4 +1,4 @@
-"""Database connections: a request keeps none, however long its stream goes on."""
+"""Database connections: a request keeps none, however long its stream runs."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ async def ask(site: int, path: str, token: str) -> tuple[asyncio.StreamReader, a
 
 
 @counted_here
-async def test_followers_of_a_job_hold_no_connection_to_the_database_each(site):
+async def test_followers_of_a_job_hold_no_database_connection_each(site):
     job = await sync_to_async(story.job)()
     token = await sync_to_async(lambda: ApiToken.make(story.user(), ["read"]))()
     followers = [await ask(site, f"/api/jobs/{job.pk}/events", token) for _ in range(VIEWERS)]
@@ -56,7 +56,7 @@ async def test_followers_of_a_job_hold_no_connection_to_the_database_each(site):
 
 
 @counted_here
-async def test_requests_that_were_answered_have_left_no_connection_behind(site):
+async def test_finished_requests_leave_no_connection_open(site):
     token = await sync_to_async(lambda: ApiToken.make(story.user(), ["read"]))()
     for _ in range(VIEWERS):
         _, writer = await ask(site, "/api/jobs", token)
@@ -64,7 +64,7 @@ async def test_requests_that_were_answered_have_left_no_connection_behind(site):
     assert connections_of_the_site() < VIEWERS / 2
 
 
-def test_a_request_that_fails_gives_its_connection_back_too():
+def test_a_request_that_fails_closes_its_connection_too():
     def view(request: object) -> HttpResponse:
         Job.objects.count()
         raise ValueError

@@ -1,4 +1,4 @@
-"""The hub: what reaches pages and streams, in which order, how often, and what is left afterwards."""
+"""The hub: delivery to pages and streams, failures and cleanup."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from jobs.engine.events import Recorded
 from jobs.live import watched as rooms
-from jobs.live.hub import Hub, HubBroken, JobGone
+from jobs.live.hub import Hub, HubBroken, JobNotFound
 from jobs.store import doorbell, feed
 from tests.jobs import story
 
@@ -60,7 +60,7 @@ async def test_a_second_page_of_a_watched_job_gets_all_pieces_too(make_hub, job)
             assert set(await second.take(SOON)) == {"head", "stage"}
 
 
-async def test_quiet_gives_something_empty_after_the_seconds_asked_for(make_hub, job):
+async def test_without_news_take_returns_an_empty_value_after_its_timeout(make_hub, job):
     hub = make_hub()
     with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
         await page.take(SOON)
@@ -69,7 +69,7 @@ async def test_quiet_gives_something_empty_after_the_seconds_asked_for(make_hub,
         assert await stream.take(0.01) == []
 
 
-async def test_streams_that_come_and_go_get_each_of_a_thousand_events_once_and_in_order(
+async def test_streams_that_reconnect_get_each_of_a_thousand_events_once_and_in_order(
     make_hub, job, monkeypatch
 ):
     monkeypatch.setattr(rooms, "RECENT", 40)  # so that some must read the log
@@ -128,9 +128,7 @@ async def test_an_event_between_two_readings_reaches_a_subscriber_that_comes_in_
         assert story.seqs(await first.take(SOON)) == [2]
 
 
-async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothing_twice(
-    make_hub, job, monkeypatch
-):
+async def test_a_stream_that_reads_the_log_beyond_the_hub_repeats_nothing(make_hub, job, monkeypatch):
     monkeypatch.setattr(rooms, "RECENT", 1)
     hub, ring = make_hub(), doorbell.ring_here
     await append(job.pk, [story.step(n) for n in range(1, 10)])
@@ -145,7 +143,7 @@ async def test_a_stream_that_reads_the_log_past_what_the_hub_has_read_gets_nothi
         assert got + story.seqs(await slow.take(0.01)) == list(range(1, 13))
 
 
-async def test_who_resumes_while_an_older_reading_is_under_way_gets_nothing_twice(make_hub, job, monkeypatch):
+async def test_resuming_during_an_older_read_repeats_nothing(make_hub, job, monkeypatch):
     hub, real, ring = make_hub(), feed.after, doorbell.ring_here
     read, go_on = threading.Event(), threading.Event()
 
@@ -168,7 +166,7 @@ async def test_who_resumes_while_an_older_reading_is_under_way_gets_nothing_twic
             assert story.seqs(await resumed.take(SOON)) == [4]
 
 
-async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatch):
+async def test_a_lost_ring_delays_by_at_most_one_poll(make_hub, job, monkeypatch):
     hub = make_hub(poll=0.05)
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
@@ -177,7 +175,7 @@ async def test_a_lost_ring_costs_no_more_than_the_poll(make_hub, job, monkeypatc
         assert story.seqs(await stream.take(SOON)) == [2]
 
 
-async def test_a_bell_that_may_have_overflowed_is_no_longer_believed(make_hub, job, monkeypatch):
+async def test_a_bell_that_may_have_overflowed_triggers_a_poll(make_hub, job, monkeypatch):
     hub, ring = make_hub(), doorbell.ring_here
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
@@ -188,7 +186,7 @@ async def test_a_bell_that_may_have_overflowed_is_no_longer_believed(make_hub, j
         assert story.seqs(await stream.take(SOON)) == [2]
 
 
-async def test_a_ring_for_nonsense_changes_nothing(make_hub, job):
+async def test_an_invalid_ring_changes_nothing(make_hub, job):
     hub = make_hub()
     with hub.events(job.pk) as stream:
         await stream.take(SOON)
@@ -197,7 +195,7 @@ async def test_a_ring_for_nonsense_changes_nothing(make_hub, job):
         assert story.seqs(await stream.take(SOON)) == [2]
 
 
-async def test_a_job_that_has_ended_is_told_in_full_and_then_over(make_hub):
+async def test_a_job_that_has_ended_is_delivered_in_full_and_then_over(make_hub):
     done = await sync_to_async(story.ended_job)()
     hub = make_hub()
     assert await follow(hub, done.pk) == [1, 2, 3, 4, 5, 6]
@@ -209,7 +207,7 @@ async def test_a_job_that_has_ended_is_told_in_full_and_then_over(make_hub):
         assert page.over
 
 
-async def test_a_cursor_from_a_log_put_back_to_an_older_state_gets_what_comes_next(make_hub, job):
+async def test_a_cursor_beyond_a_restored_log_gets_the_next_events(make_hub, job):
     hub = make_hub()
     with hub.events(job.pk, after=9999) as stream:
         assert await stream.take(0.05) == []
@@ -217,7 +215,7 @@ async def test_a_cursor_from_a_log_put_back_to_an_older_state_gets_what_comes_ne
         assert story.seqs(await stream.take(SOON)) == [2]
 
 
-async def test_a_job_is_forgotten_and_the_bell_taken_down_when_the_last_viewer_leaves(make_hub, job):
+async def test_the_last_viewer_removes_the_room_and_the_bell(make_hub, job):
     hub = make_hub()
     before, tasks = set(doorbell.bells().iterdir()), asyncio.all_tasks()
     with hub.pieces(job.pk) as page:
@@ -233,7 +231,7 @@ async def test_a_job_is_forgotten_and_the_bell_taken_down_when_the_last_viewer_l
     assert {task for task in asyncio.all_tasks() if not task.cancelling()} == tasks
 
 
-async def test_a_viewer_that_is_cut_off_leaves_nothing_behind(make_hub, job):
+async def test_a_disconnected_viewer_leaves_nothing_behind(make_hub, job):
     hub = make_hub()
     started = asyncio.Event()
 
@@ -282,7 +280,7 @@ async def test_an_event_that_this_release_does_not_know_ends_that_job_only(make_
     assert "cannot follow" in caplog.text
 
 
-async def test_a_database_that_fails_for_a_moment_costs_a_moment(make_hub, job, monkeypatch):
+async def test_a_short_database_failure_only_delays_events(make_hub, job, monkeypatch):
     hub, real, failures = make_hub(poll=0.05), feed.after, iter(range(2))
 
     def after(*args, **kwargs):
@@ -294,7 +292,7 @@ async def test_a_database_that_fails_for_a_moment_costs_a_moment(make_hub, job, 
     assert await follow(hub, job.pk, until=1) == [1]
 
 
-async def test_a_stream_that_cannot_read_the_log_says_so_for_its_client_to_resume(make_hub, job, monkeypatch):
+async def test_a_stream_that_cannot_read_the_log_raises_for_its_client_to_resume(make_hub, job, monkeypatch):
     monkeypatch.setattr(rooms, "RECENT", 1)
     hub = make_hub()
     await append(job.pk, [story.begin(), story.step(1)])
@@ -309,15 +307,15 @@ async def test_a_stream_that_cannot_read_the_log_says_so_for_its_client_to_resum
             await behind.take(SOON)
 
 
-async def test_a_job_that_is_deleted_while_somebody_watches_is_gone(make_hub, job):
+async def test_deleting_a_watched_job_ends_its_subscriptions(make_hub, job):
     hub = make_hub(poll=0.05)
     with hub.pieces(job.pk) as page, hub.events(job.pk) as stream:
         await page.take(SOON)
         await stream.take(SOON)
         await sync_to_async(job.delete)()
-        with pytest.raises(JobGone):
+        with pytest.raises(JobNotFound):
             await stream.take(SOON)
-        with pytest.raises(JobGone):
+        with pytest.raises(JobNotFound):
             await page.take(SOON)
 
 

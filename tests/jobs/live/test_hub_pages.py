@@ -1,4 +1,4 @@
-"""The hub's pages: what a slow one finds, how often a busy job is painted, and who is woken."""
+"""The hub's pages: slow pages, the rate of rendering, and wake-ups."""
 
 import asyncio
 from itertools import pairwise
@@ -21,7 +21,7 @@ def job():
     return story.job()
 
 
-async def test_nobody_is_woken_by_somebody_elses_coming(make_hub, job):
+async def test_a_new_viewer_wakes_no_other(make_hub, job):
     hub = make_hub()
     with hub.pieces(job.pk) as first:
         await first.take(SOON)

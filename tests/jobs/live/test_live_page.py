@@ -1,4 +1,4 @@
-"""The live page in a real browser: the socket, the poll in its place, and an honest word about both."""
+"""The live page in a real browser: the socket, the polling instead of it, and the display of both."""
 
 import os
 import re
@@ -60,7 +60,7 @@ async def opened(context: BrowserContext) -> tuple[Page, Job]:
     return page, job
 
 
-async def test_the_socket_brings_what_happens_and_leaves_what_a_person_has_opened(context: BrowserContext):
+async def test_the_socket_updates_the_page_and_keeps_opened_details(context: BrowserContext):
     page, job = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "live")
     calls = page.locator("#calls-creative")
@@ -81,7 +81,7 @@ async def test_without_a_socket_the_page_polls_and_says_so(context: BrowserConte
     await expect(page.locator("#stage-creative .count")).to_have_text("2/4")
 
 
-async def test_with_both_down_the_page_says_since_when_and_recovers_by_itself(context: BrowserContext):
+async def test_with_both_down_the_page_says_since_when_and_recovers(context: BrowserContext):
     await context.add_init_script(NO_SOCKETS)
     page, _ = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "polling")
@@ -98,7 +98,7 @@ async def test_a_page_that_is_signed_out_says_so_and_offers_to_sign_in(context: 
     await expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
 
 
-async def test_a_page_whose_job_is_taken_away_says_so_and_not_that_nobody_answers(context: BrowserContext):
+async def test_a_page_whose_job_is_removed_says_so_rather_than_offline(context: BrowserContext):
     page, job = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "live")
     await sync_to_async(job.delete)()
@@ -106,7 +106,7 @@ async def test_a_page_whose_job_is_taken_away_says_so_and_not_that_nobody_answer
 
 
 @pytest.mark.parametrize("script", ["", NO_SOCKETS], ids=["socket", "poll"])
-async def test_the_end_is_shown_and_told_and_nothing_is_asked_after_it(context: BrowserContext, script: str):
+async def test_the_end_is_shown_and_announced_and_stops_the_polling(context: BrowserContext, script: str):
     await context.add_init_script(script)
     page, job = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "polling" if script else "live")
@@ -122,7 +122,7 @@ async def test_the_end_is_shown_and_told_and_nothing_is_asked_after_it(context: 
 
 @pytest.mark.parametrize("script", ["", NO_SOCKETS], ids=["socket", "poll"])
 @pytest.mark.parametrize("late", [False, True], ids=["saw the end", "opened after the end"])
-async def test_a_page_that_had_ended_comes_alive_when_its_job_runs_again(
+async def test_a_finished_page_reconnects_when_its_job_runs_again(
     context: BrowserContext, script: str, late: bool
 ):
     await context.add_init_script(script)
@@ -136,13 +136,13 @@ async def test_a_page_that_had_ended_comes_alive_when_its_job_runs_again(
     # what the page does each 15 seconds, it does at once when the network is back
     await page.evaluate("() => { window.dispatchEvent(new Event('online')); }")
     await expect(page.locator("#link")).to_have_attribute("data-state", "polling" if script else "live")
-    await expect(page.locator("#announcer")).to_contain_text("The campaign is tried again, round 2")
+    await expect(page.locator("#announcer")).to_contain_text("The campaign is being retried, round 2")
     await append(job.pk, story.end())
     await expect(page.locator("#job-header .status")).to_have_text("completed")
     await expect(page.locator("#link-word")).to_have_text("Finished")
 
 
-async def test_who_does_not_see_the_page_of_a_dry_run_hears_that_it_is_one(context: BrowserContext):
+async def test_screen_readers_hear_that_a_job_is_a_dry_run(context: BrowserContext):
     job = await sync_to_async(story.job)(dry_run=True)
     await append(job.pk, [story.begin()])
     page = await context.new_page()
@@ -152,21 +152,21 @@ async def test_who_does_not_see_the_page_of_a_dry_run_hears_that_it_is_one(conte
     await expect(page.locator("#announcer")).to_contain_text("The dry run is completed")
 
 
-async def test_what_wants_attention_is_told_to_who_does_not_see_it(context: BrowserContext):
+async def test_screen_readers_hear_what_needs_attention(context: BrowserContext):
     page, job = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "live")
     told = page.locator("#announcer")
     await append(job.pk, [ev.CallUnknown(**story.CALL, attempt=1, reason="no answer")])
-    await expect(told).to_have_text("Unknown calls that wait for an answer: 1")
+    await expect(told).to_have_text("Unknown calls to resolve: 1")
     await append(job.pk, [ev.JobResolved(by="mara", step=story.CALL["step"], outcome="skip")])
-    await expect(told).to_have_text("No call is unknown any more")
+    await expect(told).to_have_text("All unknown calls are resolved")
     await append(job.pk, [ev.JobServerDown(server="canva", reason="it keeps failing")])
-    await expect(told).to_have_text("Left alone for now: canva")
+    await expect(told).to_have_text("Calls paused: canva")
     await append(job.pk, [ev.JobCancelling(by="mara")])
     await expect(told).to_contain_text("The campaign is being cancelled")
 
 
-async def test_the_list_shows_a_job_that_runs_again_without_being_asked(context: BrowserContext):
+async def test_the_list_refreshes_when_a_job_runs_again(context: BrowserContext):
     job = await sync_to_async(story.ended_job)()
     page = await context.new_page()
     await page.clock.install()

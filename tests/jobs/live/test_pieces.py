@@ -1,4 +1,4 @@
-"""The pieces of a job's page: a fold over events, escaped, the same for page, poll and socket."""
+"""The pieces of a job's page: computed from events, escaped, the same for page, poll and socket."""
 
 import re
 import uuid
@@ -117,7 +117,7 @@ def test_a_retry_is_shown_with_its_reason_until_the_call_has_ended():
     assert "retry after" not in rendered(ev.StageStart(**where(1)), retry, done)["stage-project"]
 
 
-def test_an_unknown_call_is_told_at_the_top_and_at_its_stage():
+def test_an_unknown_call_is_shown_at_the_top_and_at_its_stage():
     unknown = ev.CallUnknown(**call("task.1"), attempt=1, reason="the connection closed")
     parts = rendered(ev.StageStart(**where(1)), unknown)
     assert "1 unknown:" in parts["job-header"]
@@ -144,7 +144,7 @@ def test_names_and_errors_from_outside_are_escaped_in_every_piece():
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example"]
 )
-def test_an_address_that_is_no_web_address_becomes_no_link(url: str):
+def test_an_unsafe_address_is_not_linked(url: str):
     artifact = Artifact(name="a", title="A", kind="page", source=Source.LIVE, url=url)
     done = ev.StageComplete(**where(0), status="completed", current=1, total=1, artifacts=(artifact,))
     assert "<a" not in rendered(done)["job-summary"]
@@ -167,7 +167,7 @@ def test_a_picture_is_shown_at_its_exact_size_and_a_fallback_is_marked():
     assert '<span class="badge b-fallback"' in html
 
 
-def test_a_document_opens_outside_where_it_lives_and_keeps_a_link_to_our_copy():
+def test_a_document_links_to_its_service_and_to_our_copy():
     live = Artifact(
         name="brief.md",
         title="Brief",
@@ -267,13 +267,13 @@ def over(status: str) -> ev.WorkflowComplete:
     return ev.WorkflowComplete(status=status, total_stages=2)
 
 
-def test_a_running_job_can_be_cancelled_and_nothing_of_it_tried_again():
+def test_a_running_job_can_be_cancelled_but_not_retried():
     parts = rendered(ev.StageStart(**where(1)), *outcome("task.1", "failed", error="no"))
     assert f'href="/jobs/{ID}/cancel"' in parts["job-header"]
     assert not any("/retry" in html for html in parts.values())
 
 
-def test_while_it_is_being_cancelled_it_cannot_be_cancelled_again_and_says_what_exists():
+def test_a_job_being_cancelled_shows_what_exists_and_no_cancel_button():
     made = outcome("task.1", "done", remote_id="t-1", remote_url="https://tasks.example/t-1", source="live")
     parts = rendered(ev.StageStart(**where(1)), *made, ev.JobCancelling(by="mara"))
     assert "/cancel" not in parts["job-header"]
@@ -283,7 +283,7 @@ def test_while_it_is_being_cancelled_it_cannot_be_cancelled_again_and_says_what_
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
-def test_an_ended_job_offers_to_try_again_what_failed_as_a_whole_by_stage_and_by_call(status: str):
+def test_an_ended_job_offers_to_retry_everything_a_stage_or_a_call(status: str):
     events = [
         ev.StageStart(**where(1)),
         *outcome("task.1", "failed", error="no"),
@@ -296,7 +296,7 @@ def test_an_ended_job_offers_to_try_again_what_failed_as_a_whole_by_stage_and_by
     assert "/cancel" not in parts["job-header"]
 
 
-def test_a_completed_job_that_missed_nothing_offers_neither():
+def test_a_completed_job_offers_neither_cancel_nor_retry():
     done = [
         ev.StageStart(**where(0)),
         ended(0, "completed"),
@@ -307,12 +307,12 @@ def test_a_completed_job_that_missed_nothing_offers_neither():
     assert not any("/retry" in html or "/cancel" in html or 'id="outside"' in html for html in parts.values())
 
 
-def test_a_completed_stage_that_missed_an_item_can_be_tried_again():
+def test_a_completed_stage_with_a_missing_item_can_be_retried():
     done = [ended(0, "completed"), *outcome("task.1", "failed", error="no"), ended(1, "completed")]
     assert "stage=project" in rendered(*done, over("completed"))["stage-project"]
 
 
-def test_a_stage_that_waits_for_an_answer_alone_is_not_offered_again():
+def test_a_stage_with_only_unknown_calls_cannot_be_retried():
     parts = rendered(
         ended(0, "completed"), *outcome("task.1", "unknown"), ended(1, "failed"), over("partial")
     )
@@ -320,7 +320,7 @@ def test_a_stage_that_waits_for_an_answer_alone_is_not_offered_again():
     assert "/retry" not in parts["stage-project"]
 
 
-def test_a_skipped_call_is_offered_again_by_its_own_name_only():
+def test_a_skipped_call_can_only_be_retried_by_itself():
     skip = ev.JobResolved(by="mara", step="project.task.1", outcome="skip")
     events = [ended(0, "completed"), *outcome("task.1", "unknown"), skip, ended(1, "failed", error="no")]
     parts = rendered(*events, over("partial"))
@@ -328,37 +328,37 @@ def test_a_skipped_call_is_offered_again_by_its_own_name_only():
     assert "/retry" not in parts["stage-project"]
 
 
-def test_an_unknown_call_says_when_it_was_sent_and_leads_to_its_answer_everywhere():
+def test_an_unknown_call_shows_when_it_was_sent_and_links_to_its_page():
     parts = rendered(ev.StageStart(**where(1)), *outcome("task.1", "unknown"))
     for id in ("job-header", "stage-project", "calls-project"):
-        assert f'href="/jobs/{ID}/steps/project.task.1/">Answer…' in parts[id]
+        assert f'href="/jobs/{ID}/steps/project.task.1/">Resolve…' in parts[id]
     for id in ("job-header", "stage-project"):
         assert "asana-v2, create task, sent 1 Mar 2027, 09:30:03 UTC" in parts[id]
 
 
-def test_many_unknown_calls_are_told_in_a_few_lines_at_the_top():
+def test_many_unknown_calls_take_a_few_lines_at_the_top():
     events = [event for n in range(13) for event in outcome(f"task.{n}", "unknown")]
     header = rendered(ev.StageStart(**where(1)), *events)["job-header"]
-    assert header.count("Answer…") == 5
-    assert "and 8 more, at their stages" in header
+    assert header.count("Resolve…") == 5
+    assert "and 8 more, listed at their stages" in header
 
 
-def test_a_server_that_is_left_alone_has_one_banner_however_many_of_its_calls_fail():
+def test_a_server_with_paused_calls_has_one_banner():
     down = ev.JobServerDown(server="asana-v2", reason="9 of its last 10 calls failed")
     failed = [event for n in range(13) for event in outcome(f"task.{n}", "failed", error="left alone")]
     header = rendered(ev.StageStart(**where(1)), down, *failed)["job-header"]
-    assert header.count("asana-v2 keeps failing and is left alone for now:") == 1
+    assert header.count("asana-v2 is failing; calls to it are paused:") == 1
 
 
 def test_stages_that_a_cancelled_job_never_reached_say_so():
     events = [ev.StageStart(**where(1)), ev.StageProgress(**where(1), current=1, total=3), over("cancelled")]
     parts = rendered(*events)
-    assert "Never began: the campaign was cancelled." in parts["stage-brief"]
-    assert "Stopped on its way: the campaign was cancelled." in parts["stage-project"]
+    assert "Never started: the campaign was cancelled." in parts["stage-brief"]
+    assert "Stopped before it was done: the campaign was cancelled." in parts["stage-project"]
     assert f'href="/jobs/{ID}/retry"' in parts["job-header"]
 
 
-def test_a_second_round_is_called_so():
+def test_a_second_round_is_shown():
     retrying = ev.JobRetrying(by="mara", round=2, stages=["project"])
     header = rendered(ended(1, "failed", error="no"), over("failed"), retrying)["job-header"]
     assert "<span>round 2</span>" in header
@@ -375,13 +375,13 @@ def test_a_second_round_is_called_so():
         ("send", "send", "send"),
     ],
 )
-def test_tools_are_named_in_peoples_words(tool: str, said: str, made: str):
+def test_tools_are_named_in_plain_words(tool: str, said: str, made: str):
     server = "google-ads" if "ads" in tool else "asana-v2"
     assert asks.words(server, tool) == said
     assert asks.thing_made(server, tool) == made
 
 
-def test_the_header_tells_when_the_job_will_end_by_what_is_known_and_only_while_it_runs():
+def test_the_header_shows_the_expected_end_only_while_the_job_runs():
     running = (ev.StageStart(**where(0)), ev.JobExpected(seconds=285.0))
     head = rendered(*running)["job-header"]
     # told by the third event, three seconds after the launch; the page's script counts down to it

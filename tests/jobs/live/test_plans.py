@@ -1,4 +1,4 @@
-"""What people and programs are shown of a dry run: on its page, at its calls, in the lists and by the API."""
+"""The result of a dry run: on its page, at its calls, in the list and in the API."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -53,22 +53,22 @@ def test_the_log_of_a_dry_run_ends_as_a_dry_run_and_its_time_reads_like_one():
     assert told[-2:] == ["Dry run: 37 calls, about 4 min 45 s; nothing was sent", "Dry run completed"]
 
 
-def test_a_fallback_of_a_dry_run_is_said_to_be_what_a_launch_would_be_left_with():
+def test_a_fallback_of_a_dry_run_is_explained():
     fallback = Artifact(name="tasks.md", title="Tasks", kind="table", source=Source.FALLBACK, file="t.md")
     end = ev.StageError(
         **story.STAGE, status="failed", current=0, total=1, artifacts=(fallback,), error="no tool"
     )
     parts = rendered(story.begin(), end)
-    assert "a check did not pass" in parts["job-summary"]
+    assert "a check failed" in parts["job-summary"]
     assert "a service failed" not in parts["job-summary"]
 
 
 def test_from_the_start_the_page_says_that_nothing_is_sent():
     parts = rendered()
     assert "Dry run: nothing is sent." in parts["job-header"]
-    assert "Every call is checked at its server" in parts["job-header"]
+    assert "Every call is checked with its server" in parts["job-header"]
     assert "Cancel this dry run" in parts["job-header"]
-    assert "nothing exists outside" in parts["job-summary"]
+    assert "nothing was created at any service" in parts["job-summary"]
     assert "No call has been planned yet." in parts["job-calls"]
 
 
@@ -82,38 +82,38 @@ def test_at_the_end_it_says_what_would_be_made_where_and_how_long_it_would_take(
     )
     header = parts["job-header"]
     assert "A launch would make 3 calls and take about 1 min 35 s" in header
-    assert "less than 1 min 1 s" in header
+    assert "Best possible time: 1 min 1 s" in header
     assert "generate image ×2" in header and "upload asset</li>" in header
     assert "would fail" not in header and "Cancel" not in header
     assert "3 of 3 planned" in parts["job-calls"]
 
 
-def test_calls_show_what_they_would_take_and_under_which_limits():
+def test_planned_calls_show_expected_times_and_limits():
     html = rendered(planned("image.a", "a", per_minute=20), planned("cells", seconds=21.0))["calls-creative"]
-    for words in ("planned", "1 min 45 s", "2 at once, 20 a minute", "what would be sent"):
+    for words in ("planned", "1 min 45 s", "2 at once, 20 per minute", "what would be sent"):
         assert words in html
-    for words in ("Tries", "Waited", "Try again"):
+    for words in ("Attempts", "Waited", "Retry"):
         assert words not in html
     assert f"/jobs/{ID}/steps/creative.image.a/" in html
     assert 'width="100.0%"' in html and 'width="20.0%"' in html
 
 
-def test_what_would_be_refused_is_counted_and_its_reason_stands_at_the_call():
+def test_calls_that_would_fail_are_counted_and_show_their_reasons():
     nothing = ev.JobPlanned(calls=0, seconds=0.0, bound=0.0, servers={})
     parts = rendered(failed("image.a", "image-gen has no tool generate_image"), nothing, *story.end("failed"))
     assert "1 call would fail:" in parts["job-header"]
-    assert "A launch could make no call as things stand." in parts["job-header"]
+    assert "A launch could not make any call at the moment." in parts["job-header"]
     assert "image-gen has no tool generate_image" in parts["calls-creative"]
 
 
-def test_one_that_was_cancelled_shows_no_plan():
+def test_a_cancelled_dry_run_shows_no_plan():
     header = rendered(planned("image.a"), ev.WorkflowComplete(status="cancelled", total_stages=2))[
         "job-header"
     ]
     assert "It ended before there was a plan." in header and "would make" not in header
 
 
-def test_a_later_round_forgets_the_plan_until_it_has_one_of_its_own():
+def test_a_later_round_hides_the_plan_until_it_has_its_own():
     again = ev.JobRetrying(by="mara", round=2, stages=["creative"], steps=["creative.image.a"])
     parts = rendered(planned("image.a"), PLAN, *story.end(), again)
     assert "would make" not in parts["job-header"]
@@ -126,7 +126,7 @@ def test_simulated_things_of_a_dry_run_are_explained_as_planned():
     assert pieces.DRY_RUN in rendered(told)["job-summary"]
 
 
-def test_a_launch_is_shown_without_a_word_of_it():
+def test_a_launch_does_not_mention_dry_runs():
     job = Job(pk=ID, title="Aurora One", plan=story.PLAN)
     queued = ev.JobQueued(workflow="w", version=1, title="Aurora One", stages=story.PLAN)
     parts = pieces.pieces(job, Progress.from_events([ev.Recorded(1, AT, queued)]))
@@ -155,7 +155,7 @@ def dry_job() -> Job:
 
 
 @pytest.mark.django_db
-def test_the_api_gives_the_plan_and_what_each_call_would_send(monkeypatch):
+def test_the_api_returns_the_plan_and_the_arguments_of_each_call(monkeypatch):
     calling.use_flow(monkeypatch)
     job = dry_job()
     told = bearer("read").get(f"/api/jobs/{job.pk}").json()
@@ -174,11 +174,11 @@ def test_the_page_of_a_planned_step_shows_what_would_be_sent():
     html = text(browser().get(f"/jobs/{dry_job().pk}/steps/creative.image.a/"))
     assert "What would be sent" in html and "What was sent" not in html
     assert "A lamp" in html and "cd" * 16 in html
-    assert "It was never sent." in html and "Try again" not in html
+    assert "It was never sent." in html and "Retry" not in html
 
 
 @pytest.mark.django_db
-def test_the_page_that_asks_before_a_retry_says_that_it_stays_a_dry_run():
+def test_the_retry_page_says_that_it_stays_a_dry_run():
     html = text(browser().get(f"/jobs/{dry_job().pk}/retry"))
     assert "It stays a dry run:" in html
 

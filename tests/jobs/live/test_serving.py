@@ -1,4 +1,4 @@
-"""What the server holds for clients that read slowly or never, and whom it lets go."""
+"""The web server: slow clients, and clients that never read."""
 
 import asyncio
 import socket
@@ -53,7 +53,7 @@ async def flooding() -> AsyncIterator[Flooding]:
         await process.wait()
 
 
-async def test_a_socket_that_never_reads_is_sent_little_and_then_cut_off(flooding: Flooding):
+async def test_a_socket_that_never_reads_gets_little_and_is_disconnected(flooding: Flooding):
     async with running.open_socket(flooding.port, "/") as never_read:
         lines = await flooding.until("gone", "all")
         assert lines[-1].startswith("gone")
@@ -63,7 +63,7 @@ async def test_a_socket_that_never_reads_is_sent_little_and_then_cut_off(floodin
                 await never_read.reader.readexactly(1024)
 
 
-async def test_a_stream_that_is_never_read_is_sent_little_and_then_cut_off(flooding: Flooding):
+async def test_a_stream_that_is_never_read_gets_little_and_is_disconnected(flooding: Flooding):
     with running.narrow(flooding.port) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         lines = await flooding.until("gone", "all")
@@ -71,7 +71,7 @@ async def test_a_stream_that_is_never_read_is_sent_little_and_then_cut_off(flood
         assert len(lines) <= MOST
 
 
-async def test_who_reads_slowly_gets_everything_and_a_proper_end(flooding: Flooding):
+async def test_a_slow_reader_gets_everything_and_a_proper_end(flooding: Flooding):
     async with running.open_socket(flooding.port, "/") as slow:
         got = 0
         with pytest.raises(running.Closed) as closed:
@@ -92,7 +92,7 @@ async def test_texts_of_any_length_arrive_whole(flooding: Flooding):
             assert await page.receive() == "é" * size
 
 
-async def test_a_connection_serves_again_after_a_long_answer(flooding: Flooding):
+async def test_a_connection_can_be_reused_after_a_long_response(flooding: Flooding):
     reader, writer = await asyncio.open_connection("127.0.0.1", flooding.port)
     for _ in range(2):
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -107,7 +107,7 @@ async def test_a_connection_serves_again_after_a_long_answer(flooding: Flooding)
     writer.close()
 
 
-async def test_an_answer_that_breaks_in_the_middle_is_cut_off(flooding: Flooding):
+async def test_a_response_that_fails_midway_is_disconnected(flooding: Flooding):
     reader, writer = await asyncio.open_connection("127.0.0.1", flooding.port)
     writer.write(b"GET /broken HTTP/1.1\r\nHost: localhost\r\n\r\n")
     async with asyncio.timeout(SOON):

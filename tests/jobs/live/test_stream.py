@@ -1,4 +1,4 @@
-"""A job's events over HTTP: the stream, its resuming and its ends, and the page of JSON."""
+"""A job's events over HTTP: the stream, how it resumes and ends, and the page of JSON."""
 
 import asyncio
 import json
@@ -116,7 +116,7 @@ async def test_a_stream_resumes_after_the_last_event_it_had(ask):
     assert [one["id"] for one in parsed((await ask(job, "?after=2", Last_Event_ID="5")).text)] == [6]
 
 
-async def test_who_has_had_the_end_is_told_not_to_come_back(ask):
+async def test_a_client_that_has_read_the_end_gets_204(ask):
     job = await sync_to_async(story.ended_job)()
     answer = await ask(job, Last_Event_ID="6")
     assert (answer.status_code, answer.text) == (204, "")
@@ -133,7 +133,7 @@ async def test_events_arrive_as_they_are_committed_and_the_stream_ends_with_the_
         assert [one["event"] async for one in events] == ["stage:complete", "workflow:complete"]
 
 
-async def test_a_stream_cut_again_and_again_gets_every_event_once_while_they_are_written(site, token):
+async def test_a_stream_that_reconnects_often_gets_every_event_once(site, token):
     job = await sync_to_async(story.job)()
 
     async def write() -> None:
@@ -154,7 +154,7 @@ async def test_a_stream_cut_again_and_again_gets_every_event_once_while_they_are
     assert got == list(range(2, 304))
 
 
-async def test_accept_json_gives_a_page_of_events_and_the_cursor_of_the_next(ask):
+async def test_accept_json_returns_a_page_of_events_and_the_next_cursor(ask):
     job = await sync_to_async(story.ended_job)()
     first = (await ask(job, "?limit=3", Accept="application/json")).json()
     assert [one["seq"] for one in first["items"]] == [2, 3]
@@ -179,13 +179,13 @@ async def test_accept_json_gives_a_page_of_events_and_the_cursor_of_the_next(ask
         ("", {"Last_Event_ID": "x"}, "Last-Event-ID"),
     ],
 )
-async def test_a_cursor_that_is_none_is_named(ask, query, headers, field):
+async def test_an_invalid_cursor_is_named(ask, query, headers, field):
     answer = await ask(await sync_to_async(story.job)(), query, **headers)
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
-async def test_somebody_elses_events_are_not_there(ask):
+async def test_another_users_events_return_404(ask):
     theirs = await sync_to_async(lambda: story.job(story.user("noor")))()
     answer = await ask(theirs)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
@@ -196,7 +196,7 @@ async def chunks(job, after: int = 0, allowed=lambda: True) -> list[bytes]:
         return [chunk async for chunk in stream.stream(job.pk, after, PUBLIC, allowed)]
 
 
-async def test_a_quiet_stream_beats_with_comments(monkeypatch):
+async def test_a_quiet_stream_sends_comments(monkeypatch):
     monkeypatch.setattr(stream, "HEARTBEAT", 0.02)
     job = await sync_to_async(story.job)()
     running = stream.stream(job.pk, 0, PUBLIC, lambda: True)
@@ -214,9 +214,7 @@ async def test_a_stream_ends_when_its_reader_may_no_longer_read(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", ["token", "job", "user"])
-async def test_a_token_that_dies_and_a_job_that_is_given_away_end_a_stream_that_runs(
-    token, monkeypatch, loss
-):
+async def test_an_expired_token_or_a_job_of_another_owner_ends_a_running_stream(token, monkeypatch, loss):
     from config.asgi import application
 
     monkeypatch.setattr(stream, "RECHECK", 0.02)
@@ -254,7 +252,7 @@ async def test_a_session_that_ends_ends_its_stream_too(monkeypatch):
     assert not await sync_to_async(still_allowed)(request, caller)
 
 
-async def test_a_client_that_goes_away_leaves_no_subscription(token):
+async def test_a_client_that_disconnects_leaves_no_subscription(token):
     from config.asgi import application
 
     job = await sync_to_async(story.job)()
@@ -272,7 +270,7 @@ async def test_a_client_that_goes_away_leaves_no_subscription(token):
     assert hub().watchers() == 0
 
 
-async def test_a_session_may_listen_as_well(site):
+async def test_a_session_can_read_the_stream_too(site):
     job = await sync_to_async(story.ended_job)()
     session = await sync_to_async(lambda: running.session_of(story.user()))()
     async with httpx2.AsyncClient(timeout=SOON, cookies={"sessionid": session}) as client:

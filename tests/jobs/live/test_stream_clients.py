@@ -1,4 +1,4 @@
-"""The stream as its clients read it: curl, a browser's EventSource, and what is left when one goes away."""
+"""The stream with real clients: curl, a browser's EventSource, and their disconnects."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ async def test_curl_prints_each_event_as_it_is_committed_and_ends_with_the_job(s
 
 
 @needs_curl
-async def test_curl_resumes_by_the_header_or_the_address_and_is_told_when_there_is_nothing_left(site, token):
+async def test_curl_resumes_by_header_or_address_and_gets_204_at_the_end(site, token):
     job = await sync_to_async(story.ended_job)()
     path = f"/api/jobs/{job.pk}/events"
     async with curl(site, token, path, "-H", "Last-Event-ID: 3") as process:
@@ -98,7 +98,7 @@ async def test_curl_resumes_by_the_header_or_the_address_and_is_told_when_there_
 
 
 @needs_curl
-async def test_who_only_asks_for_the_head_of_a_stream_gets_it_and_no_stream(site, token):
+async def test_head_returns_the_headers_of_a_stream_only(site, token):
     job = await sync_to_async(story.job)()
     async with curl(site, token, f"/api/jobs/{job.pk}/events", "--head") as process:
         head = (await process.stdout.read()).decode().lower()
@@ -108,7 +108,7 @@ async def test_who_only_asks_for_the_head_of_a_stream_gets_it_and_no_stream(site
 
 
 @needs_curl
-async def test_a_client_that_is_killed_leaves_nobody_watching_in_the_web_process(site, token):
+async def test_a_killed_client_leaves_no_viewer_in_the_web_process(site, token):
     job = await sync_to_async(story.job)()
     async with curl(site, token, f"/api/jobs/{job.pk}/events") as first:
         await lines(first, 2)
@@ -150,7 +150,7 @@ async def browsing(site: int) -> AsyncIterator[Page]:
 
 
 @needs_browser
-async def test_a_browser_follows_a_job_comes_back_by_itself_and_stops_when_there_is_nothing_left(site):
+async def test_a_browser_follows_a_job_reconnects_and_stops_at_the_end(site):
     job = await sync_to_async(story.job)()
     await append(job.pk, [story.begin(), story.step(1)])
     async with browsing(site) as page:

@@ -1,4 +1,4 @@
-"""The pages on which people cancel, try again and answer: what they promise, do, and refuse."""
+"""The pages for cancelling, retrying and resolving: what they show, do and refuse."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def after(response: Any, job: Job, client: Client) -> str:
 
 @pytest.mark.parametrize("name", ["job-cancel", "job-retry", "step"])
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_somebody_elses_job_is_not_there_to_act_on(name: str, method: str):
+def test_another_users_job_cannot_be_acted_on(name: str, method: str):
     job = partial(story.user("other"))
     more = ["project.task.visuals"] if name == "step" else []
     assert getattr(browser(), method)(at(name, job, *more)).status_code == 404
@@ -96,32 +96,32 @@ def test_somebody_elses_job_is_not_there_to_act_on(name: str, method: str):
 
 
 @pytest.mark.parametrize("name", ["job-cancel", "job-retry"])
-def test_an_act_without_the_forms_token_is_refused(name: str):
+def test_a_post_without_a_csrf_token_is_refused(name: str):
     job, client = partial(), Client(enforce_csrf_checks=True)
     client.force_login(story.user())
     assert client.post(at(name, job)).status_code == 403
 
 
-def test_the_acts_pages_allow_no_inline_script():
+def test_the_action_pages_allow_no_inline_script():
     job = partial()
     for where in (at("job-cancel", job), at("job-retry", job), at("step", job, "project.task.visuals")):
         assert "unsafe-inline" not in policy(browser().get(where))
 
 
-def test_before_cancelling_the_page_says_what_exists_and_does_nothing():
+def test_the_cancel_page_shows_what_exists_and_changes_nothing():
     job = running()
     html = text(browser().get(at("job-cancel", job)))
     assert "task “kickoff”" in html
     assert 'href="https://tasks.example/t-1"' in html
-    assert "Nothing new is sent" in html
+    assert "Nothing new is sent once you confirm" in html
     job.refresh_from_db()
     assert job.cancel_asked_at is None
 
 
-def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
+def test_cancelling_redirects_to_the_job_which_lists_what_exists():
     job, client = running(), browser()
     html = after(client.post(at("job-cancel", job)), job, client)
-    assert "Nothing new is sent from here on" in html
+    assert "Nothing new will be sent" in html
     assert '<details id="outside" class="outside" open>' in html
     job.refresh_from_db()
     assert job.status == "cancelled"
@@ -130,20 +130,20 @@ def test_cancelling_leads_back_to_the_job_which_lists_what_exists_outside():
 def test_a_job_that_has_ended_cannot_be_cancelled_and_the_page_says_so():
     job = partial()
     html = text(browser().get(at("job-cancel", job)))
-    assert "ended already" in html
+    assert "already ended" in html
     assert '<button class="danger"' not in html
     refused = browser().post(at("job-cancel", job))
     assert refused.status_code == 409
-    assert "Nothing was done:" in refused.content.decode()
+    assert "Nothing was changed:" in refused.content.decode()
 
 
-def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
+def test_the_retry_page_shows_what_would_be_retried_and_changes_nothing():
     job = partial()
     seq = feed.heads([job.pk])[job.pk]
     html = text(browser().get(at("job-retry", job)))
     assert "asana-v2, create task “budget”" in html
     assert "create task “kickoff”" not in html
-    assert "1 call stays as it is" in html
+    assert "1 call stays unchanged" in html
     assert "1 unknown call is not sent again" in html
     job.refresh_from_db()
     assert (job.status, feed.heads([job.pk])[job.pk]) == ("partial", seq)
@@ -151,7 +151,7 @@ def test_before_trying_again_the_page_says_exactly_what_and_changes_nothing():
     assert not AuditEntry.objects.exists()
 
 
-def test_before_trying_again_the_page_says_what_is_looked_up_first():
+def test_the_retry_page_says_what_is_looked_up_first():
     job = story.job(plan=PLAN)
     feed.append(job.pk, [ev.StageStart(**place(0))])
     call(job, "kickoff", "unknown", error="the job was cancelled")
@@ -159,20 +159,20 @@ def test_before_trying_again_the_page_says_what_is_looked_up_first():
     CallAttempt.objects.filter(call__item="kickoff").update(outcome=CallAttempt.LOST)
     feed.append(job.pk, [ev.WorkflowComplete(status="cancelled", total_stages=len(PLAN))])
     html = text(browser().get(at("job-retry", job)))
-    assert "1 call was under way when the campaign ended: it is looked up at its service" in html
+    assert "1 call was in progress when the campaign ended: it is looked up at its service" in html
     assert "1 unknown call is not sent again" in html
 
 
-def test_trying_again_reopens_the_job_and_leads_back_to_it():
+def test_a_retry_reopens_the_job_and_redirects_to_it():
     job, client = partial(), browser()
     html = after(client.post(at("job-retry", job)), job, client)
-    assert "Trying again." in html
+    assert "Retrying." in html
     assert "<span>round 2</span>" in html
     assert ToolCall.objects.get(item="budget").state == "waiting"
     assert ToolCall.objects.get(item="visuals").state == "unknown"
 
 
-def test_one_call_alone_can_be_tried_again():
+def test_a_single_call_can_be_retried():
     job, client = partial(), browser()
     query = {"step": "project.task.budget"}
     assert "“budget”?" in text(client.get(at("job-retry", job), query))
@@ -180,24 +180,24 @@ def test_one_call_alone_can_be_tried_again():
     assert AuditEntry.objects.get().step == "project.task.budget"
 
 
-def test_an_unknown_call_is_not_tried_again_before_it_is_answered():
+def test_an_unknown_call_cannot_be_retried_before_it_is_resolved():
     job, query = partial(), {"step": "project.task.visuals"}
     assert "resolve it first" in text(browser().get(at("job-retry", job), query))
     assert browser().post(at("job-retry", job), query).status_code == 409
 
 
 @pytest.mark.parametrize("query", [{"stage": "nonsense"}, {"step": "nonsense"}])
-def test_what_the_job_does_not_have_cannot_be_tried_again(query: dict[str, str]):
+def test_a_missing_stage_or_step_cannot_be_retried(query: dict[str, str]):
     job = partial()
     assert browser().get(at("job-retry", job), query).status_code == 404
     assert browser().post(at("job-retry", job), query).status_code == 404
 
 
-def test_a_running_job_is_not_tried_again():
+def test_a_running_job_cannot_be_retried():
     assert "still running" in text(browser().get(at("job-retry", running())))
 
 
-def test_an_unknown_call_shows_what_was_sent_when_why_and_three_answers():
+def test_an_unknown_call_shows_what_was_sent_when_why_and_three_options():
     job = running()
     html = text(browser().get(at("step", job, "project.task.visuals")))
     for words in ("project_id", "the connection closed", "fp-abababababab", "attempt 1, sent", " UTC"):
@@ -219,7 +219,7 @@ def test_a_step_that_the_job_does_not_have_is_404():
     assert browser().get(at("step", running(), "project.task.none")).status_code == 404
 
 
-def test_it_exists_wants_an_id_and_says_so_beside_the_field():
+def test_it_exists_needs_an_id_and_says_so_beside_the_field():
     job = running()
     refused = answer(job, outcome="exists")
     html = refused.content.decode()
@@ -230,10 +230,10 @@ def test_it_exists_wants_an_id_and_says_so_beside_the_field():
 
 
 @pytest.mark.parametrize("outcome", ["", "maybe"])
-def test_an_answer_that_is_none_of_the_three_is_asked_for_again(outcome: str):
+def test_an_invalid_outcome_is_refused(outcome: str):
     refused = answer(running(), outcome=outcome)
     assert refused.status_code == 422
-    assert "Choose one of the three answers" in refused.content.decode()
+    assert "Choose one of the three options" in refused.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -245,19 +245,19 @@ def test_an_answer_that_is_none_of_the_three_is_asked_for_again(outcome: str):
     ],
 )
 @pytest.mark.parametrize("make", [running, partial])
-def test_an_answer_settles_the_call_and_leads_back_to_the_job(form: dict, state: str, make: Any):
+def test_resolving_a_call_redirects_to_the_job(form: dict, state: str, make: Any):
     job, client = make(), browser()
     html = after(answer(job, client, **form), job, client)
-    assert "Answered: create task “visuals”" in html
+    assert "Resolved: create task “visuals”" in html
     call = ToolCall.objects.get(item="visuals")
     assert call.state == state
     assert call.remote_id == ("t-77" if state == "done" else "")
     told = text(client.get(at("step", job, call.step)))
-    assert "What people did" in told
+    assert "What users did" in told
     assert "mara, resolve" in told
 
 
-def test_a_second_answer_is_refused_with_the_reason():
+def test_a_second_resolution_is_refused_with_the_reason():
     job = running()
     answer(job, outcome="skip")
     refused = answer(job, outcome="absent")
@@ -265,7 +265,7 @@ def test_a_second_answer_is_refused_with_the_reason():
     assert "needs no resolution" in refused.content.decode()
 
 
-def test_what_a_server_said_is_escaped_on_the_steps_page():
+def test_a_servers_text_is_escaped_on_the_page_of_a_step():
     job = story.job(plan=PLAN)
     row = call(job, "hostile", "unknown", error=HOSTILE)
     row.args = {HOSTILE: HOSTILE, "notes": HOSTILE + "\n"}

@@ -1,4 +1,4 @@
-"""What jobs made, as files: to those who may see the job, and never with the power of our own pages."""
+"""Downloads: only for users who may see the job, and sandboxed."""
 
 import io
 import zipfile
@@ -51,7 +51,7 @@ def fetch(row: Row, user: Any = None, page: str = "artifact") -> HttpResponse:
         ("odd.bin", "application/octet-stream", True),
     ],
 )
-def test_a_file_comes_with_its_type_and_is_shown_or_saved(name: str, kind: str, saved: bool):
+def test_a_file_has_its_type_and_is_shown_or_saved(name: str, kind: str, saved: bool):
     response = fetch(made(name, "content"))
     assert b"".join(response.streaming_content) == b"content"
     assert response["Content-Type"] == kind
@@ -59,7 +59,7 @@ def test_a_file_comes_with_its_type_and_is_shown_or_saved(name: str, kind: str, 
     assert response["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_page_that_was_made_runs_in_a_sandbox_without_scripts():
+def test_a_generated_page_runs_in_a_sandbox_without_scripts():
     rules = policy(fetch(made("landing-page.html", "<script>alert(1)</script>")))
     assert rules.startswith("sandbox ")
     assert "allow-scripts" not in rules
@@ -67,14 +67,14 @@ def test_a_page_that_was_made_runs_in_a_sandbox_without_scripts():
 
 
 @pytest.mark.parametrize("page", ["artifact", "document"])
-def test_somebody_elses_artifact_is_not_there(page: str):
+def test_another_users_artifact_returns_404(page: str):
     row = made("brief.md", "secret", story.job(story.user("other")))
     answer = fetch(row, page=page)
     assert answer.status_code == 404
     assert "matches the given query" not in answer.content.decode()
 
 
-def test_an_artifact_or_bundle_that_is_not_there_is_named():
+def test_a_missing_artifact_or_bundle_is_named():
     row = made("brief.md", "x")
     for path, told in (
         (f"/api/jobs/{row.job_id}/artifacts/other.md", "this job has no artifact other.md"),
@@ -92,7 +92,7 @@ def test_a_row_that_names_no_file_of_its_job_is_404(file: str):
     assert fetch(row).status_code == 404
 
 
-def test_a_document_reads_as_a_page_and_its_html_stays_text():
+def test_a_document_is_shown_as_a_page_and_its_html_is_escaped():
     row = made(
         "brief.md", "# Brief\n\n<script>alert(1)</script>\n\n| A |\n|---|\n| 1 |\n\n[x](javascript:alert(1))"
     )
@@ -121,7 +121,7 @@ def world(folder: Path, job: Job, path: str = "doc-1/index.html", remote_id: str
     return reverse("world", args=["google-docs", path])
 
 
-def test_the_local_world_shows_what_ones_own_job_made(folder: Path):
+def test_the_local_world_shows_what_the_users_job_made(folder: Path):
     where = world(folder, story.job())
     response = browser().get(where)
     assert b"".join(response.streaming_content) == b"<h1>made</h1>"
@@ -133,7 +133,7 @@ def test_the_folder_of_a_thing_shows_its_page(folder: Path):
     assert browser().get(where.removesuffix("index.html")).status_code == 200
 
 
-def test_the_local_world_hides_what_somebody_elses_job_made(folder: Path):
+def test_the_local_world_hides_what_another_users_job_made(folder: Path):
     where = world(folder, story.job(story.user("other")))
     assert browser().get(where).status_code == 404
 
@@ -153,7 +153,7 @@ def test_another_role_may_use_the_same_id(folder: Path):
         "doc-1/missing.html",
     ],
 )
-def test_no_path_leads_out_of_what_one_made(folder: Path, path: str):
+def test_no_path_leaves_the_folder_of_the_users_job(folder: Path, path: str):
     world(folder, story.job())
     (folder / "local" / "secret.txt").write_text("secret")
     (folder / "local" / "google-docs" / "doc-2").mkdir()
@@ -171,14 +171,14 @@ def test_a_remote_id_that_is_a_path_opens_nothing(folder: Path):
     assert browser().get("/local/../secret.txt").status_code == 404
 
 
-def test_a_link_in_the_world_to_the_outside_is_not_followed(folder: Path):
+def test_a_symbolic_link_out_of_the_world_is_not_followed(folder: Path):
     where = world(folder, story.job())
     (folder / "secret.txt").write_text("secret")
     (folder / "local" / "google-docs" / "doc-1" / "link.txt").symlink_to(folder / "secret.txt")
     assert browser().get(where.replace("index.html", "link.txt")).status_code == 404
 
 
-def test_files_want_a_sign_in(client: Any, folder: Path):
+def test_files_need_a_sign_in(client: Any, folder: Path):
     row = made("brief.md", "x")
     for where in (reverse("artifact", args=[row.job_id, row.name]), world(folder, row.job)):
         assert client.get(where).status_code in (302, 401)
@@ -206,7 +206,7 @@ def test_the_bundle_holds_each_artifacts_file_once_and_nothing_else():
         assert pack.read("brief.md") == b"# Brief"
 
 
-def test_there_is_no_bundle_of_nothing_nor_of_somebody_elses_job():
+def test_there_is_no_bundle_without_files_or_of_another_users_job():
     assert browser(story.user()).get(f"/api/jobs/{story.job().pk}/bundle.zip").status_code == 404
     row = made("brief.md", "x", story.job(story.user("other")))
     assert browser(story.user()).get(f"/api/jobs/{row.job_id}/bundle.zip").status_code == 404

@@ -19,7 +19,7 @@ def signed_in(client: Client) -> bool:
     return "_auth_user_id" in client.session
 
 
-def test_a_link_signs_in_and_leads_to_the_jobs(client: Client):
+def test_a_link_signs_in_and_redirects_to_the_jobs(client: Client):
     response = client.get(make_link(story.user()))
     assert (response.status_code, response.url) == (302, "/")
     assert signed_in(client)
@@ -35,21 +35,21 @@ def test_a_link_works_once(client: Client):
     assert not signed_in(second)
 
 
-def test_of_two_links_made_at_once_one_works(client: Client):
+def test_of_two_links_created_together_only_one_works(client: Client):
     user = story.user()
     first, second = make_link(user), make_link(user)
     client.get(first)
     assert Client().get(second).status_code == 410
 
 
-def test_a_link_ends_with_another_sign_in(client: Client):
+def test_another_sign_in_invalidates_a_link(client: Client):
     user = story.user()
     link = make_link(user)
     Client().force_login(user)
     assert client.get(link).status_code == 410
 
 
-def test_a_link_ends_with_a_new_password(client: Client):
+def test_a_new_password_invalidates_a_link(client: Client):
     user = story.user()
     link = make_link(user)
     user.set_password("another one entirely")
@@ -63,7 +63,7 @@ def test_a_link_works_for_an_hour(client: Client, monkeypatch: pytest.MonkeyPatc
     assert client.get(link).status_code == 410
 
 
-def test_a_link_of_a_locked_account_opens_nothing(client: Client):
+def test_a_link_of_an_inactive_account_is_refused(client: Client):
     user = story.user()
     link = make_link(user)
     user.is_active = False
@@ -72,14 +72,14 @@ def test_a_link_of_a_locked_account_opens_nothing(client: Client):
 
 
 @pytest.mark.parametrize("token", ["x", "a:b:c", "WyIxIiwiIiwiIl0:1:x"])
-def test_a_made_up_link_opens_nothing_and_asks_no_database(
+def test_a_forged_link_is_refused_without_a_query(
     client: Client, token: str, django_assert_num_queries: object
 ):
     with django_assert_num_queries(0):
         assert client.get(reverse("sign-in-link", args=[token])).status_code == 410
 
 
-def test_a_link_leads_on_to_a_page_of_ours(client: Client):
+def test_a_link_redirects_to_a_page_of_this_site(client: Client):
     where = reverse("job", args=[story.job().pk])
     assert client.get(make_link(story.user(), where)).url == where
 
@@ -87,11 +87,11 @@ def test_a_link_leads_on_to_a_page_of_ours(client: Client):
 @pytest.mark.parametrize(
     "next", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x"]
 )
-def test_a_link_leads_nowhere_else(client: Client, next: str):
+def test_a_link_redirects_to_no_other_site(client: Client, next: str):
     assert client.get(make_link(story.user(), next)).url == "/"
 
 
-def test_a_link_is_not_passed_on_to_other_sites_nor_kept(client: Client):
+def test_a_link_is_not_sent_as_referrer_or_cached(client: Client):
     response = client.get(make_link(story.user()))
     assert response["Referrer-Policy"] == "no-referrer"
     assert "no-store" in response["Cache-Control"]
@@ -105,7 +105,7 @@ def test_a_user_who_signed_in_before_can_use_a_link_too(client: Client):
     assert signed_in(client)
 
 
-def test_a_password_signs_in_and_a_wrong_one_is_told(client: Client):
+def test_a_password_signs_in_and_a_wrong_password_is_refused(client: Client):
     user = story.user()
     user.set_password("right-horse")
     user.save()
@@ -114,11 +114,11 @@ def test_a_password_signs_in_and_a_wrong_one_is_told(client: Client):
     assert client.post(reverse("sign-in"), {"username": user.username, "password": "right-horse"}).url == "/"
 
 
-def test_signing_out_wants_a_post_with_its_token():
+def test_signing_out_needs_a_post_with_a_csrf_token():
     client = Client(enforce_csrf_checks=True)
     client.force_login(story.user())
     assert client.get(reverse("sign-out")).status_code == 405
     refused = client.post(reverse("sign-out"))
     assert refused.status_code == 403
-    assert "Please try once more" in refused.content.decode()
+    assert "Please try again" in refused.content.decode()
     assert signed_in(client)

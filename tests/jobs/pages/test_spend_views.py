@@ -1,4 +1,4 @@
-"""The page that sets lines live: what it names before the act, who may, and what it answers."""
+"""The page that sets lines live: what it shows, permissions and responses."""
 
 import re
 
@@ -35,7 +35,7 @@ def form(html: str) -> dict[str, str]:
     return {"hash": re.search(r'name="hash" value="([0-9a-f]{64})"', html)[1], "checked": "yes"}
 
 
-def test_it_names_every_line_and_the_sum_and_does_nothing():
+def test_the_page_shows_every_line_and_the_total_and_changes_nothing():
     job = spend.prepared()
     spend.called(job, "north", "done")
     html = text(browser(spend.spender()).get(at(job)))
@@ -49,15 +49,15 @@ def test_it_names_every_line_and_the_sum_and_does_nothing():
         "no money moves",
         "The search campaign stays paused.",
         '<button class="danger">Set 2 lines live: EUR 70.00 and USD 200.00</button>',
-        '<label for="checked">I have checked the lines and the sum</label>',
+        '<label for="checked">I have checked the lines and the total</label>',
     ):
         assert words in html
-    assert (html.count("<td>live already</td>"), html.count("<td>paused</td>")) == (1, 2)
+    assert (html.count("<td>already live</td>"), html.count("<td>paused</td>")) == (1, 2)
     job.refresh_from_db()
     assert (job.status, AuditEntry.objects.count()) == ("completed", 0)
 
 
-def test_a_line_that_nobody_can_speak_for_is_not_called_paused():
+def test_a_line_with_an_unknown_status_is_not_called_paused():
     job = spend.prepared()
     spend.called(job, "north", "unknown")
     skipped = spend.called(
@@ -68,7 +68,7 @@ def test_a_line_that_nobody_can_speak_for_is_not_called_paused():
     assert (html.count("<td>unknown: it may be live</td>"), html.count("<td>paused</td>")) == (2, 1)
 
 
-def test_the_form_sets_them_live_and_leads_back_to_the_job_which_says_by_whom():
+def test_the_form_sets_lines_live_and_the_job_shows_by_whom():
     job, client = spend.prepared(), browser(spend.spender())
     answer = client.post(at(job), form(text(client.get(at(job)))))
     assert (answer.status_code, answer.url) == (302, reverse("job", args=[job.pk]))
@@ -89,7 +89,7 @@ def test_the_box_must_be_ticked():
     assert not AuditEntry.objects.exists()
 
 
-def test_what_has_changed_since_is_shown_as_it_is_now():
+def test_changed_lines_are_shown_as_they_are_now():
     job, client = spend.prepared("north"), browser(spend.spender())
     given = form(text(client.get(at(job))))
     feed.append(job.pk, [spend.end("lines", lines=[spend.record("north"), spend.record("south")])])
@@ -101,41 +101,41 @@ def test_what_has_changed_since_is_shown_as_it_is_now():
     assert client.post(at(job), form(html)).status_code == 302
 
 
-def test_without_the_right_there_is_no_form_and_a_sentence_who_may():
+def test_without_permission_there_is_an_explanation_instead_of_a_form():
     job, client = spend.prepared(), browser()
     html = text(client.get(at(job)))
-    assert "You have no right to spend" in html
+    assert "You don't have permission to spend" in html
     assert 'name="hash"' not in html
     assert client.post(at(job), {"hash": actions.activation(job).digest}).status_code == 403
     assert not AuditEntry.objects.exists()
 
 
-def test_what_cannot_be_set_live_says_why_and_is_a_conflict():
+def test_lines_that_cannot_be_set_live_are_a_conflict_with_the_reason():
     job, client = spend.prepared(dry_run=True), browser(spend.spender())
     assert "this was a dry run" in text(client.get(at(job)))
     assert client.post(at(job), {"hash": "x", "checked": "yes"}).status_code == 409
 
 
-def test_somebody_elses_job_is_not_there():
+def test_another_users_job_returns_404():
     job = spend.prepared(owner=story.user("other"))
     assert browser().get(at(job)).status_code == browser().post(at(job)).status_code == 404
 
 
-def test_an_act_without_the_forms_token_is_refused():
+def test_a_post_without_a_csrf_token_is_refused():
     client = Client(enforce_csrf_checks=True)
     client.force_login(spend.spender())
     assert client.post(at(spend.prepared())).status_code == 403
 
 
-def test_the_page_allows_no_inline_script_and_is_not_kept():
+def test_the_page_allows_no_inline_script_and_is_not_cached():
     answer = browser(spend.spender()).get(at(spend.prepared()))
     assert "unsafe-inline" not in policy(answer)
     assert "no-store" in answer.headers["Cache-Control"]
 
 
-def test_the_jobs_page_links_there_for_those_with_the_right_and_tells_the_others_who_may():
+def test_the_jobs_page_links_there_for_users_with_permission():
     job = spend.prepared()
-    link, sentence = "for-spenders", "can be set live by somebody with the right to spend"
+    link, sentence = "for-spenders", "can be set live by a user with permission to spend"
     ours = text(browser(spend.spender()).get(f"/jobs/{job.pk}/"))
     theirs = text(browser().get(f"/jobs/{job.pk}/"))
     assert "<body data-now=" in ours
@@ -147,7 +147,7 @@ def test_the_jobs_page_links_there_for_those_with_the_right_and_tells_the_others
         assert '<li id="stage-live" hidden></li>' in html
 
 
-def test_a_failed_line_is_offered_another_confirmation_and_no_retry():
+def test_a_failed_line_needs_another_confirmation_instead_of_a_retry():
     job = spend.prepared()
     sol = spend.spender()
     job = actions.activate(job, sol, actions.activation(job).digest)
@@ -159,13 +159,13 @@ def test_a_failed_line_is_offered_another_confirmation_and_no_retry():
     assert "stage=live" not in html
     assert "step=live" not in html
     step = text(browser(sol).get(reverse("step", args=[job.pk, "live.status.south"])))
-    assert "Try again…" not in step
+    assert "Retry…" not in step
 
 
-def test_an_unknown_money_call_says_that_no_answer_sends_it():
+def test_the_page_of_an_unknown_money_call_says_that_no_option_sends_it():
     job = spend.prepared()
     job = actions.activate(job, spend.spender(), actions.activation(job).digest)
     spend.called(job, "north", "unknown", error="no answer")
     html = text(browser().get(reverse("step", args=[job.pk, "live.status.north"])))
-    assert "Nothing is sent: that takes somebody who sets it live again." in html
+    assert "Nothing is sent until a user sets it live again." in html
     assert "It is sent once more" not in html

@@ -1,4 +1,4 @@
-"""The pages of jobs: who may see them, what they say, and how the poll answers."""
+"""The pages of jobs: access, contents and the poll."""
 
 import re
 import uuid
@@ -29,24 +29,24 @@ def poll(client: Client, job: Job, tag: str = ""):
 
 
 @pytest.mark.parametrize("name", ["jobs", "connections", "campaign-new"])
-def test_pages_want_a_sign_in(client: Client, name: str):
+def test_pages_need_a_sign_in(client: Client, name: str):
     response = client.get(reverse(name))
     assert response.status_code == 302
     assert response.url.startswith(reverse("sign-in"))
 
 
-def test_a_job_page_wants_a_sign_in_and_comes_back_to_it(client: Client):
+def test_a_job_page_needs_a_sign_in_which_redirects_back(client: Client):
     where = reverse("job", args=[story.job().pk])
     response = client.get(where)
     assert response.url == f"{reverse('sign-in')}?next={where}"
 
 
-def test_the_poll_of_a_signed_out_page_is_told_so_and_not_sent_a_page(client: Client):
+def test_the_poll_of_a_signed_out_page_gets_401(client: Client):
     assert poll(client, story.job()).status_code == 401
 
 
 @pytest.mark.parametrize("name", ["job", "job-progress"])
-def test_somebody_elses_job_is_not_there(name: str):
+def test_another_users_job_returns_404(name: str):
     job = story.job(story.user("other"))
     assert browser().get(reverse(name, args=[job.pk])).status_code == 404
 
@@ -56,10 +56,10 @@ def test_staff_see_every_job():
     assert browser(story.user("boss", is_staff=True)).get(reverse("job", args=[job.pk])).status_code == 200
 
 
-def test_a_job_that_never_was_is_404_in_our_own_look():
+def test_a_missing_job_returns_our_404_page():
     response = browser().get(reverse("job", args=[uuid.uuid4()]))
     assert response.status_code == 404
-    assert "not yours to see" in response.content.decode()
+    assert "have permission to see it" in response.content.decode()
 
 
 def test_the_first_page_holds_every_piece_as_the_poll_and_the_socket_send_it():
@@ -80,7 +80,7 @@ def test_a_running_job_opens_its_socket_at_once_and_an_ended_one_when_it_runs_ag
     assert 'data-state="ended"' in ended
 
 
-def test_the_poll_answers_304_until_something_happens():
+def test_the_poll_returns_304_until_something_happens():
     job, client = story.job(), browser()
     first = poll(client, job)
     assert first["Cache-Control"] == "no-cache, private"
@@ -92,7 +92,7 @@ def test_the_poll_answers_304_until_something_happens():
     assert later["ETag"] != first["ETag"]
 
 
-def test_a_change_is_painted_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch):
+def test_a_change_is_rendered_once_for_all_polls(monkeypatch: pytest.MonkeyPatch):
     seen = []
 
     def count(job, progress):
@@ -109,7 +109,7 @@ def test_a_change_is_painted_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatc
     assert seen == [1, 2]
 
 
-def test_only_so_many_jobs_are_kept_painted(monkeypatch: pytest.MonkeyPatch):
+def test_the_cache_of_rendered_jobs_is_limited(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(painted, "MOST", 2)
     client = browser()
     for _ in range(4):
@@ -135,10 +135,10 @@ def test_pages_allow_no_inline_script_and_no_inline_style():
 
 
 def test_the_list_is_empty_at_first_and_says_what_to_do():
-    assert "No campaign yet" in text(browser().get(reverse("jobs")))
+    assert "No campaigns yet" in text(browser().get(reverse("jobs")))
 
 
-def test_the_list_shows_ones_own_jobs_only():
+def test_the_list_shows_only_the_users_jobs():
     story.job(title="Mine")
     story.job(story.user("other"), title="Theirs")
     html = text(browser().get(reverse("jobs")))
@@ -156,19 +156,19 @@ def test_the_list_is_filtered_by_status_and_searched_by_title():
     assert "Borealis" not in html
 
 
-def test_a_search_without_a_hit_says_so_and_leads_back():
+def test_a_search_without_results_says_so_and_links_back():
     html = text(browser().get(reverse("jobs"), {"q": HOSTILE + "\0"}))
-    assert "No job fits" in html
+    assert "No campaign matches" in html
     assert HOSTILE not in html
 
 
 @pytest.mark.parametrize("query", [{"status": "nonsense"}, {"after": "x"}, {"after": str(uuid.UUID(int=1))}])
-def test_a_query_that_makes_no_sense_shows_the_whole_list(query: dict):
+def test_an_invalid_query_shows_the_whole_list(query: dict):
     story.job(title="Mine")
     assert "Mine" in text(browser().get(reverse("jobs"), query))
 
 
-def test_pages_follow_one_another_without_gap_or_double(monkeypatch: pytest.MonkeyPatch):
+def test_pages_have_no_gaps_and_no_repeats(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(views, "PAGE", 3)
     moment = timezone.now()
     # jobs of the very same moment too: the id decides between them
@@ -178,20 +178,20 @@ def test_pages_follow_one_another_without_gap_or_double(monkeypatch: pytest.Monk
     while where:
         html = text(client.get(where))
         seen.append(re.findall(r"Number \d\.", html))
-        found = re.search(r'href="([^"]+)">Older jobs', html)
+        found = re.search(r'href="([^"]+)">Older campaigns', html)
         where = found[1].replace("&amp;", "&") if found else ""
     assert [len(page) for page in seen] == [3, 3, 2]
     assert len({title for page in seen for title in page}) == 8
 
 
-def test_the_first_page_knows_what_the_poll_would_tell_and_is_answered_304():
+def test_the_first_page_has_the_tag_that_the_poll_expects():
     job, client = story.job(), browser()
     html = text(client.get(reverse("job", args=[job.pk])))
     tag = re.search(r'data-tag="([^"]+)"', html)[1].replace("&quot;", '"')
     assert poll(client, job, tag).status_code == 304
 
 
-def test_the_list_asks_again_more_often_while_a_job_in_it_runs():
+def test_the_list_refreshes_more_often_while_a_job_runs():
     story.ended_job()
     assert "every 20s" in text(browser().get(reverse("jobs")))
     story.job()
@@ -202,7 +202,7 @@ def test_connections_without_any_worker_say_how_to_start_one():
     assert "No worker has reported yet" in text(browser().get(reverse("connections")))
 
 
-def test_connections_show_each_server_as_the_worker_told():
+def test_connections_show_each_server_as_the_worker_reported_it():
     servers = {
         "asana-v2": {
             "connected": True,
@@ -224,25 +224,25 @@ def test_connections_show_each_server_as_the_worker_told():
         "asana_create_task",
         "not connected",
         "&lt;script&gt;",
-        "Left alone for now",
+        "Calls paused",
     ):
         assert words in html
-    assert "No worker is alive" not in html
+    assert "No worker is running" not in html
 
 
 @pytest.mark.parametrize("told", [{}, [], "x", {"a": None}, {"a": {"tools": 3, "inUse": None}}])
-def test_connections_survive_whatever_a_worker_tells(told: object):
+def test_connections_tolerate_any_report_of_a_worker(told: object):
     WorkerBeat.objects.create(worker="w1", host="h", pid=1, servers=told)
     assert browser().get(reverse("connections")).status_code == 200
 
 
-def test_a_worker_that_went_silent_is_said_to_be_gone():
+def test_a_silent_worker_is_shown_as_not_running():
     old = timezone.now() - timedelta(minutes=5)
     WorkerBeat.objects.create(worker="w1", host="h", pid=1, seen_at=old)
-    assert "No worker is alive" in text(browser().get(reverse("connections")))
+    assert "No worker is running" in text(browser().get(reverse("connections")))
 
 
-def test_pages_answer_reading_only():
+def test_pages_allow_only_reading():
     assert browser().post(reverse("jobs")).status_code == 405
 
 
