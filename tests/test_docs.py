@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from campaigns.brief.presets import preset_names
 from campaigns.roles import ROLES
+from config.environment import Environment
 from jobs.engine.results import JobStatus, Source, Status
 from jobs.models import ToolCall, Webhook
 
@@ -84,9 +85,8 @@ def rows(text: str) -> list[str]:
 
 
 def settings_read() -> set[str]:
-    """Give every variable that the settings read from the environment."""
-    text = (ROOT / "config" / "settings.py").read_text(encoding="utf-8")
-    return set(re.findall(r"""\b(?:env|env_list|environ\.get|getenv)\(\s*["']([A-Z_]+)["']""", text))
+    """Return every variable that the settings are read from."""
+    return {name.upper() for name in Environment.model_fields}
 
 
 def anchors(page: Path) -> set[str]:
