@@ -21,7 +21,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # tests meet no setting of the person who runs them
 CLEAN := env -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
   -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS \
-  -u PUBLIC_URL -u STUCK_SECONDS
+  -u PUBLIC_URL -u TRUSTED_PROXIES -u STUCK_SECONDS
 # each process of a test run has a folder of its own, xdist hands it down; a file stays together, so that
 # no installation is started twice, and in the order of names, so that the long ones do not come last
 PROCESSES = --dist loadfile --no-loadscope-reorder $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$data/$(one))

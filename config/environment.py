@@ -1,5 +1,6 @@
 """The environment variables that configure Flightplan: their types, defaults and limits."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEFAULT_PORTS = {"http": 80, "https": 443}
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+#: In TRUSTED_PROXIES: a proxy that connects over a Unix socket and therefore has no address.
+UNIX = "unix"
 
 
 class BadEnvironment(ImproperlyConfigured):
@@ -70,6 +74,13 @@ def _public_url(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{path}"
 
 
+def _networks(text: object) -> object:
+    words = _words(text)
+    if not isinstance(words, list):
+        return words
+    return [UNIX if word == UNIX else ipaddress.ip_network(word) for word in words]
+
+
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a number of seconds greater than 0")]
 
@@ -105,6 +116,9 @@ class Environment(BaseSettings):
     jobs_at_once: int = Field(16, ge=1, description="a whole number, 1 or greater")
     public_url: Annotated[str, AfterValidator(_public_url)] = Field(
         "", description="an address such as https://flightplan.example.com, with no query"
+    )
+    trusted_proxies: Annotated[list[Network | Literal["unix"]], NoDecode, BeforeValidator(_networks)] = Field(
+        [], description='a list of IP addresses, networks such as 10.0.0.0/8 and "unix", separated by commas'
     )
     stuck_seconds: Seconds = 300
     retention_days: int = Field(90, ge=0, description="a whole number of days, 0 or greater")

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import tempfile
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -47,6 +48,27 @@ INSTALLATION = stored_secret("installation")
 DEBUG = environment.debug
 ALLOWED_HOSTS = list(environment.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(environment.csrf_trusted_origins)
+
+# Where users reach the site, usually through a proxy. The proxy passes the path on unchanged.
+PUBLIC_URL = environment.public_url
+TRUSTED_PROXIES = environment.trusted_proxies
+_public = urlsplit(PUBLIC_URL)
+BASE_PATH = f"{_public.path}/"
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(f"[{_public.hostname}]" if ":" in str(_public.hostname) else str(_public.hostname))
+    CSRF_TRUSTED_ORIGINS.append(f"{_public.scheme}://{_public.netloc}")
+CSRF_FAILURE_VIEW = "config.proxies.csrf_failure"
+HTTPS = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = BASE_PATH
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
+# Without a trusted proxy each request appears to be plain HTTP, and a redirect would never end.
+SECURE_SSL_REDIRECT = HTTPS and bool(TRUSTED_PROXIES)
+SECURE_SSL_HOST = _public.netloc or None
+SECURE_REDIRECT_EXEMPT = [r"(^|/)(healthz|readyz)$"]  # probes ask the process itself
+# HSTS for subdomains, and preloading, affect other sites; their owner decides that on the proxy.
+# Documents are shown in frames of the site's own pages, so X-Frame-Options is not DENY.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
 
 INSTALLED_APPS = [
     # only runserver needs it here; elsewhere it would import Twisted into each worker and command
@@ -153,7 +175,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-STATIC_URL = "static/"
+STATIC_URL = f"{BASE_PATH}static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns about a missing folder
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -190,7 +212,6 @@ TOOL_SERVERS = environment.tool_servers
 ADMIN_PASSWORD = environment.admin_password
 RETRY_BACKOFF = environment.retry_backoff
 JOBS_AT_ONCE = environment.jobs_at_once
-PUBLIC_URL = environment.public_url
 STUCK_SECONDS = environment.stuck_seconds
 RETENTION_DAYS = environment.retention_days
 LOCAL_LATENCY = environment.local_latency

@@ -29,8 +29,9 @@ async def run(ctx: StageContext) -> StageResult:
     title = report_title(ctx.brief, ctx.job.round)
     item = f"round-{ctx.job.round}" if ctx.job.round > 1 else ""
     told = facts(ctx, await _live(ctx))
-    # a bundled server's documents are read on this site; a reader outside reaches none of our addresses
-    here = f"/api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
+    # The site serves a bundled server's document at local/ROLE/ID/FILE; the link leads from there to the API.
+    # Readers of a document on any other server cannot reach the site's files.
+    here = f"../../../api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
     text = render_report(ctx.brief, told, files_at=here)
     own = render_report(ctx.brief, told)
     return await document(ctx, title=title, text=text, copy=own, file="report.md", kind="report", item=item)

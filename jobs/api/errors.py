@@ -8,6 +8,7 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
@@ -64,7 +65,7 @@ def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what is refused before any view has a say: programs get a problem, browsers the page."""
-    if not request.path.startswith(("/api/", "/healthz", "/readyz")):
+    if not request.path.removeprefix(settings.BASE_PATH).startswith(("api/", "healthz", "readyz")):
         return bad_request_page(request, exception)
     return problem_of(exception).response()
 

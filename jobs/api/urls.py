@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from django.urls.resolvers import URLPattern
 from django.views.decorators.http import require_safe
 
-from jobs.api import health
+from jobs.api import health as probes
 from jobs.api.errors import guarded, not_found
 from jobs.api.operations import api
 from jobs.api.reference import reference
@@ -16,9 +16,12 @@ for pattern in patterns:
         view = require_safe(pattern.callback) if pattern.name == "openapi-json" else pattern.callback
         pattern.callback = guarded(not_found if pattern.name == "api-root" else view)
 
+health = [
+    path("healthz", guarded(require_safe(probes.healthz)), name="healthz"),
+    path("readyz", guarded(require_safe(probes.readyz)), name="readyz"),
+]
 urlpatterns = [
-    path("healthz", guarded(require_safe(health.healthz)), name="healthz"),
-    path("readyz", guarded(require_safe(health.readyz)), name="readyz"),
+    *health,
     path("api/docs", reference, name="api-docs"),
     path("api/", include((patterns, app), namespace)),
     re_path(r"^api/", guarded(not_found)),

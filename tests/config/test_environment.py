@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch, name):
         ("DATABASE_URL", "postgres://me@host:5432/name", "postgres://me@host:5432/name"),
         ("PUBLIC_URL", "https://flightplan.example.com/", "https://flightplan.example.com"),
         ("PUBLIC_URL", "HTTPS://Flightplan.Example.com:443/fp/", "https://flightplan.example.com/fp"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1,unix", [ip_network("10.0.0.0/8"), ip_network("::1"), "unix"]),
         ("PUBLIC_URL", "http://[::1]:8080", "http://[::1]:8080"),
         ("PUBLIC_URL", "https://m\u00fcller.example", "https://xn--mller-kva.example"),
     ],
@@ -78,6 +80,9 @@ def test_a_variable_is_read_as_its_type(monkeypatch, name, text, value):
         ("LOCAL_LATENCY", "101", '"realistic" or a number from 0 to 100'),
         ("CSRF_TRUSTED_ORIGINS", "flightplan.example.com", "a list of origins such as"),
         ("CSRF_TRUSTED_ORIGINS", "https://a.example/page", "a list of origins such as"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "a list of IP addresses, networks such as 10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "proxy.example.com", "a list of IP addresses, networks such as 10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "*", "a list of IP addresses, networks such as 10.0.0.0/8"),
         ("PUBLIC_URL", "flightplan.example.com", "an address such as"),
         ("PUBLIC_URL", "ftp://flightplan.example.com", "an address such as"),
         ("PUBLIC_URL", "https://me:secret@flightplan.example.com", "an address such as"),
