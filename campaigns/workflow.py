@@ -138,7 +138,7 @@ def parse(raw: Any) -> Request:
     except InvalidInput as error:
         raise InvalidInput([*error.faults, *faults])
     except InvalidBrief as error:
-        raise InvalidInput([*map(_fault, error.errors), *faults])
+        raise InvalidInput([*map(_fault, error.errors), *faults]) from error
     if faults:
         raise InvalidInput(faults)
     params = {
