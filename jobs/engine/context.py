@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,6 +27,7 @@ from jobs.engine.results import (
 from jobs.engine.spend import SpendLine
 
 log = logging.getLogger(__name__)
+SLUG = re.compile(r"[a-z0-9-]{1,60}")
 Made = TypeVar("Made")
 # gives the time at which the log holds the event
 Emit = Callable[[Event], Awaitable[datetime]]
@@ -104,11 +105,13 @@ class Tools(Protocol):
         """Give a step that has succeeded already, with the arguments it was sent with; nothing is sent."""
 
 
-def slug(text: str) -> str:
-    """Give a short URL-safe name for an item: lower case, words joined by hyphens, 60 characters at most."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-")
-    return name or "item-" + text.encode().hex()[:16]
+def _part(item: str) -> str:
+    """Return the item for use in a step's name: as it is if it is a slug, else a hash of it."""
+    return (
+        item
+        if SLUG.fullmatch(item)
+        else f"item-{hashlib.sha256(item.encode(errors='replace')).hexdigest()[:16]}"
+    )
 
 
 class StageContext:
@@ -154,7 +157,7 @@ class StageContext:
 
     def step(self, step: str, item: str = "", *, stage: str = "") -> str:
         """Give the stable name of a step of this stage, or of the one named, in the whole job."""
-        return ".".join(part for part in (stage or self.stage.id, step, slug(item) if item else "") if part)
+        return ".".join(part for part in (stage or self.stage.id, step, _part(item) if item else "") if part)
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, step: str, item: str = ""
