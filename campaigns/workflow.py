@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from campaigns.brief import counts
 from campaigns.brief.findings import Finding, InvalidBrief
@@ -107,6 +107,10 @@ ACTIVATION = Activation(
 )
 
 
+#: As a type a string, because mypy knows no Literal of a call; in the schema one of the presets.
+PresetName = Annotated[str, WithJsonSchema({"enum": list(preset_names()), "type": "string"})]
+
+
 class LaunchInput(BaseModel):
     """What a launch takes: a preset's name or a brief of one's own, and two choices."""
 
@@ -114,7 +118,7 @@ class LaunchInput(BaseModel):
         extra="forbid", json_schema_extra={"required": ["campaign"], "examples": [{"campaign": "aurora-one"}]}
     )
 
-    campaign: Literal[preset_names()] | Brief = Field(description="The name of a preset, or a brief")
+    campaign: PresetName | Brief = Field(description="The name of a preset, or a brief")
     includeSearch: bool = Field(False, description="Whether a search campaign is part of it")  # noqa: N815
     dryRun: bool = Field(False, description="Whether all is only checked and listed, and nothing sent")  # noqa: N815
 

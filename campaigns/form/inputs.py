@@ -5,11 +5,13 @@ They only carry text: what is right or wrong about it is said by the brief's own
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 
 from campaigns.brief.rules import BIDDING_STRATEGIES, DSP_CHANNELS
+
+Chars = TypeVar("Chars", bound=forms.CharField)
 
 
 class Lines(forms.CharField):
@@ -22,35 +24,36 @@ def text(
     label: str, width: int = 4, help: str = "", *, needed: bool = False, **attrs: Any
 ) -> forms.CharField:
     """Give a one-line field; `width` counts twelfths of the form's breadth."""
-    return _dressed(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
+    return _labelled(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
 
 
 def area(label: str, width: int = 6, help: str = "", *, rows: int = 3) -> forms.CharField:
     """Give a field for a paragraph or more."""
-    return _dressed(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
+    return _labelled(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
 
 
 def lines(label: str, width: int = 6, help: str = "One a line.") -> Lines:
     """Give a field for a list, one entry a line."""
-    return _dressed(Lines(), label, width, help, False)
+    return _labelled(Lines(), label, width, help, False)
 
 
 def choice(
     label: str, options: Iterable[tuple[str, str]], width: int = 4, help: str = "", *, needed: bool = False
 ) -> forms.CharField:
     """Give a field with a closed list of answers."""
-    return _dressed(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
+    return _labelled(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
 
 
 def day(label: str, width: int = 3, help: str = "", *, needed: bool = False) -> forms.CharField:
     """Give a field for a date."""
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return _dressed(forms.CharField(widget=widget), label, width, help, needed)
+    return _labelled(forms.CharField(widget=widget), label, width, help, needed)
 
 
-def _dressed(field: Any, label: str, width: int, help: str, needed: bool) -> Any:
+def _labelled(field: Chars, label: str, width: int, help: str, needed: bool) -> Chars:
+    """Set what the templates read from a field; `width` and `needed` are attributes of our own."""
     field.label, field.help_text, field.required = label, help, False
-    field.width, field.needed = f"w{width}", needed
+    field.__dict__ |= {"width": f"w{width}", "needed": needed}
     return field
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from campaigns.servers.local.arguments import BOOLEAN, DATE, POSITIVE, choice, text, texts
 from campaigns.servers.local.dsp import SIMULATED, check_address, check_currency, check_dates
 from campaigns.servers.local.pages import facts, page, table, tag
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused, World
 
 MAX_KEYWORD, MAX_KEYWORD_WORDS = 80, 10
@@ -76,30 +76,30 @@ def _named(name: str) -> None:
         raise Refused("name must not be blank")
 
 
-def create_campaign(call: Call) -> Said:
+def create_campaign(call: Call) -> Returned:
     """A search campaign, paused or as a draft."""
     body = {name: call.get(name, None) for name in _CAMPAIGN}
     return _add(call, "campaign", call["name"], None, {"status": call.get("status") or "PAUSED", **body})
 
 
-def create_ad_group(call: Call) -> Said:
+def create_ad_group(call: Call) -> Returned:
     """An ad group of a campaign."""
     return _add(call, "adgroup", call["name"], _parent(call, "campaign"), {})
 
 
-def create_keyword(call: Call) -> Said:
+def create_keyword(call: Call) -> Returned:
     """A keyword of an ad group."""
     kept = {"match_type": call.get("match_type") or "BROAD", "negative": call.get("negative", False)}
     return _add(call, "keyword", call["text"], _parent(call, "adgroup"), kept)
 
 
-def create_ad(call: Call) -> Said:
+def create_ad(call: Call) -> Returned:
     """A responsive search ad of an ad group."""
     kept = {name: call.get(name) for name in _AD}
     return _add(call, "ad", call["headlines"][0], _parent(call, "adgroup"), kept)
 
 
-def find(call: Call) -> Said:
+def find(call: Call) -> Returned:
     """Whatever was made under the caller's own id."""
     found = call.world.referred(call["external_id"])
     return {"items": [{"id": r.id, "name": r.name, "kind": r.kind} for r in found]}
@@ -112,7 +112,7 @@ def _parent(call: Call, kind: str) -> Record:
     raise Refused(f"No such {'campaign' if kind == 'campaign' else 'ad group'}: {ident[:80]}")
 
 
-def _add(call: Call, kind: str, name: str, parent: Record | None, body: dict[str, Any]) -> Said:
+def _add(call: Call, kind: str, name: str, parent: Record | None, body: dict[str, Any]) -> Returned:
     ident, above = f"{kind}-{call.ident}", parent.id if parent else ""
     made = call.world.add(Record(ident, kind, name, above, call.get("external_id"), body=body))
     kept = {"id": made.id, "kind": kind, "name": name, "parent": above, "external_id": made.reference, **body}

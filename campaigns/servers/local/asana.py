@@ -7,7 +7,7 @@ from html import escape
 
 from campaigns.servers.local.arguments import DATE, as_date, choice, text, whole
 from campaigns.servers.local.pages import facts, link, markdown, page, table
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
 from campaigns.servers.local.world import Record, Refused, World
 
@@ -17,12 +17,12 @@ ERROR_KEY = True
 WORKSPACE = {"gid": "1200000000000001", "name": "Local workspace", "resource_type": "workspace"}
 
 
-def list_workspaces(call: Call) -> Said:
+def list_workspaces(call: Call) -> Returned:
     """The one workspace."""
     return {"data": [WORKSPACE]}
 
 
-def create_project(call: Call) -> Said:
+def create_project(call: Call) -> Returned:
     """A project, with a board for its tasks."""
     _workspace(call["workspace"])
     extra = ("team", "color", "privacy_setting", "default_view")
@@ -32,7 +32,7 @@ def create_project(call: Call) -> Said:
     return _made(call.world, made)
 
 
-def create_task(call: Call) -> Said:
+def create_task(call: Call) -> Returned:
     """A task of a project; its page links to the board and the board to it."""
     project = _project(call.world, call["project_id"])
     due = call.get("due_on")
@@ -47,7 +47,7 @@ def create_task(call: Call) -> Said:
     return _made(call.world, made)
 
 
-def search_projects(call: Call) -> Said:
+def search_projects(call: Call) -> Returned:
     """Projects whose name holds the pattern, as words or as a regular expression, in any case."""
     _workspace(call["workspace"])
     pattern = call["name_pattern"]
@@ -62,7 +62,7 @@ def search_projects(call: Call) -> Said:
     return {"data": [_listed(call.world, record) for record in found]}
 
 
-def tasks_of_project(call: Call) -> Said:
+def tasks_of_project(call: Call) -> Returned:
     """A page of a project's tasks, oldest first; `opt_fields` names what to show of each."""
     project = _project(call.world, call["project_id"])
     start, limit = call.get("offset") or "0", int(call.get("limit", 100))

@@ -10,7 +10,7 @@ from typing import Any
 
 from campaigns.servers.local.arguments import text, whole
 from campaigns.servers.local.pages import facts, link, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused
 
 MAX_NAME = 50
@@ -34,7 +34,7 @@ def read_asset(args: Mapping[str, Any]) -> Any:
     return read_picture(data)
 
 
-def upload_asset(call: Call) -> Said:
+def upload_asset(call: Call) -> Returned:
     """Keeps an image as an asset."""
     picture = call.ready
     file = f"asset.{picture.extension}"
@@ -57,7 +57,7 @@ def check_size(args: Mapping[str, Any]) -> None:
         raise Refused(f"A side has {MIN_SIDE} to {MAX_SIDE} px, a design at most {MAX_PIXELS} px²")
 
 
-def create_design(call: Call) -> Said:
+def create_design(call: Call) -> Returned:
     """A design of an exact size: the asset fitted into it, or its title; pages to view and edit it."""
     from campaigns.pictures.imaging import draw_creative, fit_image
 
@@ -87,7 +87,7 @@ def create_design(call: Call) -> Said:
 def find(kind: str) -> Any:
     """The look-up of one kind by reference."""
 
-    def run(call: Call) -> Said:
+    def run(call: Call) -> Returned:
         found = call.world.referred(call["reference"], kind)
         return {"items": [_listed(call, record) for record in found]}
 

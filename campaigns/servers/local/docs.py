@@ -7,9 +7,9 @@ from html import escape
 from campaigns.servers.local import sheets
 from campaigns.servers.local.arguments import ROWS, choice, text, whole
 from campaigns.servers.local.pages import grid, link, markdown, page, table
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
-from campaigns.servers.local.world import Answer, Record, Refused, World
+from campaigns.servers.local.world import Record, Refused, ToolText, World
 
 #: As many characters as the real service takes in one document.
 MAX_CONTENT = 1_000_000
@@ -22,14 +22,14 @@ _WORDS = {"folder": "Folder", "doc": "Document", "sheet": "Sheet"}
 _INSIDE = text("Id of the folder to create it in")
 
 
-def create_folder(call: Call) -> Said:
+def create_folder(call: Call) -> Returned:
     """A folder, with a page that lists what is in it."""
     made = _add(call, "folder", call["name"])
     _show_folder(call.world, made.id)
     return _entry(call.world, made)
 
 
-def create_document(call: Call) -> Said:
+def create_document(call: Call) -> Returned:
     """A document; content that is too long fails, yet the document is there, as with the real service."""
     content = call.get("initialContent")
     raw = call.get("contentFormat") == "raw"
@@ -41,14 +41,14 @@ def create_document(call: Call) -> Said:
     entry = _entry(call.world, made)
     if too_long:
         reason = f"The content has more than {MAX_CONTENT} characters."
-        return Answer(
+        return ToolText(
             f"Document created without its content. {reason} id: {entry['id']} url: {entry['url']}",
             failed=True,
         )
     return entry
 
 
-def create_spreadsheet(call: Call) -> Said:
+def create_spreadsheet(call: Call) -> Returned:
     """A sheet, with its first rows where they are given."""
     rows = sheets.put([], sheets.Area(0, 0, None, None), call.get("initialData", []))
     made = _add(call, "sheet", call["title"], rows=rows)
@@ -56,7 +56,7 @@ def create_spreadsheet(call: Call) -> Said:
     return _entry(call.world, made)
 
 
-def write_spreadsheet(call: Call) -> Said:
+def write_spreadsheet(call: Call) -> Returned:
     """Cells of a sheet; answers plain text."""
     sheet = call.world.get(call["spreadsheetId"], "sheet")
     if sheet is None:
@@ -68,7 +68,7 @@ def write_spreadsheet(call: Call) -> Said:
     return f"Wrote {cells} cells ({len(call['values'])} rows) to range {call['range']}"
 
 
-def list_folder(call: Call) -> Said:
+def list_folder(call: Call) -> Returned:
     """What is in a folder."""
     if call["folderId"] != "root":
         _folder(call.world, call["folderId"])
@@ -77,7 +77,7 @@ def list_folder(call: Call) -> Said:
     return {"files": [_listed(call.world, record) for record in found]}
 
 
-def search(call: Call) -> Said:
+def search(call: Call) -> Returned:
     """What holds the words of a query in its name, its content or either, newest first."""
     query, where = call["query"].casefold(), call.get("searchIn", "both")
     found = []

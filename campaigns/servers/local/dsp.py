@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from campaigns.servers.local.arguments import DATE, POSITIVE, as_date, choice, text
 from campaigns.servers.local.pages import facts, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
 from campaigns.servers.local.world import Record, Refused, World
 
@@ -65,7 +65,7 @@ def check_address(name: str, address: str | None, schemes: tuple[str, ...]) -> N
 def campaign_creator(role: str) -> Any:
     """`create_campaign` of a DSP."""
 
-    def create_campaign(call: Call) -> Said:
+    def create_campaign(call: Call) -> Returned:
         kept = {name: call.get(name, None) for name in _FIELDS if call.get(name, None) is not None}
         body = {"dsp": role, "status": call.get("status") or "PAUSED", **kept}
         made = Record(f"line-{call.ident}", "campaign", call["name"], "", call.get("external_id"), body=body)
@@ -78,7 +78,7 @@ def campaign_creator(role: str) -> Any:
 def status_setter(role: str) -> Any:
     """`set_campaign_status` of a DSP; what is archived stays so."""
 
-    def set_campaign_status(call: Call) -> Said:
+    def set_campaign_status(call: Call) -> Returned:
         found = call.world.get(call["id"], "campaign")
         if found is None:
             raise Refused(f"Campaign not found: {call['id'][:80]}")
@@ -92,7 +92,7 @@ def status_setter(role: str) -> Any:
     return set_campaign_status
 
 
-def find_campaigns(call: Call) -> Said:
+def find_campaigns(call: Call) -> Returned:
     """Campaigns by the caller's own id."""
     return {"items": [_said(record) for record in call.world.referred(call["external_id"], "campaign")]}
 

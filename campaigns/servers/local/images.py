@@ -11,7 +11,7 @@ from typing import Any
 
 from campaigns.servers.local.arguments import text, whole
 from campaigns.servers.local.pages import facts, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused, write_whole
 
 MODEL = "local-draw"
@@ -83,7 +83,7 @@ def draw(args: Mapping[str, Any]) -> Any:
     return draw_creative(words, size, call_to_action=words.action or "Learn more", mime=wanted)
 
 
-def generate_image(call: Call) -> Said:
+def generate_image(call: Call) -> Returned:
     """Keeps the picture, also at `save_path` where given; answers the path at which it lies."""
     picture = call.ready
     ident = f"image-{call.ident}"
@@ -127,7 +127,7 @@ def _save(where: str, data: bytes) -> Path:
     return path
 
 
-def find_images(call: Call) -> Said:
+def find_images(call: Call) -> Returned:
     """Pictures by reference, with all that their making answered."""
     found = call.world.referred(call["reference"], "image")
     return {"items": [{"id": r.id, "name": r.name, **r.body} for r in found]}

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from campaigns.servers.local.arguments import Schema, problems, schema_of
 from campaigns.servers.local.pace import Pace
 from campaigns.servers.local.wire import INVALID_PARAMS, JSON, ProtocolError
-from campaigns.servers.local.world import Answer, Refused, World
+from campaigns.servers.local.world import Refused, ToolText, World
 
 #: The field of a request's `_meta` that names an effect: the same key never makes a second one.
 KEY_FIELD = "flightplan/idempotency-key"
@@ -41,7 +41,7 @@ class Call:
         return default if value is None else value
 
 
-Said = JSON | str | Answer
+Returned = JSON | str | ToolText
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Tool:
     name: str
     description: str
     properties: Mapping[str, Schema]
-    run: Callable[[Call], Said]
+    run: Callable[[Call], Returned]
     required: tuple[str, ...] = ()
     reads: bool = False
     replaces: bool = False
@@ -112,7 +112,7 @@ class LocalServer:
             traceback.print_exc(file=sys.stderr)
             return self._failure(f"Internal error in {name}: {type(error).__name__}; nothing was made")
 
-    async def _run(self, tool: Tool, args: JSON, meta: Mapping[str, Any]) -> Answer:
+    async def _run(self, tool: Tool, args: JSON, meta: Mapping[str, Any]) -> ToolText:
         tokens = _tokens(tool, args, meta)
         before, after = self._pace.of(tool.name, tokens[0] if tokens else secrets.token_hex(4))
         if tool.reads:
@@ -131,24 +131,24 @@ class LocalServer:
         await asyncio.sleep(after)
         return answer
 
-    def _look(self, tool: Tool, args: JSON) -> Answer:
+    def _look(self, tool: Tool, args: JSON) -> ToolText:
         with self._world.reading():
-            return _answer(tool.run(Call(self._world, args, "")))
+            return _as_text(tool.run(Call(self._world, args, "")))
 
-    def _known(self, tool: Tool, tokens: Sequence[str]) -> Answer | None:
+    def _known(self, tool: Tool, tokens: Sequence[str]) -> ToolText | None:
         with self._world.reading():
             return self._world.answered(tool.name, tokens)
 
-    def _effect(self, tool: Tool, args: JSON, tokens: Sequence[str], ready: Any) -> Answer:
+    def _effect(self, tool: Tool, args: JSON, tokens: Sequence[str], ready: Any) -> ToolText:
         with self._world.transaction():
             # Asked again inside the write lock: another process of this role may have been faster.
             if known := self._world.answered(tool.name, tokens):
                 return known
-            answer = _answer(tool.run(Call(self._world, args, _ident(tool, tokens), ready)))
+            answer = _as_text(tool.run(Call(self._world, args, _ident(tool, tokens), ready)))
             self._world.remember(tool.name, tokens, answer)
             return answer
 
-    def _result(self, answer: Answer) -> JSON:
+    def _result(self, answer: ToolText) -> JSON:
         if answer.failed:
             return self._failure(answer.text)
         return {"content": [{"type": "text", "text": answer.text}]}
@@ -159,10 +159,10 @@ class LocalServer:
         return {"content": [{"type": "text", "text": reason}], "isError": True}
 
 
-def _answer(said: Said) -> Answer:
-    if isinstance(said, Answer):
-        return said
-    return Answer(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
+def _as_text(returned: Returned) -> ToolText:
+    if isinstance(returned, ToolText):
+        return returned
+    return ToolText(returned if isinstance(returned, str) else json.dumps(returned, ensure_ascii=False))
 
 
 def _tokens(tool: Tool, args: JSON, meta: Mapping[str, Any]) -> list[str]:

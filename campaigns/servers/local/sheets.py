@@ -102,7 +102,7 @@ def as_xlsx(title: str, rows: Rows) -> bytes:
     from openpyxl.utils import get_column_letter
 
     book = Workbook()
-    sheet = book.active
+    sheet = book.worksheets[0]
     sheet.title = SHEET
     book.properties.title = title
     for line in rows:

@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ToolText:
     """What a tool says; `failed` marks an effect that exists although its call is a failure."""
 
     text: str
@@ -90,17 +90,17 @@ class World:
         with self._lock:
             yield
 
-    def answered(self, tool: str, tokens: Sequence[str]) -> Answer | None:
+    def answered(self, tool: str, tokens: Sequence[str]) -> ToolText | None:
         """The answer that this tool gave under one of these tokens, or None."""
         for token in tokens:
             row = self._db.execute(
                 "SELECT text, failed FROM answers WHERE tool = ? AND token = ?", (tool, token)
             ).fetchone()
             if row:
-                return Answer(row[0], bool(row[1]))
+                return ToolText(row[0], bool(row[1]))
         return None
 
-    def remember(self, tool: str, tokens: Sequence[str], answer: Answer) -> None:
+    def remember(self, tool: str, tokens: Sequence[str], answer: ToolText) -> None:
         """Keeps an answer for the next call under any of these tokens."""
         rows = [(tool, token, answer.text, answer.failed) for token in tokens]
         self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
