@@ -157,10 +157,10 @@ def test_checking_shows_what_to_mind_and_launches_nothing():
     assert Job.objects.count() == 0
 
 
-def test_the_notice_is_given_anew_while_one_types():
+def test_the_notice_is_updated_during_input():
     response = browser().post(reverse("campaign-check"), body(budget="70000"))
     html = text(response)
-    assert "1 thing still to fill in or put right" in html
+    assert "1 problem to fix before you can launch" in html
     assert html.lstrip().startswith('<aside id="notice"')
 
 
@@ -247,7 +247,7 @@ def test_a_post_parses_the_brief_once(monkeypatch: pytest.MonkeyPatch, changes: 
 def test_a_bad_brief_is_refused_with_its_errors_and_its_warnings():
     cheap = {"budget": "50000", "media_plan.0.budget": "40000", "media_plan.1.budget": "5000"}
     html = post(data=body(**cheap)).content.decode()
-    assert 'id="errors"' in html and "none of it blocks the launch" in html
+    assert 'id="errors"' in html and "you can still launch" in html
 
 
 def test_a_broken_servers_file_is_named_beside_the_errors_of_the_brief(monkeypatch: pytest.MonkeyPatch):

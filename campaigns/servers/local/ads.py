@@ -31,7 +31,7 @@ _AD = ("headlines", "descriptions", "final_url", "path1", "path2")
 
 
 def check_campaign(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a campaign."""
+    """Raise Refused for arguments that the service would not accept for a campaign."""
     _named(args["name"])
     if args.get("contains_eu_political_advertising") is None:
         raise Refused("contains_eu_political_advertising is required on a campaign")
@@ -42,14 +42,14 @@ def check_campaign(args: Mapping[str, Any]) -> None:
 
 
 def check_keyword(args: Mapping[str, Any]) -> None:
-    """Refuses a keyword that is blank, too long or of too many words."""
+    """Raise Refused for a keyword that is blank, too long or has too many words."""
     words = args["text"].split()
     if not words or len(args["text"]) > MAX_KEYWORD or len(words) > MAX_KEYWORD_WORDS:
         raise Refused(f"A keyword has 1 to {MAX_KEYWORD} characters and at most {MAX_KEYWORD_WORDS} words")
 
 
 def check_ad(args: Mapping[str, Any]) -> None:
-    """Refuses what is no responsive search ad: counts, lengths, repeats, paths, the final URL."""
+    """Raise Refused for an invalid responsive search ad: counts, lengths, repeats, paths, final URL."""
     _lines("headlines", args["headlines"], HEADLINES, MAX_HEADLINE)
     _lines("descriptions", args["descriptions"], DESCRIPTIONS, MAX_DESCRIPTION)
     if not args.get("final_url"):
@@ -77,30 +77,30 @@ def _named(name: str) -> None:
 
 
 def create_campaign(call: Call) -> Returned:
-    """A search campaign, paused or as a draft."""
+    """Create a search campaign, paused or as a draft."""
     body = {name: call.get(name, None) for name in _CAMPAIGN}
     return _add(call, "campaign", call["name"], None, {"status": call.get("status") or "PAUSED", **body})
 
 
 def create_ad_group(call: Call) -> Returned:
-    """An ad group of a campaign."""
+    """Create an ad group of a campaign."""
     return _add(call, "adgroup", call["name"], _parent(call, "campaign"), {})
 
 
 def create_keyword(call: Call) -> Returned:
-    """A keyword of an ad group."""
+    """Create a keyword of an ad group."""
     kept = {"match_type": call.get("match_type") or "BROAD", "negative": call.get("negative", False)}
     return _add(call, "keyword", call["text"], _parent(call, "adgroup"), kept)
 
 
 def create_ad(call: Call) -> Returned:
-    """A responsive search ad of an ad group."""
+    """Create a responsive search ad of an ad group."""
     kept = {name: call.get(name) for name in _AD}
     return _add(call, "ad", call["headlines"][0], _parent(call, "adgroup"), kept)
 
 
 def find(call: Call) -> Returned:
-    """Whatever was made under the caller's own id."""
+    """Return everything that was created with the caller's id."""
     found = call.world.referred(call["external_id"])
     return {"items": [{"id": r.id, "name": r.name, "kind": r.kind} for r in found]}
 
@@ -164,7 +164,7 @@ _CAMPAIGN_FIELDS = {
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     group = {"campaign_id": text(), "name": text()}
     keyword = {"ad_group_id": text(), "text": text(), "match_type": choice("EXACT", "PHRASE", "BROAD")}
     ad = {"ad_group_id": text(), "headlines": texts(), "descriptions": texts()}

@@ -19,7 +19,7 @@ MAX_FILE = 30_000_000
 
 
 def read_asset(args: Mapping[str, Any]) -> Any:
-    """The file of an asset, checked to be an image."""
+    """Return the file of an asset. Raises Refused if it is not an image."""
     from campaigns.pictures.imaging import read_picture
 
     name, path = args["name"], Path(args["path"]).expanduser()
@@ -35,7 +35,7 @@ def read_asset(args: Mapping[str, Any]) -> Any:
 
 
 def upload_asset(call: Call) -> Returned:
-    """Keeps an image as an asset."""
+    """Store an image as an asset."""
     picture = call.ready
     file = f"asset.{picture.extension}"
     body = {"file": file, "width": picture.width, "height": picture.height, "mime_type": picture.mime}
@@ -49,7 +49,7 @@ def upload_asset(call: Call) -> Returned:
 
 
 def check_size(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a design."""
+    """Raise Refused for arguments that the service would not accept for a design."""
     sides = (int(args["width"]), int(args["height"]))
     if not args["title"].strip():
         raise Refused("title must not be blank")
@@ -58,7 +58,7 @@ def check_size(args: Mapping[str, Any]) -> None:
 
 
 def create_design(call: Call) -> Returned:
-    """A design of an exact size: the asset fitted into it, or its title; pages to view and edit it."""
+    """Create a design of an exact size from an asset or its title, with pages to view and edit it."""
     from campaigns.pictures.imaging import draw_creative, fit_image
 
     width, height = int(call["width"]), int(call["height"])
@@ -85,7 +85,7 @@ def create_design(call: Call) -> Returned:
 
 
 def find(kind: str) -> Any:
-    """The look-up of one kind by reference."""
+    """Return the tool that looks up one kind by reference."""
 
     def run(call: Call) -> Returned:
         found = call.world.referred(call["reference"], kind)
@@ -121,7 +121,7 @@ def _show(call: Call, made: Record, file: str, size: int) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     design = {"title": text(), "width": whole(1, MAX_SIDE), "height": whole(1, MAX_SIDE), "asset_id": text()}
     reference = {"reference": text("The caller's own name for it; the same one never makes a second")}
     asset = {"name": text(f"At most {MAX_NAME} characters"), "path": text("Path of the image file")}

@@ -11,7 +11,7 @@ from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
 from campaigns.servers.local.world import Record, Refused, ToolText, World
 
-#: As many characters as the real service takes in one document.
+#: The limit of the real service for one document, in characters.
 MAX_CONTENT = 1_000_000
 
 _TYPES = {
@@ -23,14 +23,14 @@ _INSIDE = text("Id of the folder to create it in")
 
 
 def create_folder(call: Call) -> Returned:
-    """A folder, with a page that lists what is in it."""
+    """Create a folder with a page that lists its content."""
     made = _add(call, "folder", call["name"])
     _show_folder(call.world, made.id)
     return _entry(call.world, made)
 
 
 def create_document(call: Call) -> Returned:
-    """A document; content that is too long fails, yet the document is there, as with the real service."""
+    """Create a document; as in the real service, content that is too long fails but leaves a document."""
     content = call.get("initialContent")
     raw = call.get("contentFormat") == "raw"
     too_long = len(content) > MAX_CONTENT
@@ -49,7 +49,7 @@ def create_document(call: Call) -> Returned:
 
 
 def create_spreadsheet(call: Call) -> Returned:
-    """A sheet, with its first rows where they are given."""
+    """Create a sheet, with its first rows if given."""
     rows = sheets.put([], sheets.Area(0, 0, None, None), call.get("initialData", []))
     made = _add(call, "sheet", call["title"], rows=rows)
     _show_sheet(call.world, made.id, made.name, rows)
@@ -57,7 +57,7 @@ def create_spreadsheet(call: Call) -> Returned:
 
 
 def write_spreadsheet(call: Call) -> Returned:
-    """Cells of a sheet; answers plain text."""
+    """Write cells of a sheet; the reply is plain text."""
     sheet = call.world.get(call["spreadsheetId"], "sheet")
     if sheet is None:
         raise Refused(f"Spreadsheet not found: {call['spreadsheetId'][:80]}")
@@ -69,7 +69,7 @@ def write_spreadsheet(call: Call) -> Returned:
 
 
 def list_folder(call: Call) -> Returned:
-    """What is in a folder."""
+    """Return the content of a folder."""
     if call["folderId"] != "root":
         _folder(call.world, call["folderId"])
     inside = "" if call["folderId"] == "root" else call["folderId"]
@@ -78,7 +78,7 @@ def list_folder(call: Call) -> Returned:
 
 
 def search(call: Call) -> Returned:
-    """What holds the words of a query in its name, its content or either, newest first."""
+    """Return what contains the words of a query in its name, content or both, newest first."""
     query, where = call["query"].casefold(), call.get("searchIn", "both")
     found = []
     for record in reversed(call.world.of_kind(*_TYPES)):
@@ -137,7 +137,7 @@ def _show_sheet(world: World, ident: str, name: str, rows: sheets.Rows) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     content = {"initialContent": text(), "contentFormat": choice("markdown", "raw")}
     title = {"title": text(), "parentFolderId": _INSIDE}
     written = {"spreadsheetId": text(), "range": text("A1 notation"), "values": ROWS}

@@ -1,4 +1,4 @@
-"""The roles `ttd`, `dv360`, `amazon-dsp`: lines as checked records; no ad is bought."""
+"""The roles `ttd`, `dv360`, `amazon-dsp`: lines as validated records; no ad is bought."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIELDS = (
 
 
 def check_campaign(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a campaign."""
+    """Raise Refused for arguments that the service would not accept for a campaign."""
     if not args["name"].strip() or len(args["name"].encode()) > MAX_NAME_BYTES:
         raise Refused(f"name must have 1 to {MAX_NAME_BYTES} bytes")
     check_dates(args)
@@ -40,14 +40,14 @@ def check_campaign(args: Mapping[str, Any]) -> None:
 
 
 def check_dates(args: Mapping[str, Any]) -> None:
-    """Refuses dates that are not ISO 8601, and an end before the start."""
+    """Raise Refused for dates that are not ISO 8601 and for an end before the start."""
     dates = [as_date(name, args[name]) for name in ("start_date", "end_date") if args.get(name)]
     if len(dates) == 2 and dates[1] < dates[0]:
         raise Refused("end_date must not be before start_date")
 
 
 def check_currency(args: Mapping[str, Any]) -> None:
-    """Refuses what is no ISO 4217 code."""
+    """Raise Refused for a currency that is not an ISO 4217 code."""
     currency = args.get("currency")
     if currency and not (
         len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
@@ -56,14 +56,14 @@ def check_currency(args: Mapping[str, Any]) -> None:
 
 
 def check_address(name: str, address: str | None, schemes: tuple[str, ...]) -> None:
-    """Refuses an address that is given and is not of these schemes."""
+    """Raise Refused for a URL that has another scheme; an empty one is accepted."""
     parts = urlsplit(address or "")
     if address and (parts.scheme not in schemes or not parts.hostname):
         raise Refused(f"{name} must be an address that begins with {' or '.join(schemes)}://")
 
 
 def campaign_creator(role: str) -> Any:
-    """`create_campaign` of a DSP."""
+    """Return the `create_campaign` tool of a DSP."""
 
     def create_campaign(call: Call) -> Returned:
         kept = {name: call.get(name, None) for name in _FIELDS if call.get(name, None) is not None}
@@ -76,7 +76,7 @@ def campaign_creator(role: str) -> Any:
 
 
 def status_setter(role: str) -> Any:
-    """`set_campaign_status` of a DSP; what is archived stays so."""
+    """Return the `set_campaign_status` tool of a DSP; archived campaigns cannot change."""
 
     def set_campaign_status(call: Call) -> Returned:
         found = call.world.get(call["id"], "campaign")
@@ -93,7 +93,7 @@ def status_setter(role: str) -> Any:
 
 
 def find_campaigns(call: Call) -> Returned:
-    """Campaigns by the caller's own id."""
+    """Return the campaigns with the caller's id."""
     return {"items": [_said(record) for record in call.world.referred(call["external_id"], "campaign")]}
 
 
@@ -112,7 +112,7 @@ def _show(world: World, role: str, record: Record) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of one DSP."""
+    """Return the tools of one DSP."""
     external = {"external_id": text("The caller's own id; the same one never makes a second")}
     fields = {
         "name": text(f"At most {MAX_NAME_BYTES} bytes"),
