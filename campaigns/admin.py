@@ -1,4 +1,4 @@
-"""The admin of campaigns: the briefs that were launched, to look at."""
+"""The read-only admin of campaigns, the briefs that were launched."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -11,7 +11,7 @@ from jobs.admin.parts import as_json, fields_of
 
 
 @admin.register(Campaign)
-class CampaignAdmin(NewestFirst):
+class CampaignAdmin(NewestFirst[Campaign]):
     """Campaigns, newest first."""
 
     list_display = (
@@ -33,15 +33,15 @@ class CampaignAdmin(NewestFirst):
 
     @admin.display(description="dry run", boolean=True)
     def dry_run(self, campaign: Campaign) -> bool:
-        """Tell whether it was a dry run."""
+        """Return whether it was a dry run."""
         return campaign.job.dry_run
 
     @admin.display(description="job's page")
     def page(self, campaign: Campaign) -> SafeString:
-        """Give the link to the job's page."""
+        """Return the link to the job's page."""
         return format_html('<a href="{}">open</a>', reverse("job", args=[campaign.job_id]))
 
     @admin.display(description="brief")
     def brief_read(self, campaign: Campaign) -> SafeString:
-        """Give the brief as it was launched."""
+        """Return the brief as it was launched."""
         return as_json(campaign.brief)

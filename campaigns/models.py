@@ -1,4 +1,4 @@
-"""Campaigns: the briefs that were launched, as their own records beside the jobs that run them."""
+"""Campaigns: the briefs that were launched, separate from the jobs that run them."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 class Campaign(models.Model):
-    """A launched brief. `brief` is the checked brief as it was launched; the job tells how it went."""
+    """A launched brief. `brief` is the checked brief as it was launched; the job has its result."""
 
     job = models.OneToOneField("jobs.Job", models.CASCADE, related_name="campaign")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="campaigns")

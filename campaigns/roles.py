@@ -1,4 +1,4 @@
-"""The parts that tool servers play: limits, how effects are keyed and found, what a success is called."""
+"""The roles of tool servers: limits, how effects are keyed and found, and the source of results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 _READS = ToolPolicy(writes=False)
 _PLAIN_SECONDS = 120.0
 
-# google-docs: no key argument, so the job's own folder carries the marker, and names are unique inside it
+# google-docs: no key argument, so the name of the job's folder has the marker, and names inside are unique
 
-#: The folder may come to be between two runs; the document is the same one in either place.
+#: The folder may be created between two rounds; the document is the same in either place.
 _PLACING = ("parentFolderId",)
 _IN_FOLDER = Lookup("listFolderContents", {"folderId": "$parentFolderId"}, match="name", fields=("name",))
 _BY_NAME = Lookup(
@@ -30,7 +30,7 @@ _GOOGLE_DOCS = {
         lookup=_IN_FOLDER, error_may_name_effect=True, placing=_PLACING, sized_by=("initialContent",)
     ),
     "createSpreadsheet": ToolPolicy(lookup=_IN_FOLDER, placing=_PLACING),
-    # The same cells with the same values: once or twice is the same sheet.
+    # Writing the same values into the same cells twice makes no difference.
     "writeSpreadsheet": ToolPolicy(idempotent=True, plain_text=True, sized_by=("values",)),
     "listFolderContents": _READS,
     "searchDriveFiles": _READS,
@@ -52,7 +52,7 @@ _TASKS = Lookup(
     page_argument="offset",
 )
 _ASANA = {
-    # A dry run asks for no list either; some workspace there is.
+    # A dry run does not request the list either; it assumes that there is a workspace.
     "asana_list_workspaces": ToolPolicy(
         writes=False, dry_run_data={"data": [{"gid": "$id", "name": "the first workspace"}]}
     ),
@@ -62,7 +62,7 @@ _ASANA = {
     "asana_get_tasks_for_project": _READS,
 }
 
-# roles of our own contract: every effect takes the key as an argument
+# roles with a contract defined by Flightplan: every effect has the key as an argument
 
 
 def _keyed(argument: str, lookup_tool: str, **more: Any) -> ToolPolicy:
@@ -70,7 +70,7 @@ def _keyed(argument: str, lookup_tool: str, **more: Any) -> ToolPolicy:
 
 
 _PIXELS = ("width", "height")
-# Paths are those of this machine: a data folder that moves makes no other picture of it.
+# Paths are local: a picture stays the same if the data folder moves.
 _IMAGE_GEN = {
     "generate_image": _keyed(
         "reference", "find_images", image=True, placing=("save_path",), sized_by=_PIXELS
@@ -86,7 +86,7 @@ _CANVA = {
     "find_designs": _READS,
 }
 _DSP = {
-    # Created paused: nothing is spent before the second act, which sets the status.
+    # Created paused: nothing is spent until the line is set live by a separate call.
     "create_campaign": _keyed("external_id", "find_campaigns", careful=True),
     "set_campaign_status": ToolPolicy(money=True, idempotent=True),
     "find_campaigns": _READS,
@@ -113,8 +113,8 @@ def _simulated(name: str, title: str, concurrency: int, tools: Mapping[str, Tool
     )
 
 
-#: Every role by name. Rates count for outside servers only. Lags are our own estimates of how long an index
-#: may not show a new effect; they are spent only after an ambiguous end.
+#: Every role by name. Rates apply to outside servers only. Lags are estimates of how long an index
+#: may not show a new effect; a look-up waits that long only after an ambiguous end.
 ROLES: Mapping[str, Role] = {
     role.name: role
     for role in (
@@ -147,10 +147,10 @@ ROLES: Mapping[str, Role] = {
 
 
 def bundled_servers(local_dir: Path | str, latency: str = "", url: str = "") -> dict[str, dict[str, Any]]:
-    """An `mcpServers` entry for each role's bundled server, all over one world.
+    """Return an `mcpServers` entry for the bundled server of each role, all on one folder.
 
-    `local_dir` is the folder; `latency` is empty (at once), `realistic` or a number; `url` is the address
-    under which the web serves the folder, empty for `file://` links.
+    `local_dir` is the folder; `latency` is empty (at once), `realistic` or a number; `url` is where the web
+    process serves the folder, empty for `file://` links.
     """
     env = {
         "PYTHONPATH": str(ROOT),

@@ -1,4 +1,4 @@
-"""The addresses of campaigns: the launch form and its check."""
+"""The URLs of campaigns: the launch form and its check."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The campaign lifecycle on one page: its eight stages, what each needs, and how a launch is read."""
+"""The campaign lifecycle on one page: its eight stages, their dependencies, and how a launch is parsed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from campaigns.brief import counts
 from campaigns.brief.findings import Finding, InvalidBrief
@@ -22,7 +22,7 @@ from campaigns.stages import activate, brief, creative, landing, live, plan, pro
 from jobs.engine.graph import Activation, Hop, Stage, Workflow
 from jobs.engine.inputs import Fault, InvalidInput, Request
 
-#: Characters of JSON that a launch may have; the reference campaign has some 9,000.
+#: The longest launch, in characters of JSON; the reference campaign has about 9,000.
 LARGEST = 500_000
 #: The whole input of a launch, as API users name it.
 FIELDS = ("campaign", "includeSearch", "dryRun")
@@ -32,7 +32,7 @@ STAGES = (
         "brief",
         "Generate Campaign Brief",
         brief.run,
-        # the folder is shared by every stage that files a document; its call is told as this stage's
+        # all stages that create documents share the folder; its call is reported in this stage
         path=(Hop("google-docs", "createFolder", 5), Hop("google-docs", "createDocument", 25)),
     ),
     Stage(
@@ -66,7 +66,7 @@ STAGES = (
         "activate",
         "Activate on DSPs",
         activate.run,
-        # a line goes to one of these; a second more or less does not change the order of calls
+        # a line goes to one of these; the weight of one second does not change the order of calls
         path=tuple(
             Hop(server, "create_campaign", 1, counts.lines_on(server)) for server in DSP_SERVERS.values()
         ),
@@ -92,8 +92,8 @@ STAGES = (
     ),
 )
 
-#: A second act, after the launch: it is no part of it, and needs none of its stages, because what it does was
-#: shown and confirmed line by line. Google Ads has no tool for a status, so the search campaign stays paused.
+#: Setting lines live is no part of the launch and depends on none of its stages, because the user has seen
+#: and confirmed every line. Google Ads has no tool for a status, so the search campaign stays paused.
 ACTIVATION = Activation(
     Stage(
         LIVE_STAGE,
@@ -107,28 +107,32 @@ ACTIVATION = Activation(
 )
 
 
+#: The name of a preset. Its type is str, because mypy does not accept Literal with a call.
+PresetName = Annotated[str, WithJsonSchema({"enum": list(preset_names()), "type": "string"})]
+
+
 class LaunchInput(BaseModel):
-    """What a launch takes: a preset's name or a brief of one's own, and two choices."""
+    """The input of a launch: a preset's name or a brief, and two options."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"required": ["campaign"], "examples": [{"campaign": "aurora-one"}]}
     )
 
-    campaign: Literal[preset_names()] | Brief = Field(description="The name of a preset, or a brief")
-    includeSearch: bool = Field(False, description="Whether a search campaign is part of it")  # noqa: N815
-    dryRun: bool = Field(False, description="Whether all is only checked and listed, and nothing sent")  # noqa: N815
+    campaign: PresetName | Brief = Field(description="The name of a preset, or a brief")
+    includeSearch: bool = Field(False, description="Whether to include a search campaign")  # noqa: N815
+    dryRun: bool = Field(False, description="Whether to only check and list every call, without sending any")  # noqa: N815
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The JSON schema of a launch."""
+    """Return the JSON schema of a launch."""
     return LaunchInput.model_json_schema()
 
 
 def parse(raw: Any) -> Request:
-    """Read a launch. Raises InvalidInput with every fault, each naming the field as it was sent."""
+    """Parse a launch. Raises InvalidInput with every fault, each with its field as it was sent."""
     if not isinstance(raw, Mapping):
-        raise InvalidInput([Fault("", "a launch is an object of named fields")])
+        raise InvalidInput([Fault("", "a launch must be a JSON object")])
     _check_size(raw)
     faults = [*_unknown_fields(raw), *_flags(raw)]
     include_search, dry_run = raw.get("includeSearch") is True, raw.get("dryRun") is True
@@ -138,7 +142,7 @@ def parse(raw: Any) -> Request:
     except InvalidInput as error:
         raise InvalidInput([*error.faults, *faults])
     except InvalidBrief as error:
-        raise InvalidInput([*map(_fault, error.errors), *faults])
+        raise InvalidInput([*map(_fault, error.errors), *faults]) from error
     if faults:
         raise InvalidInput(faults)
     params = {
@@ -151,12 +155,12 @@ def parse(raw: Any) -> Request:
 
 
 def load(params: Mapping[str, Any]) -> Brief:
-    """The brief of a stored launch."""
+    """Return the brief of a stored launch."""
     return Brief.model_validate(params["brief"])
 
 
 def accepted(job_id: str, owner_id: int, params: Mapping[str, Any]) -> None:
-    """Keep the launched brief as a campaign of its own, in the transaction of the launch."""
+    """Store the launched brief as a Campaign, in the transaction of the launch."""
     typed = load(params)
     Campaign.objects.create(
         job_id=job_id,
@@ -173,22 +177,22 @@ def accepted(job_id: str, owner_id: int, params: Mapping[str, Any]) -> None:
 
 
 def today_of(source: Any) -> date:
-    """The date that it is in a raw brief's time zone, in UTC where it names none that exists."""
+    """Return today's date in a raw brief's time zone, or in UTC if that is missing or unknown."""
     zone = source.get("timezone") if isinstance(source, Mapping) else None
     try:
         return now().astimezone(ZoneInfo(zone.strip()) if isinstance(zone, str) else UTC).date()
     except (KeyError, ValueError, OSError):
-        # no such zone, no name of one, or a folder of the zone data: the fault is told with the others
+        # no such zone, no valid name, or a folder of the zone data; parsing reports it with the other faults
         return now().date()
 
 
 def now() -> datetime:
-    """The moment of the launch."""
+    """Return the current time; tests replace it."""
     return datetime.now(UTC)
 
 
 def _brief_of(raw: Mapping[str, Any]) -> tuple[Any, str]:
-    """The raw brief and the name of its preset, "" for one of the sender's own. Raises InvalidInput."""
+    """Return the raw brief and the name of its preset, "" for the client's own. Raises InvalidInput."""
     if "campaign" not in raw:
         raise InvalidInput([Fault("campaign", "is required: the name of a preset, or a brief")])
     campaign = raw["campaign"]
@@ -197,7 +201,7 @@ def _brief_of(raw: Mapping[str, Any]) -> tuple[Any, str]:
     if not isinstance(campaign, str):
         raise InvalidInput([Fault("campaign", "must be the name of a preset, or a brief as an object")])
     try:
-        # a preset's dates count from its own today, so its time zone is read first
+        # a preset's dates count from today in its own time zone, so that is read first
         return load_preset(campaign, today_of(load_preset(campaign, now().date()))), campaign
     except UnknownPreset as error:
         raise InvalidInput([Fault("campaign", str(error))])
@@ -215,7 +219,9 @@ def _check_size(raw: Mapping[str, Any]) -> None:
 def _unknown_fields(raw: Mapping[str, Any]) -> list[Fault]:
     known = ", ".join(FIELDS)
     return [
-        Fault(_shown(name), f"is not known here; known are {known}") for name in raw if name not in FIELDS
+        Fault(_shown(name), f"is not a known field; the fields are {known}")
+        for name in raw
+        if name not in FIELDS
     ]
 
 

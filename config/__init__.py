@@ -1,1 +1,1 @@
-"""The wiring: settings, addresses and the ASGI application, read from the environment."""
+"""The configuration: settings from the environment, URLs and the ASGI application."""

@@ -1,36 +1,31 @@
-"""Settings, every one of them read from the environment; the README lists them all."""
+"""Django's settings, made from the environment variables that config/environment.py declares."""
 
 import contextlib
 import os
 import secrets
 import sys
 import tempfile
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+from config.environment import BASE_DIR, BadEnvironment, read_environment
 
+environment = read_environment()
 
-def env(name: str, default: str = "") -> str:
-    """Give an environment variable, or the default when it is unset or empty."""
-    return os.environ.get(name) or default
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    """Give the words of a variable that holds a comma-separated list."""
-    return [word.strip() for word in env(name, default).split(",") if word.strip()]
-
-
-DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR = environment.data_dir.resolve()
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise BadEnvironment(f"DATA_DIR is {str(DATA_DIR)!r}; it cannot be created: {error.strerror}") from None
 
 
 def stored_secret(name: str) -> str:
-    """Give the secret kept in this file of DATA_DIR; it is made up the first time.
+    """Return the secret that this file of DATA_DIR holds; generate and store it on the first call.
 
-    It appears whole or not at all: two processes that start at once get the same, and never an empty one.
+    The file appears with its whole content: two processes that start together read the same secret, and
+    neither reads an empty file.
     """
     path = DATA_DIR / name
     if not path.exists():
@@ -47,17 +42,38 @@ def stored_secret(name: str) -> str:
     return path.read_text().strip()
 
 
-SECRET_KEY = env("SECRET_KEY") or stored_secret("secret_key")
-# Part of every effect key: two installations never take each other's effects for their own.
+SECRET_KEY = environment.secret_key or stored_secret("secret_key")
+# Part of every effect key, so that two installations never adopt each other's effects.
 INSTALLATION = stored_secret("installation")
-DEBUG = env("DEBUG") in ("1", "true", "yes", "on")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+DEBUG = environment.debug
+ALLOWED_HOSTS = list(environment.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(environment.csrf_trusted_origins)
+
+# Where users reach the site, usually through a proxy. The proxy passes the path on unchanged.
+PUBLIC_URL = environment.public_url
+TRUSTED_PROXIES = environment.trusted_proxies
+_public = urlsplit(PUBLIC_URL)
+BASE_PATH = f"{_public.path}/"
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(f"[{_public.hostname}]" if ":" in str(_public.hostname) else str(_public.hostname))
+    CSRF_TRUSTED_ORIGINS.append(f"{_public.scheme}://{_public.netloc}")
+CSRF_FAILURE_VIEW = "config.proxies.csrf_failure"
+HTTPS = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = BASE_PATH
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
+# Without a trusted proxy each request appears to be plain HTTP, and a redirect would never end.
+SECURE_SSL_REDIRECT = HTTPS and bool(TRUSTED_PROXIES)
+SECURE_SSL_HOST = _public.netloc or None
+SECURE_REDIRECT_EXEMPT = [r"(^|/)(healthz|readyz)$"]  # probes ask the process itself
+# HSTS for subdomains, and preloading, affect other sites; their owner decides that on the proxy.
+# Documents are shown in frames of the site's own pages, so X-Frame-Options is not DENY.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W019", "security.W021"]
 
 INSTALLED_APPS = [
-    # only runserver asks for it here, and it would import Twisted into each worker and command
+    # only runserver needs it here; elsewhere it would import Twisted into each worker and command
     *(["daphne"] if "runserver" in sys.argv else []),
-    "django.contrib.admin.apps.SimpleAdminConfig",  # config/urls.py looks for the admin classes
+    "django.contrib.admin.apps.SimpleAdminConfig",  # config/urls.py discovers the admin classes
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -108,27 +124,28 @@ TEMPLATES = [
 
 DATABASES = {
     "default": dj_database_url.parse(
-        env("DATABASE_URL", f"sqlite:///{DATA_DIR / 'flightplan.sqlite3'}"), conn_max_age=600
+        environment.database_url or f"sqlite:///{DATA_DIR / 'flightplan.sqlite3'}", conn_max_age=600
     )
 }
 SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if SQLITE:
-    # FULL: an acknowledged commit survives a power cut. IMMEDIATE: read-modify-write never meets a lock.
+    # FULL: an acknowledged commit survives a power cut. IMMEDIATE: a transaction that reads and then writes
+    # never fails because another one took the lock in between.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 
-LEASE_SECONDS = float(env("LEASE_SECONDS", "30"))
+LEASE_SECONDS = environment.lease_seconds
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # A process that is stopped inside a transaction keeps its rows locked: the server ends that transaction
-    # before the lease runs out, or whoever takes over would wait for as long as the other sleeps.
+    # A process that is suspended inside a transaction keeps its rows locked. The database ends that
+    # transaction before the lease expires, so that the worker that takes over does not wait for it.
     _options = DATABASES["default"].setdefault("OPTIONS", {})
     _idle = f"-c idle_in_transaction_session_timeout={max(1000, int(LEASE_SECONDS * 500))}"
     _options["options"] = f"{_options.get('options', '')} {_idle}".strip()
 
-# Huey is the doorbell and the house the work runs in; the job rows are the queue.
+# Huey wakes the worker and runs its tasks; the queue itself is the table of jobs.
 HUEY = {
     "name": "flightplan",
     "immediate": False,
@@ -142,7 +159,7 @@ HUEY = {
         "timeout": 20,
     }
     if SQLITE
-    else {"huey_class": "huey.PostgresHuey", "dsn": env("DATABASE_URL")}
+    else {"huey_class": "huey.PostgresHuey", "dsn": environment.database_url}
 )
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -159,14 +176,14 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-STATIC_URL = "static/"
+STATIC_URL = f"{BASE_PATH}static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of a folder that is not there
+STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns about a missing folder
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR
 
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # a launch form at its row limits has some 2,000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # a launch form with the most rows it allows has about 2,000
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -187,31 +204,30 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# What jobs needs to know of the application that uses it, by dotted path: it imports nothing of campaigns.
+# Dotted paths of what jobs needs from campaigns, which it does not import.
 WORKFLOWS = ["campaigns.workflow.LIFECYCLE"]
 TOOL_ROLES = "campaigns.roles.ROLES"
 BUNDLED_SERVERS = "campaigns.roles.bundled_servers"
 
-TOOL_SERVERS = env("TOOL_SERVERS")
-ADMIN_PASSWORD = env("ADMIN_PASSWORD")
-RETRY_BACKOFF = float(env("RETRY_BACKOFF", "1"))
-JOBS_AT_ONCE = int(env("JOBS_AT_ONCE", "16"))
-PUBLIC_URL = env("PUBLIC_URL").rstrip("/")
-STUCK_SECONDS = float(env("STUCK_SECONDS", "300"))
-RETENTION_DAYS = int(env("RETENTION_DAYS", "90"))
-LOCAL_LATENCY = env("LOCAL_LATENCY")
+TOOL_SERVERS = environment.tool_servers
+ADMIN_PASSWORD = environment.admin_password
+RETRY_BACKOFF = environment.retry_backoff
+JOBS_AT_ONCE = environment.jobs_at_once
+STUCK_SECONDS = environment.stuck_seconds
+RETENTION_DAYS = environment.retention_days
+LOCAL_LATENCY = environment.local_latency
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "filters": {
-        # «not ready» is an answer to whoever asks, not a fault of ours
+        # /readyz answers 503 while the site is not ready; that is no error to log
         "answered": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 0) != 503,
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["answered"]}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "WARNING").upper()},
+    "root": {"handlers": ["console"], "level": environment.log_level},
 }

@@ -37,7 +37,9 @@ def workflow(id: str) -> Workflow:
 def tool_servers() -> dict[str, ServerSpec]:
     """Return the servers of all roles. Raises BrokenServersFile, which names each faulty field."""
     bundled = import_string(settings.BUNDLED_SERVERS)(
-        local_dir=settings.DATA_DIR / "local", latency=settings.LOCAL_LATENCY, url="/local/"
+        local_dir=settings.DATA_DIR / "local",
+        latency=settings.LOCAL_LATENCY,
+        url=f"{settings.BASE_PATH}local/",
     )
     path = Path(settings.TOOL_SERVERS) if settings.TOOL_SERVERS else None
     return load_servers(path, import_string(settings.TOOL_ROLES), bundled)

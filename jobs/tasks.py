@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from huey.contrib.djhuey import HUEY  # type: ignore[import-untyped]  # Huey ships no types
+from huey.contrib.djhuey import HUEY
 
 _handlers: list[Callable[[str], None]] = []
 

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from campaigns.brief.presets import preset_names
 from campaigns.roles import ROLES
+from config.environment import Environment
 from jobs.engine.results import JobStatus, Source, Status
 from jobs.models import ToolCall, Webhook
 
@@ -32,7 +33,6 @@ INDEX_HOSTS = (
 MACHINE_PATHS = r"(?<![\w./~$}-])/(home|root|work|Users|tmp|opt|mnt|srv)(/|\b)|[A-Z]:\\\\"
 OURS = {"jobs", "campaigns"}
 # read outside config/settings.py
-READ_ELSEWHERE = {"TRUSTED_PROXIES"}
 HEADINGS = ["Context", "Decision", "Measured", "Turned down", "Consequences"]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 # options that Django adds to every command
@@ -92,10 +92,7 @@ def rows(text: str) -> list[str]:
 
 def settings_read() -> set[str]:
     """Return every variable that the settings read from the environment."""
-    text = (ROOT / "config" / "settings.py").read_text(encoding="utf-8")
-    return READ_ELSEWHERE | set(
-        re.findall(r"""\b(?:env\w*|environ\.get|getenv)\(\s*["']([A-Z_]+)["']""", text)
-    )
+    return {name.upper() for name in Environment.model_fields}
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,1 +1,1 @@
-"""The brief: its schema and fields, the rules it must keep, its KPIs, and the sample presets."""
+"""The brief: its schema and fields, the rules for it, its KPIs, and the sample presets."""

@@ -1,4 +1,4 @@
-"""How often a campaign's stages make each of their calls, by its brief."""
+"""How many of each call the stages of a campaign make, by its brief."""
 
 from collections.abc import Callable
 
@@ -9,30 +9,30 @@ from campaigns.documents.tasks import task_list
 
 
 def tasks(brief: Brief) -> int:
-    """Give how many tasks the project has."""
+    """Return the number of tasks of the project."""
     return len(task_list(brief))
 
 
 def creatives(brief: Brief) -> int:
-    """Give how many creatives are made."""
+    """Return the number of creatives."""
     return len(brief.creative_sizes)
 
 
 def lines_on(server: str) -> Callable[[Brief], int]:
-    """Give a function that counts the lines of the media plan on the DSP that this server plays."""
+    """Return a function that counts the media plan's lines on this server's DSP."""
     return lambda brief: sum(DSP_SERVERS.get(line.dsp) == server for line in brief.media_plan)
 
 
 def ad_groups(brief: Brief) -> int:
-    """Give how many ad groups the search campaign has."""
+    """Return the number of ad groups of the search campaign."""
     return len(search_plan(brief).ad_groups) if brief.search else 0
 
 
 def keywords(brief: Brief) -> int:
-    """Give how many keywords its ad groups have."""
+    """Return the number of keywords in all ad groups."""
     return sum(len(group.keywords) for group in search_plan(brief).ad_groups) if brief.search else 0
 
 
 def ads(brief: Brief) -> int:
-    """Give how many ads its ad groups have."""
+    """Return the number of ads in all ad groups."""
     return sum(len(group.ads) for group in search_plan(brief).ad_groups) if brief.search else 0

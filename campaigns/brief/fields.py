@@ -1,4 +1,4 @@
-"""The field types of a brief: bounded text, money, dates and addresses, each with a message to act on."""
+"""The field types of a brief: limited text, money, dates and URLs, with messages that say what to write."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from slugify import slugify
 
 MONEY_MAX = Decimal("999999999999.99")
-# Overrides of writing direction let a name show as something it is not; the last two are no characters.
+# Direction overrides can make a name look like another one; the last two are not characters.
 _REFUSED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 _PLAIN_NUMBER = re.compile(r"\d{1,15}(\.\d{1,20})?")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?")
@@ -25,7 +25,7 @@ _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def slug_of(text: str, max_length: int = 60) -> str:
-    """A lower-case ASCII slug, never empty; a short hash tells apart what it cannot spell."""
+    """Return a lower-case ASCII slug, never empty; a short hash distinguishes what it cannot spell."""
     slug = str(slugify(text))
     plain = [char for char in unicodedata.normalize("NFKD", text) if unicodedata.category(char) != "Mn"]
     if slug and len(slug) <= max_length and all(char.isascii() or not char.isalnum() for char in plain):
@@ -39,7 +39,9 @@ def _refuse_controls(text: str, allowed: str) -> None:
         if char in allowed:
             continue
         if char in _REFUSED or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
-            raise ValueError("must not hold control characters or line breaks" + ("" if allowed else " here"))
+            raise ValueError(
+                "must not contain control characters or line breaks" + ("" if allowed else " here")
+            )
 
 
 def _one_line(value: Any) -> Any:
@@ -51,7 +53,7 @@ def _one_line(value: Any) -> Any:
 
 
 def _paragraph(value: Any) -> Any:
-    """Text of several lines; a list of strings is read as one line each."""
+    """Return text of several lines; a list of strings is one line each."""
     if isinstance(value, list | tuple) and len(value) <= 50 and all(isinstance(item, str) for item in value):
         value = "\n".join(value)
     if not isinstance(value, str):
@@ -62,7 +64,7 @@ def _paragraph(value: Any) -> Any:
 
 
 def _number(value: Any) -> Decimal | None:
-    """The exact value of a JSON number or of a written one, `None` when it is neither."""
+    """Return the exact value of a number, or of a number in text, or None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -91,7 +93,7 @@ def _money(value: Any) -> Decimal:
 
 
 def _price(value: Any) -> Any:
-    """An amount in the brief's currency, kept as its digits, or words such as "from 12 a month"."""
+    """Return an amount in the brief's currency as digits, or words such as "from 12 a month"."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return str(_money(value))
     text = _one_line(value)
@@ -100,7 +102,7 @@ def _price(value: Any) -> Any:
 
 
 def _figure(value: Any) -> Any:
-    """The target of a KPI: text, or a number that is then kept as written."""
+    """Return the target of a KPI: text, or a number as it was written."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         number = _number(value)
         if number is None:
@@ -122,7 +124,7 @@ def _day(value: Any) -> date:
         try:
             day = date.fromisoformat(value.strip())
         except ValueError:
-            raise ValueError("must be a date of the calendar") from None
+            raise ValueError("must be a valid date") from None
     else:
         raise ValueError("must be a date written YYYY-MM-DD")
     if not 2000 <= day.year <= 2100:
@@ -132,7 +134,7 @@ def _day(value: Any) -> date:
 
 @cache
 def _currencies() -> frozenset[str]:
-    """The ISO 4217 codes that are legal tender somewhere today."""
+    """Return the ISO 4217 codes that are legal tender somewhere today."""
     places: Mapping[str, Any] = get_global("territory_currencies")
     in_use = {code for rows in places.values() for code, _, end, tender in rows if tender and end is None}
     return frozenset(in_use & set(Locale("en").currencies))
@@ -166,9 +168,9 @@ def _https(value: str) -> str:
     if parts.scheme != "https" or not re.fullmatch(r"[^\W_]([\w-]*\.)+[^\W_][\w-]*", host):
         raise wrong
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or a password")
+        raise ValueError("must not contain a user name or a password")
     if re.search(r"[\s<>\"'`\\{}|^]", value):
-        raise ValueError("must not hold spaces, quotes or brackets")
+        raise ValueError("must not contain spaces, quotes or brackets")
     return value
 
 
@@ -176,7 +178,7 @@ def _line(maximum: int, minimum: int = 0) -> Any:
     return StringConstraints(strict=True, min_length=minimum, max_length=maximum)
 
 
-# The bounds stand before the cleaning, which pydantic runs first all the same: so they bound what is kept.
+# Pydantic runs the cleaning before the limits although they are listed first, so they limit the result.
 Name = Annotated[str, _line(120, 1), BeforeValidator(_one_line)]
 Short = Annotated[str, _line(200), BeforeValidator(_one_line)]
 ShortItem = Annotated[str, _line(200, 1), BeforeValidator(_one_line)]

@@ -1,4 +1,4 @@
-"""What is found about a brief and the field it names; the faults of its types in words to act on."""
+"""Findings about a brief, each with its field; type errors in words that say what to write."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ MOST = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """`field` is a dotted path such as "media_plan.2.budget", "" for the brief as a whole."""
+    """An error or a warning; `field` is a path such as "media_plan.2.budget", "" for the whole brief."""
 
     level: Literal["error", "warning"]
     field: str
@@ -23,7 +23,7 @@ class Finding:
 
 
 class InvalidBrief(ValueError):
-    """The brief cannot be launched; `findings` hold at least one error."""
+    """The brief cannot be launched; `findings` contain at least one error."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("; ".join(str(finding) for finding in findings if finding.level == "error"))
@@ -55,7 +55,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def faults(error: ValidationError) -> list[Finding]:
-    """The faults of a brief that does not fit its fields, at most a hundred of them."""
+    """Return the type errors of a brief, at most a hundred."""
     found = error.errors(include_url=False, include_input=False)
     return [Finding("error", _path(fault["loc"]), _words(fault)) for fault in found[:MOST]]
 
@@ -65,7 +65,7 @@ def _at_least(least: int, what: str) -> str:
 
 
 def _path(location: Sequence[int | str]) -> str:
-    """A dotted path; the marks pydantic puts around a dictionary's key are left out."""
+    """Return a dotted path without the marks that pydantic puts around a dictionary's key."""
     steps = [str(step) for step in location if step != "[key]"]
     return ".".join(re.sub(r"[^\w -]", "?", step, flags=re.ASCII)[:80] for step in steps)
 

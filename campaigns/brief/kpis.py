@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from campaigns.documents.text import count, money
 
-#: Every spelling of a metric that can be reckoned with, and its short name.
+#: The spellings of each metric that can be calculated with, and its short name.
 METRICS = {
     "ctr": "CTR",
     "click-through rate": "CTR",
@@ -49,7 +49,7 @@ _NUMBER = re.compile(
     r"\s*(?P<scale>(?:k|mm|m|bn|b)\b)?\s*(?P<percent>%)?",
     re.ASCII | re.IGNORECASE,
 )
-#: A sign, an exponent or a decimal comma: read as far as the first digits they would say something else.
+#: A sign, an exponent or a decimal comma: reading only the first digits would change the number.
 _MISREAD = re.compile(r"(?<![\w.,])[-−]\d[\d.,]*|\d[\d.]*e[+-]?\d+|(?<![\d,.])\d+,\d{1,2}(?![\d])", re.ASCII)
 _NAMES = re.compile(
     r"(?<![\w-])("
@@ -67,19 +67,19 @@ class Kpi:
 
 
 def parse_kpis(text: str) -> list[Kpi]:
-    """The targets of a text; empty when it holds none that is a name with a number."""
+    """Return the targets in a text, each a name with a number; empty if there are none."""
     pieces = re.split(r";|\||/| \+ | and | & |,(?!\d{3}(?!\d))", text.casefold())
     return [kpi for piece in pieces if (kpi := _one(piece)) is not None]
 
 
 def unreadable(text: str) -> str:
-    """The first number of a text that is written so that it would be misread ("-1", "1e9", "1,5"), or ""."""
+    """Return the first number in a text that would be misread ("-1", "1e9", "1,5"), or ""."""
     match = _MISREAD.search(text.casefold())
     return match.group().strip() if match else ""
 
 
 def parse_figure(metric: str, text: str) -> Kpi | None:
-    """The target of a KPI that is named beside its figure, as in `kpis`; `None` without a number."""
+    """Return the target of a KPI with its name, as in `kpis`, or None without a number."""
     named = METRICS.get(re.sub(r"[\s_]+", " ", metric.casefold()).strip(), metric)
     match = _NUMBER.search(text.casefold())
     return Kpi(named, _value(match, named)) if match else None
@@ -98,14 +98,14 @@ def _one(piece: str) -> Kpi | None:
 
 def _value(match: re.Match[str], metric: str) -> Decimal:
     value = Decimal(match["digits"].replace(",", "")) * _SCALE.get(match["scale"] or "", 1)
-    # A rate below 1 without its sign is a share: 0.7 of all views, not 0.7 %; a CTR that low is in percent.
+    # A rate below 1 without a percent sign is a share: 0.7 of all views, not 0.7 %; not so a CTR.
     if metric in RATES - {"CTR"} and not match["percent"] and value <= 1:
         return value * 100
     return value
 
 
 def implied(budget: Decimal, kpis: list[Kpi]) -> list[Kpi]:
-    """What the targets mean for that budget: costs where a volume is stated, volumes where a cost is."""
+    """Return what the targets imply for the budget: costs for volumes, and volumes for costs."""
     have = {kpi.metric: kpi.value for kpi in kpis if kpi.value > 0}
     found: dict[str, Decimal] = {}
     if "CPM" not in have and "impressions" in have:
@@ -130,7 +130,7 @@ def implied(budget: Decimal, kpis: list[Kpi]) -> list[Kpi]:
 
 
 def figure(kpi: Kpi, currency: str) -> str:
-    """A KPI's value as people read it: money for a cost, percent for a rate, else a number."""
+    """Format a KPI's value: money for a cost, percent for a rate, otherwise a number."""
     if kpi.metric in RATES:
         return f"{kpi.value.quantize(Decimal('0.01')).normalize():f}%"
     if kpi.metric.startswith("CP"):

@@ -1,4 +1,4 @@
-"""The planner's rules: what must hold before a campaign is launched, and what a planner wants to be told."""
+"""The planner's rules: the errors that prevent a launch, and the warnings that a planner should see."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -14,7 +14,7 @@ from campaigns.brief.wording import check_wording
 from campaigns.documents.text import count, money
 from campaigns.documents.words import found_words
 
-# --- Figures of the market, second-hand: the one place to change them ---
+# --- Market figures from secondary sources: change them here ---
 #: What each DSP sells.
 DSP_CHANNELS: Mapping[str, frozenset[str]] = {
     "TTD": frozenset({"display", "native", "video", "audio", "ctv", "dooh"}),
@@ -27,13 +27,13 @@ DSP_MINIMUM: Mapping[str, Decimal] = {
     "DV360": Decimal(5_000),
     "Amazon DSP": Decimal(15_000),
 }
-#: From which total on whose approval is asked for, highest first.
+#: The total from which each approval is recommended, highest first.
 APPROVAL_TIERS: tuple[tuple[Decimal, str], ...] = (
     (Decimal(1_000_000), "VP"),
     (Decimal(250_000), "director"),
     (Decimal(50_000), "manager"),
 )
-#: Lowest and highest figure that does not raise an eyebrow; costs in the brief's currency, rates in percent.
+#: The lowest and highest plausible figures; costs in the brief's currency, rates in percent.
 PLAUSIBLE: Mapping[str, tuple[Decimal, Decimal]] = {
     "CPM": (Decimal("0.5"), Decimal(120)),
     "CPC": (Decimal("0.05"), Decimal(60)),
@@ -61,9 +61,9 @@ MISREAD = "cannot be read at {}: write plain numbers above 0, such as 1.5, 0.4% 
 
 
 def parse_brief(raw: Any, *, today: date, include_search: bool) -> tuple[Brief, list[Finding]]:
-    """The brief of a JSON object, with the warnings about it; raises `InvalidBrief` and nothing else."""
+    """Return the brief in a JSON object and the warnings about it. Raises only InvalidBrief."""
     if not isinstance(raw, Mapping):
-        raise InvalidBrief([Finding("error", "", "a brief is an object of named fields")])
+        raise InvalidBrief([Finding("error", "", "a brief must be a JSON object")])
     try:
         brief = Brief.model_validate(dict(raw))
     except ValidationError as error:
@@ -75,7 +75,7 @@ def parse_brief(raw: Any, *, today: date, include_search: bool) -> tuple[Brief, 
 
 
 def check(brief: Brief, *, today: date, include_search: bool) -> list[Finding]:
-    """Every finding about a brief that is to start no earlier than `today`, errors first."""
+    """Return every finding about a brief that starts today or later, errors first."""
     found = [*_dates(brief, today), *_money(brief, include_search), *_kpis(brief)]
     for index, line in enumerate(brief.media_plan):
         found += _line(brief, line, f"media_plan.{index}")
@@ -146,14 +146,14 @@ def _line(brief: Brief, line: Line, field: str) -> Iterator[Finding]:
 
 
 def _doubts(field: str, kpis: list[Kpi], budget: Decimal, currency: str) -> Iterator[Finding]:
-    """The targets nobody will believe, and those that imply such a figure for the budget."""
+    """Return warnings for implausible targets, and for targets that imply an implausible figure."""
     for kpi in kpis:
         if not _plausible(kpi):
-            yield _warning(field, f"a {kpi.metric} of {figure(kpi, currency)} is hard to believe")
+            yield _warning(field, f"a {kpi.metric} of {figure(kpi, currency)} is implausible")
     for kpi in implied(budget, kpis):
         if not _plausible(kpi):
             told = f"{figure(kpi, currency)} on {money(budget, currency)}"
-            yield _warning(field, f"implies a {kpi.metric} of {told}, hard to believe")
+            yield _warning(field, f"implies a {kpi.metric} of {told}, which is implausible")
 
 
 def _plausible(kpi: Kpi) -> bool:
@@ -162,13 +162,13 @@ def _plausible(kpi: Kpi) -> bool:
 
 
 def _kpis(brief: Brief) -> Iterator[Finding]:
-    """The campaign's own KPIs, which together stand for the whole budget."""
+    """Check the campaign's own KPIs, which apply to the whole budget."""
     read = {name: parse_figure(name, text) for name, text in brief.kpis.items()}
     for name, kpi in read.items():
         if wrong := unreadable(brief.kpis[name]):
             yield _error(f"kpis.{name}", MISREAD.format(wrong))
         elif kpi is None:
-            yield _error(f"kpis.{name}", "must hold a figure, such as 0.4% or 25,000")
+            yield _error(f"kpis.{name}", "must contain a figure, such as 0.4% or 25,000")
     yield from _doubts("kpis", [kpi for kpi in read.values() if kpi], brief.budget, brief.currency)
 
 
@@ -189,13 +189,13 @@ def _search(brief: Brief) -> Iterator[Finding]:
     yield _warning(
         "search.daily_budget",
         f"search spends {money(search.daily_budget, brief.currency)} x {brief.flight_days} days = "
-        f"{money(brief.search_spend, brief.currency)} beside the media plan; both together "
+        f"{money(brief.search_spend, brief.currency)} on top of the media plan; both together "
         f"{money(brief.budget + brief.search_spend, brief.currency)}",
     )
 
 
 def _blocked(search: SearchSettings) -> Iterator[Finding]:
-    """A negative keyword within a wanted one keeps the ad from the very searches it is bought for."""
+    """Return errors for negative keywords that block a keyword of the campaign."""
     for index, negative in enumerate(search.negative_keywords):
         held = next((seed for seed in search.seed_keywords if found_words(seed, [negative])), None)
         if held:

@@ -1,4 +1,4 @@
-"""The campaign brief: its fields, what each may hold, and the few figures that follow from them."""
+"""The campaign brief: its fields, their limits, and the figures calculated from them."""
 
 import re
 from collections import Counter
@@ -36,7 +36,7 @@ from campaigns.brief.fields import (
     slug_of,
 )
 
-#: What people write for a DSP, and the one name it has here.
+#: The usual spellings of each DSP, and its name in Flightplan.
 DSP_NAMES = {
     "ttd": "TTD",
     "the trade desk": "TTD",
@@ -49,7 +49,7 @@ DSP_NAMES = {
     "amazon-dsp": "Amazon DSP",
     "amazon": "Amazon DSP",
 }
-#: What people write for a channel, and the one key it has here.
+#: The usual spellings of each channel, and its key in Flightplan.
 CHANNEL_KEYS = {
     "connected tv": "ctv",
     "streaming tv": "ctv",
@@ -72,14 +72,14 @@ def _known_dsp(name: str) -> str:
 
 
 def _sizes(value: Any) -> Any:
-    """One text "300x250, 728x90" is read as a list."""
+    """Read one text "300x250, 728x90" as a list."""
     if isinstance(value, str):
         return [part for part in re.split(r"[,;\n]", value) if part.strip()]
     return value
 
 
 def _size(text: str) -> str:
-    """ "300 × 250" is written "300x250"; a creative's name stays as it is."""
+    """Write "300 × 250" as "300x250"; leave a creative's name unchanged."""
     match = re.fullmatch(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})(\s*px)?", text)
     return f"{int(match[1])}x{int(match[2])}" if match else text
 
@@ -97,7 +97,7 @@ def _unique(items: tuple[_T, ...], key: Callable[[_T], str], what: str) -> tuple
 
 
 class Part(BaseModel):
-    """A piece of a brief: read once, never changed, and no field it does not know."""
+    """A part of a brief: immutable, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -116,23 +116,23 @@ class Line(Part):
 
     @property
     def channel_key(self) -> str:
-        """The channel in one word, whatever it was written as: display, video, audio, ctv, ..."""
+        """Return the channel's key for any spelling: display, video, audio, ctv, ..."""
         words = " ".join(re.split(r"[\s_-]+", self.channel.casefold()))
         return CHANNEL_KEYS.get(words, words)
 
     @property
     def slug(self) -> str:
-        """Unique in its plan."""
+        """Return the line's slug, unique in its plan."""
         return slug_of(f"{self.dsp} {self.channel} {self.tactic}")
 
     @property
     def label(self) -> str:
-        """How a person names the line: "TTD Display, Prospecting"."""
+        """Return the line's display name: "TTD Display, Prospecting"."""
         return f"{self.dsp} {self.channel}" + (f", {self.tactic}" if self.tactic else "")
 
 
 class CreativeSize(Part):
-    """One creative to be made; sizes in pixels, within what a design tool takes."""
+    """One creative; sizes are in pixels, within the limits of the design tool."""
 
     name: Name
     width: Pixels
@@ -158,12 +158,12 @@ class CreativeSize(Part):
 
     @property
     def slug(self) -> str:
-        """Unique in its brief; fit for a file name."""
+        """Return the creative's slug, unique in its brief and safe in a file name."""
         return slug_of(self.name)
 
 
 class SearchSettings(Part):
-    """What the search campaign needs; the daily budget is spent beside the media plan."""
+    """The settings of the search campaign; its daily budget comes on top of the media plan."""
 
     daily_budget: Money
     bidding_strategy: Annotated[Name, AfterValidator(_strategy)] = "MAXIMIZE_CONVERSIONS"
@@ -200,7 +200,7 @@ class BriefText(Part):
 
 
 class Task(Part):
-    """A task of the project; due on a day, or so many days after the flight's start (negative: before it)."""
+    """A task of the project, due on a date, or in days from the flight's start (negative: before it)."""
 
     name: Name
     notes: Paragraph = ""
@@ -214,14 +214,14 @@ class Task(Part):
         return self
 
     def due(self, flight_start: date) -> date:
-        """The day it is due in a flight that starts on that day."""
+        """Return the due date in a flight that starts on `start`."""
         if self.due_on is not None:
             return self.due_on
         return date.fromordinal(flight_start.toordinal() + (self.due_offset_days or 0))
 
 
 class Brief(Part):
-    """A whole campaign. Whether it may be launched is for `campaigns.brief.rules` to say."""
+    """A whole campaign. `campaigns.brief.rules` decides whether it can be launched."""
 
     brand: Name
     product: Name
@@ -245,7 +245,7 @@ class Brief(Part):
     brief: BriefText = BriefText()
     tasks: Annotated[tuple[Task, ...], Field(max_length=100)] = ()
 
-    # Names become keys of what is made outside, so two of a kind would be taken for one.
+    # Names become keys of what is created outside, so two equal names would be treated as one thing.
     @field_validator("media_plan")
     @classmethod
     def _no_line_twice(cls, lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -263,7 +263,7 @@ class Brief(Part):
 
     @property
     def title(self) -> str:
-        """Brand and product, the brand once."""
+        """Return brand and product, without repeating the brand."""
         doubled = self.product.casefold().startswith(self.brand.casefold())
         return self.product if doubled else f"{self.brand} {self.product}"
 
@@ -273,7 +273,7 @@ class Brief(Part):
 
     @property
     def flight_days(self) -> int:
-        """Days of the flight, both end days included."""
+        """Return the days of the flight, including both end dates."""
         return (self.flight_end - self.flight_start).days + 1
 
     @property
@@ -282,15 +282,15 @@ class Brief(Part):
 
     @property
     def search_spend(self) -> Decimal:
-        """Daily budget times the days of the flight; 0 without search settings."""
+        """Return the daily budget times the days of the flight; 0 without search settings."""
         return self.search.daily_budget * max(self.flight_days, 0) if self.search else Decimal(0)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """The channels as stated, or those of the plan."""
+        """Return the channels in the brief, or those of the plan."""
         return self.channels or tuple(Counter(line.channel for line in self.media_plan))
 
     def creatives(self, sizes: Iterable[str]) -> list[CreativeSize]:
-        """The creatives that sizes ("300x250") or names ask for, in the brief's order, none twice."""
+        """Return the creatives with these sizes ("300x250") or names, in the brief's order, each once."""
         wanted = {size.casefold() for size in sizes}
         return [c for c in self.creative_sizes if c.size in wanted or c.name.casefold() in wanted]

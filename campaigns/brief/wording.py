@@ -1,4 +1,4 @@
-"""Rules on words: those to avoid, disclosures where they are mandatory, and the limits of search ads."""
+"""Rules on words: words to avoid, mandatory disclosures, and the limits of search ads."""
 
 import re
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from campaigns.documents.prompts import image_prompt
 from campaigns.documents.search import check_ad, search_plan
 from campaigns.documents.words import found_words
 
-#: Fields that no reader of a document or an advertisement sees as text, or that hold the words themselves.
+#: Fields that no reader of a document or an ad sees, or that contain the words to avoid.
 _UNSEEN = re.compile(
     r"brief\.compliance\.words_to_avoid\.|search\.|currency$|timezone$|landing_url$|creative_sizes\.\d+\.format$"
 )
-#: A mark behind a claim sends the reader to a disclosure, which then has to be there.
+#: A footnote mark after a claim refers to a disclosure, which then must exist.
 _FOOTNOTE = re.compile(r"(?<=[\w%.)])(?:\*|†|¹)(?=\s|$|[.,;:])")
 _EMPHASIS = re.compile(r"\*\S[^*\n]*\*")
 
 
 def check_wording(brief: Brief, include_search: bool) -> Iterator[Finding]:
-    """Findings on the brief's own words and on the public texts made of them."""
+    """Return findings on the brief's own words and on the public texts made from them."""
     yield from _own_words(brief)
     yield from _public_texts(brief, include_search)
     yield from _disclosures(brief)
@@ -32,11 +32,11 @@ def _own_words(brief: Brief) -> Iterator[Finding]:
     avoid = brief.brief.compliance.words_to_avoid
     for field, text in _seen(brief):
         for word in found_words(text, avoid):
-            yield Finding("error", field, f'holds "{word}", which is among the words to avoid')
+            yield Finding("error", field, f'contains "{word}", which is one of the words to avoid')
 
 
 def _public_texts(brief: Brief, include_search: bool) -> Iterator[Finding]:
-    """The words of our own that join the brief's must do without as well."""
+    """Check the texts that Flightplan adds to the brief's own words."""
     words = brief.brief.compliance.words_to_avoid
     own = {word for _, text in _seen(brief) for word in found_words(text, words)}
     page = re.sub(r"<style>.*?</style>|<[^>]*>", " ", render_landing(brief), flags=re.DOTALL)
@@ -48,7 +48,7 @@ def _public_texts(brief: Brief, include_search: bool) -> Iterator[Finding]:
         ads = [ad for group in search_plan(brief).ad_groups for ad in group.ads]
         texts["the search ads"] = "\n".join(text for ad in ads for text in (*ad.headlines, *ad.descriptions))
         for fault in dict.fromkeys(fault for ad in ads for fault in check_ad(ad)):
-            yield Finding("error", "search", f"the ad made of this brief is refused: {fault}")
+            yield Finding("error", "search", f"the ad for this brief is refused: {fault}")
     for where, text in texts.items():
         for word in found_words(text, words):
             if word not in own:
@@ -61,7 +61,9 @@ def _disclosures(brief: Brief) -> Iterator[Finding]:
     for field, text in _seen(brief):
         if not disclosures and _FOOTNOTE.search(_EMPHASIS.sub("", text)):
             yield Finding(
-                "error", "brief.compliance.disclosures", f"is mandatory: {field} marks a claim with a note"
+                "error",
+                "brief.compliance.disclosures",
+                f"is required: {field} has a claim with a footnote mark",
             )
     page = render_landing(brief) if disclosures else ""
     for line in filter(None, disclosures.split("\n")):
@@ -70,7 +72,7 @@ def _disclosures(brief: Brief) -> Iterator[Finding]:
 
 
 def _seen(brief: Brief) -> Iterator[tuple[str, str]]:
-    """Every text of the brief that a reader meets, with its dotted path; names of KPIs are such texts."""
+    """Return every text of the brief that a reader sees, with its path, including the names of KPIs."""
     yield from ((f"kpis.{name}", name) for name in brief.kpis)
     yield from (item for item in _texts(brief.model_dump(mode="json"), "") if not _UNSEEN.match(item[0]))
 

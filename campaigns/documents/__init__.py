@@ -1,1 +1,1 @@
-"""Documents made of a brief's data alone: the same for a service and for its fallback."""
+"""Documents rendered from a brief's data: the same text for a service and for its fallback."""

@@ -1,4 +1,4 @@
-"""The record of an activation: who set which lines live, when, and what they come to."""
+"""The record of an activation: who set which lines live, when, and their total budget."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,9 +8,7 @@ from campaigns.brief.schema import Brief
 from campaigns.documents.text import bullets, md, money, table
 from jobs.engine.results import SpendLine
 
-SEARCH_STAYS = (
-    "Flightplan has no tool for the status of one: it stays paused until it is set live in Google Ads itself."
-)
+SEARCH_STAYS = "Flightplan cannot change its status: it stays paused until you set it live in Google Ads."
 TITLE = "Activation: which lines are live"
 
 
@@ -24,10 +22,10 @@ def render_activation(
     at: datetime | None,
     why: Mapping[str, str],
 ) -> str:
-    """Markdown on an activation.
+    """Return an activation's record as Markdown.
 
-    `states` gives the status of each item of which there is something to say, `live` the items that are live,
-    `why` what kept a line (by name) from it; `at` is when it was confirmed, in UTC.
+    `states` maps items to their status where one is known, `live` are the items that are live, `why` maps
+    line names to the reason why a line is not live; `at` is the time of the confirmation in UTC.
     """
     reached = [line for line in lines if line.item in live]
     facts = [
@@ -42,16 +40,16 @@ def render_activation(
     head = ["Line", "DSP", "Identifier", "Status", "Source", "Budget", "Flight"]
     parts.append(table(head, [_row(line, states) for line in lines]))
     if any(line.source == "simulated" for line in lines):
-        parts.append("Simulated lines buy no ad: no money moves, whatever their status.")
+        parts.append("Simulated lines buy no ads and spend no money, whatever their status.")
     if why:
         parts += ["## Not live, or unknown", bullets(f"{name}: {reason}" for name, reason in why.items())]
     if brief.search:
-        parts.append(f"No search campaign is part of this. {SEARCH_STAYS}")
+        parts.append(f"The search campaign is not included. {SEARCH_STAYS}")
     return "\n\n".join(parts)
 
 
 def sums(lines: Sequence[SpendLine]) -> list[str]:
-    """The sum of the budgets for each currency, as money."""
+    """Return the sum of the budgets in each currency, formatted."""
     found: dict[str, Decimal] = {}
     for line in lines:
         found[line.currency] = found.get(line.currency, Decimal(0)) + Decimal(line.budget)

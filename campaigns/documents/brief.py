@@ -1,4 +1,4 @@
-"""The brief document: ten chapters and the next steps, in Markdown."""
+"""The brief document in Markdown: ten chapters and the next steps."""
 
 from campaigns.brief.kpis import figure, implied, parse_figure, parse_kpis
 from campaigns.brief.schema import Brief, CreativeSize, Line
@@ -6,13 +6,13 @@ from campaigns.documents.links import tracked
 from campaigns.documents.tasks import task_list
 from campaigns.documents.text import NOT_GIVEN, bullets, day, md, money, para, price, table
 
-#: What each channel does on the way from seeing to buying; retargeting and search close it.
+#: The part of each channel on the way from first contact to purchase; retargeting and search come last.
 _STEPS = ("Notice", "Consider", "Act")
 _NOTICE = frozenset({"ctv", "video", "audio", "dooh", "youtube"})
 
 
 def render_brief(brief: Brief) -> str:
-    """The whole document; what the brief leaves open is said to be open."""
+    """Return the whole document; it says where the brief leaves something open."""
     chapters = {
         "Metadata": _metadata(brief),
         "Executive summary": para(brief.brief.executive_summary),
@@ -36,7 +36,7 @@ def _text(label: str, text: str) -> str:
 
 
 def _flight(brief: Brief) -> str:
-    days = f"{brief.flight_days} days, both end days included"
+    days = f"{brief.flight_days} days including both end dates"
     return f"{day(brief.flight_start)} to {day(brief.flight_end)} ({md(brief.timezone)}), {days}"
 
 
@@ -112,8 +112,8 @@ def _messages(brief: Brief) -> str:
 def _creatives(brief: Brief) -> str:
     rows = [[md(c.name), c.size, c.format, md(_used_by(brief, c)) or "no line"] for c in brief.creative_sizes]
     ask = (
-        f"Every creative carries the name {md(brief.brand)}, one message and one call to action; "
-        "it is delivered at exactly its size and within the weight limit of its format."
+        f"Every creative shows the name {md(brief.brand)}, one message and one call to action; "
+        "it has exactly its size and stays within the file size limit of its format."
     )
     return f"{table(['Creative', 'Pixels', 'Format', 'Used by'], rows)}\n\n{ask}"
 
@@ -131,8 +131,9 @@ def _plan(brief: Brief) -> str:
         daily = md(money(brief.search.daily_budget, brief.currency))
         spend = md(money(brief.search_spend, brief.currency))
         parts.append(
-            f"Search, where launched, spends {daily} a day over {brief.flight_days} days: {spend} "
-            f"beside this total, {md(money(brief.lines_total + brief.search_spend, brief.currency))} in all."
+            f"If search is included, it spends {daily} a day over {brief.flight_days} days: "
+            f"{spend} on top of this total, "
+            f"{md(money(brief.lines_total + brief.search_spend, brief.currency))} in all."
         )
     return "\n\n".join(parts)
 
@@ -157,9 +158,9 @@ def _funnel(brief: Brief) -> str:
     )
     return "\n\n".join(
         [
-            table(["Step", "What people meet", "Where it leads"], rows),
-            "Every click from outside carries UTM parameters in lower case, one `utm_content` a creative; "
-            "links within our own pages carry none:",
+            table(["Step", "What people see", "Where it takes them"], rows),
+            "Every click from outside has UTM parameters in lower case, one `utm_content` per creative; "
+            "links between your own pages have none:",
             f"`{example}`",
         ]
     )
@@ -190,7 +191,7 @@ def _next_steps(brief: Brief) -> str:
         if task.due_on <= brief.flight_start
     ]
     gate = (
-        "All lines are created paused or as drafts. A person with the right to spend activates them "
+        "All lines are created paused or as drafts. A user with the right to spend sets them live "
         f"before {day(brief.flight_start)}."
     )
     return f"{gate}\n\n{table(['Due', 'Task', 'Notes'], rows)}" if rows else gate

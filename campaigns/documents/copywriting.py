@@ -1,4 +1,4 @@
-"""Search ads out of the brief's own words, cut to what a responsive search ad may hold."""
+"""Search ads from the brief's own words, cut to the limits of a responsive search ad."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ from campaigns.documents.words import is_allowed
 
 HEADLINE, DESCRIPTION, PATH = 30, 90, 15
 HEADLINES, DESCRIPTIONS = (3, 15), (2, 4)
-#: Words no line may end on after it was cut.
+#: Words that a line must not end with after it was cut.
 _LOOSE = frozenset(
     re.findall(
         r"\w+",
@@ -21,7 +21,7 @@ _LOOSE = frozenset(
         "with you your",
     )
 )
-#: Said when the brief gives too little: invitations that claim nothing.
+#: Used if the brief has too few texts: invitations that make no claim.
 _INVITATIONS = ("Find out more", "See the details", "Take a closer look", "Learn more", "Have a look")
 
 
@@ -36,7 +36,7 @@ class Ad:
     final_url: str
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the tool that makes it, without the ad group and the key."""
+        """Return the arguments of the tool that creates the ad, without the ad group and the key."""
         paths = {"path1": self.path1, "path2": self.path2}
         return {
             "headlines": list(self.headlines),
@@ -46,7 +46,7 @@ class Ad:
 
 
 def write_ad(brief: Brief, lead: Sequence[str], final_url: str) -> Ad:
-    """An ad whose headlines begin with the lead texts that fit; always within the limits."""
+    """Return an ad within the limits whose headlines start with those lead texts that fit."""
     headlines = _pick(brief, [*lead, *_headlines(brief)], HEADLINE, HEADLINES)
     descriptions = _pick(brief, _descriptions(brief), DESCRIPTION, DESCRIPTIONS)
     path1 = path(brief.brand)
@@ -55,7 +55,7 @@ def write_ad(brief: Brief, lead: Sequence[str], final_url: str) -> Ad:
 
 
 def check_ad(ad: Ad) -> list[str]:
-    """What in an ad breaks the limits of a responsive search ad; empty when nothing does."""
+    """Return what breaks the limits of a responsive search ad; empty if nothing does."""
     faults = [
         *_count("headlines", ad.headlines, HEADLINES),
         *_count("descriptions", ad.descriptions, DESCRIPTIONS),
@@ -85,14 +85,14 @@ def _count(what: str, texts: Sequence[str], bounds: tuple[int, int]) -> Iterator
 
 
 def ad_length(text: str) -> int:
-    """Characters as the ads service counts them: those of double width count twice."""
+    """Return the length as the ads service counts it: double-width characters count twice."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def fit(text: str, limit: int) -> str:
-    """The longest start of a text within the limit, cut between words and never after a loose one."""
+    """Return the longest beginning of a text within the limit, cut between words, not after "the"."""
     words = text.split()
     if words and ad_length(words[0]) > limit:
         return _cut(words[0], limit)
@@ -111,7 +111,7 @@ def _cut(word: str, limit: int) -> str:
 
 
 def path(text: str) -> str:
-    """A piece of the address that an ad shows: at most 15 characters, whole words where possible."""
+    """Return a path for the ad's display URL: at most 15 characters, whole words where possible."""
     slug = slug_of(text)
     while len(slug) > PATH and "-" in slug:
         slug = slug.rsplit("-", 1)[0]
@@ -119,7 +119,7 @@ def path(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Without what ads refuse: exclamation marks, emoji, markup, signs one after the other."""
+    """Return the text without what ads refuse: exclamation marks, emoji, markup, repeated punctuation."""
     kept = "".join(char if _may_stand(char) else " " for char in text)
     return re.sub(r"([.,?:;-])\1+", r"\1", " ".join(kept.split())).strip(" ,;:-–—")
 
@@ -130,7 +130,7 @@ def _may_stand(char: str) -> bool:
 
 
 def _pick(brief: Brief, texts: Iterable[str], limit: int, bounds: tuple[int, int]) -> tuple[str, ...]:
-    """Whole texts that fit first; cut ones and plain invitations only when there are too few of them."""
+    """Return the texts that fit whole; cut texts and invitations only fill up to the minimum."""
     low, high = bounds
     tidy = [cleaned for text in texts if (cleaned := _capital(clean(text)))]
     whole = [text for text in tidy if ad_length(text) <= limit and is_allowed(brief, text)]
@@ -158,7 +158,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _clauses(text: str) -> Iterator[str]:
-    """Sentences and their halves around a colon or a dash, each of two words at least."""
+    """Return sentences, and their parts around a colon or a dash, of at least two words each."""
     for sentence in _sentences(text):
         for part in (sentence, *re.split(r":\s+|\s[–—]\s", sentence)):
             if len(part.split()) > 1:
@@ -194,7 +194,7 @@ def _descriptions(brief: Brief) -> Iterator[str]:
 
 
 def _packed(sentences: Iterable[str], limit: int) -> Iterator[str]:
-    """Sentences joined as long as they fit on one line together."""
+    """Join sentences as long as they fit on one line together."""
     line = ""
     for sentence in sentences:
         joined = f"{line} {sentence}".strip()

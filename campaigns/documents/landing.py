@@ -1,4 +1,4 @@
-"""The landing page: one self-contained HTML file from the brief's public words, without scripts."""
+"""The landing page: one self-contained HTML file without scripts, from the brief's public texts."""
 
 import hashlib
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ footer { border-top: 1px solid #e2e5ea; padding: 2rem 0 3rem; font-size: .88rem;
 
 
 def render_landing(brief: Brief) -> str:
-    """A complete page; it carries the disclosures, and no link on it carries UTM parameters."""
+    """Return the complete page; it contains the disclosures, and its links have no UTM parameters."""
     sections = [_hero(brief), _pillars(brief), _offer(brief), _proof(brief), _event(brief)]
     body = "\n".join(section for section in sections if section)
     summary = brief.tagline or within(brief.brief.value_proposition, 150)
@@ -68,7 +68,7 @@ def _paragraphs(texts: Iterable[str]) -> str:
 
 
 def _style(brief: Brief) -> str:
-    """A colour of the brand's own, always the same for the same name."""
+    """Return the style with a color derived from the brand, the same for the same name."""
     hue = int(hashlib.sha256(brief.brand.encode()).hexdigest()[:8], 16) % 360
     return _STYLE.replace("HUE2", str((hue + 40) % 360)).replace("HUE", str(hue))
 
@@ -109,7 +109,7 @@ def _pillars(brief: Brief) -> str:
 
 
 def _card(pillar: str) -> str:
-    """A pillar such as "Claim: what it means" is shown as a heading with its line."""
+    """Show a pillar such as "Claim: what it means" as a heading with a line of text."""
     claim, colon, meaning = pillar.partition(": ")
     return f"<strong>{_flat(claim)}</strong>" + (f"\n{_flat(meaning)}" if colon else "")
 

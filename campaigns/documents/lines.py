@@ -1,4 +1,4 @@
-"""Lines on the DSPs: what is sent to create one, paused, and the page that tells how it went."""
+"""Lines on the DSPs: the arguments that create one, paused, and the page about its result."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,9 +10,9 @@ from campaigns.documents.links import tracked
 from campaigns.documents.text import DRY_RUN, day, md, money, number, table, within
 from jobs.engine.results import SpendLine
 
-#: The tool server's role that plays each DSP.
+#: The role of the tool server for each DSP.
 DSP_SERVERS: Mapping[str, str] = {"TTD": "ttd", "DV360": "dv360", "Amazon DSP": "amazon-dsp"}
-#: The stage that sets lines live, and its step for each of them.
+#: The stage that sets lines live, and its step for each line.
 LIVE_STAGE, STATUS_STEP = "live", "status"
 ACTIVE = "ACTIVE"
 _LIVE = frozenset({ACTIVE, "LIVE", "ENABLED", "ENTITY_STATUS_ACTIVE"})
@@ -20,23 +20,23 @@ _NAME_BYTES = 240
 
 
 def line_slug(line: Line) -> str:
-    """A key for the line, unique in its plan."""
+    """Return a key for the line, unique in its plan."""
     return line.slug
 
 
 def told_status(data: Mapping[str, Any]) -> str:
-    """The status that a server's answer names, in capitals, "" where it names none."""
+    """Return the status in a server's answer, in capitals, or "" if it has none."""
     told = data.get("status")
     return told.upper()[:40] if isinstance(told, str) else ""
 
 
 def is_live(data: Mapping[str, Any]) -> bool:
-    """Whether the answer to setting a line live says so; silence is consent."""
+    """Return whether the answer to setting a line live reports it live; no status counts as live."""
     return told_status(data) in {"", *_LIVE}
 
 
 def spend_lines(params: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]]) -> list[SpendLine]:
-    """The lines that exist on their DSPs and can be set live, from a launch and what its stages gave."""
+    """Return the lines that exist on their DSPs and can be set live, from a launch and its results."""
     brief = params.get("brief", {})
     return [
         SpendLine(
@@ -57,17 +57,17 @@ def spend_lines(params: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]]
 
 
 def stays_paused(params: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What an activation does not set live, and why, a sentence each; and what is live before its time."""
+    """Return a sentence for each item that an activation does not set live or that is live already."""
     lines = data.get("activate", {}).get("lines", ())
     told = [
-        f"{line['name']} on {line['dsp']} is {line['status']}: it is not set live."
+        f"{line['name']} on {line['dsp']} is {line['status']}, so it is not set live."
         for line in lines
         if not _exists(line)
     ]
     ours = data.get(LIVE_STAGE, {}).get("live", ())
     told += [
-        f"{line['name']} on {line['dsp']} is {line['status']} already by its DSP's own word, though it was "
-        "to be created paused: look at it there."
+        f"{line['name']} on {line['dsp']} is {line['status']} already according to its DSP, although it "
+        "was to be created paused. Check it there."
         for line in lines
         if _exists(line) and told_status(line) in _LIVE and line["slug"] not in ours
     ]
@@ -75,12 +75,12 @@ def stays_paused(params: Mapping[str, Any], data: Mapping[str, Mapping[str, Any]
         named = f"The search campaign {search['name']} ({search['id']})"
         if search.get("source") == "simulated":
             told.append(
-                f"{named} is simulated: nothing of it exists in Google Ads, so there is nothing to set live."
+                f"{named} is simulated: it does not exist in Google Ads, so there is nothing to set live."
             )
         else:
             told.append(
                 f"{named} stays {search['status'].lower()}: "
-                "Flightplan has no tool for its status, so it is set live in Google Ads itself."
+                "Flightplan cannot change its status, so set it live in Google Ads."
             )
     return told
 
@@ -90,13 +90,13 @@ def _exists(line: Mapping[str, Any]) -> bool:
 
 
 def line_name(brief: Brief, line: Line) -> str:
-    """The name the line has on its DSP: at most 240 bytes, which is the least that any of them takes."""
+    """Return the line's name on its DSP: at most 240 bytes, the lowest limit of all DSPs."""
     name = f"{within(brief.title, 80)} | {within(line.label, 140)}"
     return name.encode()[:_NAME_BYTES].decode(errors="ignore").strip()
 
 
 def click_url(brief: Brief, line: Line, creative: CreativeSize | None = None) -> str:
-    """Where a click on the line goes, told apart by creative."""
+    """Return the click URL of a line; it names the creative."""
     return tracked(
         brief.landing_url,
         source=DSP_SERVERS.get(line.dsp, line.dsp),
@@ -107,7 +107,7 @@ def click_url(brief: Brief, line: Line, creative: CreativeSize | None = None) ->
 
 
 def line_arguments(brief: Brief, line: Line) -> dict[str, Any]:
-    """The arguments of `create_campaign`, without the key; a line is always created paused."""
+    """Return the arguments of `create_campaign` without the key; a line is always created paused."""
     arguments: dict[str, Any] = {
         "name": line_name(brief, line),
         "budget": number(line.budget),
@@ -133,7 +133,7 @@ def render_line(
     dry_run: bool = False,
     live: bool = False,
 ) -> str:
-    """Markdown on one line; `why` tells what went wrong or why a fallback is used."""
+    """Return the page about a line as Markdown; `why` says what went wrong or why there is a fallback."""
     facts = [
         ["Status", md(status) or "not created"],
         ["Source", md(source)],
@@ -148,16 +148,16 @@ def render_line(
     ]
     parts = [f"# {md(line_name(brief, line))}", table(["Item", "Value"], facts)]
     if dry_run:
-        parts.insert(1, f"{DRY_RUN} It is what a launch would create, paused.")
+        parts.insert(1, f"{DRY_RUN} A launch would create this, paused.")
     if why:
         parts.append(f"**What happened:** {md(why)}")
     made = brief.creatives(line.sizes)
     clicks = [[md(c.name), c.size, f"`{click_url(brief, line, c)}`"] for c in made]
     clicks = clicks or [["all", "", f"`{click_url(brief, line)}`"]]
     parts += ["## Click addresses", table(["Creative", "Size", "Address"], clicks)]
-    spent = "This line was set live: its budget is spent within its flight."
+    spent = "This line was set live: it spends its budget during its flight."
     if live and source == "simulated":
-        spent = "This line was set live. It is simulated: no ad is bought and no money moves."
-    waits = "Nothing is spent before a person with the right to spend activates this line."
+        spent = "This line was set live. It is simulated: it buys no ads and spends no money."
+    waits = "Nothing is spent until a user with the right to spend sets this line live."
     parts.append(spent if live else waits)
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""Click addresses: UTM parameters, lower-case, on what is placed outside; none on links of our own."""
+"""Click URLs: with lower-case UTM parameters in what is placed outside, without them on the landing page."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -6,12 +6,12 @@ from campaigns.brief.fields import slug_of
 
 
 def untracked(url: str) -> str:
-    """The address without UTM parameters, as our own pages link to it."""
+    """Return the URL without UTM parameters."""
     return _with_query(url, [])
 
 
 def tracked(url: str, *, source: str, medium: str, campaign: str, content: str = "") -> str:
-    """The address with UTM parameters in lower case; those it had are replaced, its other parameters stay."""
+    """Return the URL with UTM parameters in lower case instead of its own; other parameters stay."""
     utm = {"utm_source": source, "utm_medium": medium, "utm_campaign": campaign, "utm_content": content}
     return _with_query(url, [(name, slug_of(value)) for name, value in utm.items() if value])
 

@@ -18,7 +18,7 @@ _WIDTHS = (20, 14, 44, 16, 13, 13, 24, 34)
 
 
 def plan_table(brief: Brief) -> list[list[str | int | float]]:
-    """The header, a row a line, and a TOTAL row, the sum of the lines; no text is taken for a formula."""
+    """Return the header, a row for each line, and a TOTAL row; no text can be read as a formula."""
     total: list[str | int | float] = ["TOTAL", "", "", number(brief.lines_total), "", "", "", ""]
     return [list(HEADER), *(_row(brief, line) for line in brief.media_plan), total]
 
@@ -37,14 +37,14 @@ def _row(brief: Brief, line: Line) -> list[str | int | float]:
 
 
 def plan_csv(brief: Brief) -> str:
-    """The table as CSV with CRLF line ends."""
+    """Return the table as CSV with CRLF line endings."""
     text = io.StringIO()
     csv.writer(text).writerows(plan_table(brief))
     return text.getvalue()
 
 
 def plan_xlsx(brief: Brief) -> bytes:
-    """The table as an Excel workbook, with the budget in the brief's currency."""
+    """Return the table as an Excel workbook with the budget in the brief's currency."""
     book = Workbook()
     sheet = book.active
     assert isinstance(sheet, Worksheet)  # noqa: S101 - a new workbook has one worksheet

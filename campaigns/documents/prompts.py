@@ -1,4 +1,4 @@
-"""Prompts for image generation, made of the brief's public words and the size of the creative."""
+"""Prompts for image generation, from the brief's public texts and the size of the creative."""
 
 from campaigns.brief.schema import Brief, CreativeSize
 from campaigns.documents.text import within
@@ -7,14 +7,14 @@ _MOST = 1800
 
 
 def image_prompt(brief: Brief, size: CreativeSize) -> str:
-    """One prompt of at most 1,800 characters for a picture that is cropped to exactly this size."""
+    """Return a prompt of at most 1,800 characters for a picture that is cropped to exactly this size."""
     text = brief.brief
     parts = [
         f"{_subject(size)} for {brief.title}.",
         _said("The idea", brief.tagline),
         _said("What it offers", within(text.value_proposition, 400)),
-        _said("What to make felt", within("; ".join(text.message_pillars), 400)),
-        _said("Who it speaks to", within(brief.target_audience or text.audience.primary, 300)),
+        _said("The feeling", within("; ".join(text.message_pillars), 400)),
+        _said("The audience", within(brief.target_audience or text.audience.primary, 300)),
         f"Composition: {_composition(size)}, to be cropped to {size.width} by {size.height} pixels.",
         "Natural light, one clear subject, room for a headline, high contrast at small size.",
         "No letters, no numbers, no logos, no watermarks, no borders.",

@@ -1,4 +1,4 @@
-"""The summary report: what was made, where it is, what failed and what stands in, in Markdown."""
+"""The summary report in Markdown: what was made and where it is, what failed, and the fallbacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from campaigns.documents.text import DRY_RUN, day, file_link, is_web, link, md, 
 
 @dataclass(frozen=True)
 class StageFact:
-    """How one stage ended: `made` of `total` items, in so many seconds (`None` when it was not timed)."""
+    """How a stage ended: `made` of `total` items, in `seconds` (`None` if it was not timed)."""
 
     name: str
     status: str
@@ -24,7 +24,7 @@ class StageFact:
 
 @dataclass(frozen=True)
 class ArtifactFact:
-    """Something made; `source` is live, local, simulated or fallback; `url` is where it opens, or ""."""
+    """An artifact; `source` is live, local, simulated or fallback; `url` opens it, or is ""."""
 
     title: str
     source: str
@@ -36,7 +36,7 @@ class ArtifactFact:
 
 @dataclass(frozen=True)
 class LineFact:
-    """A media plan line on its DSP; `status` such as paused, not created or unknown."""
+    """A media plan line on its DSP; `status` is for example paused, not created or unknown."""
 
     name: str
     dsp: str
@@ -48,9 +48,9 @@ class LineFact:
 
 @dataclass(frozen=True)
 class FailureFact:
-    """What failed, why, and what stands in for it, "" when nothing does.
+    """What failed, why, and its fallback, or "" if there is none.
 
-    `unknown`: it may exist; `skipped`: a person said that it is not to be made.
+    `unknown`: it may exist; `skipped`: a user chose to leave it out.
     """
 
     what: str
@@ -62,7 +62,7 @@ class FailureFact:
 
 @dataclass(frozen=True)
 class Moment:
-    """A point of the timeline; `at` knows its time zone."""
+    """A point of the timeline; `at` has a time zone."""
 
     at: datetime
     what: str
@@ -70,8 +70,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """All that the report tells besides the brief; `seconds` is the job's own time on the clock. In a
-    `dry_run` all of it is what a launch would make, and the times are those of the checking."""
+    """The content of the report besides the brief; `seconds` is the duration of the whole job.
+
+    In a `dry_run` it lists what a launch would make, and the times are those of the checks.
+    """
 
     job: str
     stages: Sequence[StageFact]
@@ -86,28 +88,30 @@ class ReportFacts:
 
 
 def report_title(brief: Brief, round: int) -> str:
-    """What the report of a round is called; each round has its own."""
+    """Return the title of a round's report; each round has its own report."""
     return titled(brief.title, "launch report" + (f", round {round}" if round > 1 else ""))
 
 
 def render_report(brief: Brief, facts: ReportFacts, *, files_at: str | None = "") -> str:
-    """The seven chapters; every artifact with its link and its source, every failure with its fallback.
+    """Return the seven chapters: every artifact with its link and source, every failure with its fallback.
 
-    `files_at` is where the files are for who reads it: "" beside the report, else an address that ends with
-    a slash; None for a reader outside, who reaches neither our files nor other places of this site.
+    `files_at` is the URL of the files for the reader: "" next to the report, otherwise a URL that ends with a
+    slash; None if the reader can open neither the files nor other URLs of this site.
     """
     chapters = {
         "Executive summary": _summary(brief, facts),
         _would("Artifacts created", "Artifacts that would be created", facts): _artifacts(facts, files_at),
         "DSP activation status": _lines(facts),
         "Timeline": _timeline(brief, facts),
-        "What failed and what stands in for it": _failures(facts),
+        "Failures and fallbacks": _failures(facts),
         "Timings": _timings(facts),
         "Next steps": _next_steps(brief, facts),
     }
     parts = [f"# {md(report_title(brief, facts.round))}"]
     if facts.dry_run:
-        parts.append(f"{DRY_RUN} Every call was checked at its server; here is what a launch would make.")
+        parts.append(
+            f"{DRY_RUN} Every call was checked against its server. A launch would make the following."
+        )
     for title, body in chapters.items():
         parts += [f"## {title}", body]
     return "\n\n".join(parts) + "\n"
@@ -130,12 +134,12 @@ def _summary(brief: Brief, facts: ReportFacts) -> str:
     if skipped:
         said.append(f"Skipped: {md(', '.join(skipped))}.")
     if left := [failure.what for failure in facts.failures if failure.skipped]:
-        said.append(f"Left out by a person: {md(', '.join(left))}.")
+        said.append(f"Left out by a user: {md(', '.join(left))}.")
     failed = sum(not (failure.unknown or failure.skipped) for failure in facts.failures)
     if failed:
-        said.append(f"Failed: {failed}; each is listed below with what stands in for it.")
+        said.append(f"Failed: {failed}; each is listed below with its fallback.")
     if facts.unknown:
-        said.append(f"Unknown, to be checked by a person: {md(', '.join(facts.unknown))}.")
+        said.append(f"Unknown, please check: {md(', '.join(facts.unknown))}.")
     table_of_stages = table(
         ["Stage", "Status", _would("Made", "Would be made", facts)],
         [[md(stage.name), md(stage.status), f"{stage.made} of {stage.total}"] for stage in facts.stages],
@@ -189,7 +193,7 @@ def _timeline(brief: Brief, facts: ReportFacts) -> str:
 
 def _failures(facts: ReportFacts) -> str:
     rows = [[md(item.what), md(item.why), md(item.fallback) or "nothing"] for item in facts.failures]
-    return table(["What failed", "Why", "What stands in"], rows) if rows else "Nothing failed."
+    return table(["What failed", "Why", "Fallback"], rows) if rows else "Nothing failed."
 
 
 def _timings(facts: ReportFacts) -> str:
@@ -198,11 +202,11 @@ def _timings(facts: ReportFacts) -> str:
     took = _would("Took", "The dry run took", facts)
     parts = [table(["Stage", took], rows)] if rows else ["No stage was timed."]
     if facts.dry_run:
-        return "\n\n".join([*parts, "How long a launch would take stands on the page of this dry run."])
+        return "\n\n".join([*parts, "The page of this dry run shows how long a launch would take."])
     if facts.seconds is not None and rows:
         summed = sum(stage.seconds or 0 for stage in timed)
         parts.append(
-            f"The launch took {_seconds(facts.seconds)} on the clock; the times of its stages add up to "
+            f"The launch took {_seconds(facts.seconds)}; the times of its stages add up to "
             f"{_seconds(summed)}."
         )
     return "\n\n".join(parts)
@@ -217,18 +221,18 @@ def _seconds(seconds: float | None) -> str:
 
 def _next_steps(brief: Brief, facts: ReportFacts) -> str:
     if facts.dry_run:
-        mend = ["Put right what failed, and do another dry run."] if facts.failures else []
+        mend = ["Fix what failed, then start another dry run."] if facts.failures else []
         ahead = [*mend, f"Launch the campaign well before {day(brief.flight_start)} ({md(brief.timezone)})."]
         return "\n".join(f"{number}. {step}" for number, step in enumerate(ahead, 1))
     steps = []
     if facts.unknown:
-        steps.append(f"Settle what is unknown before anything is sent again: {md(', '.join(facts.unknown))}.")
+        steps.append(f"Resolve what is unknown before you retry anything: {md(', '.join(facts.unknown))}.")
     if facts.failures:
-        steps.append("Retry what failed, or take its fallback into use.")
+        steps.append("Retry what failed, or use its fallback.")
     if any(line.source == "simulated" for line in facts.lines):
         steps.append("Simulated lines spend nothing: create them on their DSPs before the flight.")
     if not facts.lines or any(line.status != ACTIVE for line in facts.lines):
         before = f"{day(brief.flight_start)} ({md(brief.timezone)})"
-        steps.append(f"Check the paused lines and activate them before {before}.")
-    steps.append("Go through the project's tasks and give each one its owner.")
+        steps.append(f"Check the paused lines and set them live before {before}.")
+    steps.append("Assign an owner to each task of the project.")
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))

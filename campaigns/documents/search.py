@@ -28,11 +28,11 @@ class Keyword:
 
     @property
     def slug(self) -> str:
-        """Unique in its ad group."""
+        """Return the keyword's slug, unique in its ad group."""
         return slug_of(f"{self.match_type} {self.text}")
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the tool that makes it, without the ad group and the key."""
+        """Return the arguments of the tool that creates it, without the ad group and the key."""
         return {"text": self.text, "match_type": self.match_type, "negative": self.negative}
 
 
@@ -46,7 +46,7 @@ class AdGroup:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """`campaign` holds the arguments of the tool that makes it, without the key."""
+    """The plan of a search campaign; `campaign` has the arguments of its tool, without the key."""
 
     campaign: Mapping[str, Any]
     ad_groups: tuple[AdGroup, ...]
@@ -54,12 +54,12 @@ class SearchPlan:
 
     @property
     def effects(self) -> int:
-        """How many things are made: the campaign, its ad groups, keywords and ads."""
+        """Return the number of parts: the campaign, its ad groups, keywords and ads."""
         return 1 + sum(1 + len(group.keywords) + len(group.ads) for group in self.ad_groups)
 
 
 def search_plan(brief: Brief) -> SearchPlan:
-    """All that the search campaign consists of; raises `ValueError` when the brief has no search settings."""
+    """Return the plan of the search campaign. Raises ValueError if the brief has no search settings."""
     if brief.search is None:
         raise ValueError("the brief has no search settings")
     negative = _keywords(brief.search.negative_keywords)
@@ -71,7 +71,7 @@ def search_plan(brief: Brief) -> SearchPlan:
 
 
 def keyword_text(text: str) -> str:
-    """What a keyword may hold of a text: letters, digits and a few signs, 80 characters and 10 words."""
+    """Return a text as a keyword: letters, digits and a few signs, at most 80 characters and 10 words."""
     kept = "".join(c if c in "-'&" or unicodedata.category(c)[0] in "LNM" else " " for c in text.casefold())
     words = re.sub(r"(?<!\w)[-'&]+|[-'&]+(?!\w)", " ", kept).split()[:KEYWORD_WORDS]
     return within(" ".join(words), KEYWORD_CHARACTERS)
@@ -104,7 +104,7 @@ def _brand(brief: Brief) -> AdGroup:
 
 
 def _category(brief: Brief, search: SearchSettings) -> AdGroup:
-    """The seed keywords; without any, what people ask about a product by its name."""
+    """Return the seed keywords, or the usual questions about a product if there are none."""
     seeds = _keywords(search.seed_keywords)
     name = keyword_text(brief.product) or slug_of(brief.product).replace("-", " ")
     asked = seeds or _keywords([f"{name} price", f"{name} reviews", f"buy {name}"])
@@ -131,10 +131,10 @@ def render_search(
     why: str = "",
     dry_run: bool = False,
 ) -> str:
-    """Markdown on the search campaign and how its build went; `made` counts against `plan.effects`."""
+    """Return the page about the search campaign as Markdown; `made` is out of `plan.effects` parts."""
     parts = [f"# {md(str(plan.campaign['name']))}"]
     if dry_run:
-        parts.append(f"{DRY_RUN} It is what a launch would create, paused.")
+        parts.append(f"{DRY_RUN} A launch would create this, paused.")
     parts.append(_summary(brief, plan, remote_id, status, source))
     if made is not None:
         were = "would be" if dry_run else "were"
@@ -153,9 +153,9 @@ def render_search(
     spend = f"{md(money(brief.search_spend, brief.currency))} over {brief.flight_days} days"
     parts += [
         "## 4. Report",
-        f"At its daily budget the campaign spends at most {spend}, beside the media plan. It is "
-        "created paused; nothing is spent before a person with the right to spend sets it live in Google Ads "
-        "itself, for Flightplan has no tool for that.",
+        f"At its daily budget the campaign spends at most {spend} on top of the media plan. It is "
+        "created paused; nothing is spent until you set it live in Google Ads, because Flightplan cannot "
+        "change its status.",
     ]
     return "\n\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""The project's tasks with their due dates, which follow from the flight and never from a fixed calendar."""
+"""The project's tasks, with due dates that are relative to the flight."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from campaigns.brief.fields import slug_of
 from campaigns.brief.schema import Brief
 from campaigns.documents.text import DRY_RUN, day, link, md, table
 
-#: The standard tasks up to the launch: name, days from the flight's start, what is to be done.
+#: The standard tasks up to the launch: name, days from the flight's start, notes.
 _BEFORE = (
     (
         "Kick-off",
         -35,
-        "Go through the brief, the roles and the calendar for {title}; agree who approves what.",
+        "Review the brief, the roles and the calendar for {title}; agree who approves what.",
     ),
     (
         "Audience, KPI and measurement plan",
         -30,
-        "Fix the audiences and exclusions, the KPI of each line and the events to be measured on {url}.",
+        "Define the audiences and exclusions, the KPI of each line and the events to measure on {url}.",
     ),
     ("Creative production", -16, "Produce the {creatives}."),
     ("Landing page build and QA", -14, "Build {url}; test it on phone and desktop."),
@@ -33,10 +33,10 @@ _AFTER = (
     (
         "Trafficking, tags and QA",
         -5,
-        "Upload the creatives; check sizes and weights, click addresses with UTM parameters, and the tags.",
+        "Upload the creatives; check dimensions, file sizes, click URLs with UTM parameters, and the tags.",
     ),
     ("Pre-launch tease", -3, "Prepare the audience for the launch on {start}{event}."),
-    ("Launch", 0, "Activate the lines after the approval; watch delivery through the first day."),
+    ("Launch", 0, "Set the lines live after the approval; monitor delivery through the first day."),
     (
         "Week-1 review",
         7,
@@ -47,7 +47,7 @@ _AFTER = (
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """`slug` is unique in its brief and stays the same for the same task."""
+    """A task with its due date; `slug` is unique in its brief and the same for the same task."""
 
     name: str
     slug: str
@@ -56,7 +56,7 @@ class PlannedTask:
 
 
 def task_list(brief: Brief) -> list[PlannedTask]:
-    """The brief's own tasks, or the thirteen standard ones when it names none."""
+    """Return the brief's own tasks, or the thirteen standard tasks if it has none."""
     if not brief.tasks:
         return list(_standard(brief))
     return [
@@ -66,20 +66,20 @@ def task_list(brief: Brief) -> list[PlannedTask]:
 
 
 def render_tasks(brief: Brief, made: Mapping[str, str], dry_run: bool = False) -> str:
-    """Markdown: all tasks by due date; `made` maps the slug of each one in the project to its link or "".
+    """Return all tasks by due date as Markdown; `made` maps slugs of tasks in the project to a link or "".
 
-    In a dry run they are those that a launch would create there.
+    In a dry run these are the tasks that a launch would create.
     """
     tasks = sorted(task_list(brief), key=lambda task: task.due_on)
     done = sum(task.slug in made for task in tasks)
     rows = [[day(task.due_on), md(task.name), md(task.notes), _place(task, made, dry_run)] for task in tasks]
-    counted = f"{done} of {len(tasks)} tasks stand in the project."
+    counted = f"{done} of {len(tasks)} tasks are in the project."
     if dry_run:
         counted = f"{DRY_RUN} A launch would create {done} of {len(tasks)} tasks in the project."
     return "\n\n".join(
         [
             f"# {md(brief.title)}: project tasks",
-            f"{counted} Dates are days in {md(brief.timezone)}; "
+            f"{counted} Dates are in the time zone {md(brief.timezone)}; "
             f"the flight runs from {day(brief.flight_start)} to {day(brief.flight_end)}.",
             table(["Due", "Task", "Notes", "Where"], rows),
         ]
@@ -115,7 +115,7 @@ def _standard(brief: Brief) -> Iterator[PlannedTask]:
 def _setup_notes(brief: Brief, dsp: str) -> str:
     lines = [line for line in brief.media_plan if line.dsp == dsp]
     if not lines:
-        return f"The media plan books nothing on {dsp}: confirm and close."
+        return f"The media plan has no lines on {dsp}: confirm and close."
     named = "; ".join(", ".join(filter(None, (line.channel, line.tactic))) for line in lines)
     return f"Set up and leave paused: {named}."
 

@@ -1,4 +1,4 @@
-"""Words to avoid: where a text holds one, and which of several phrasings does without."""
+"""Words to avoid: find them in a text, and choose a phrasing without them."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from campaigns.brief.schema import Brief
 
 
 def found_words(text: str, words: Iterable[str]) -> list[str]:
-    """Those of the words that stand in the text as whole words, in any case."""
+    """Return the words that occur in the text as whole words, ignoring case."""
     flat = " ".join(text.casefold().split())
     return [word for word in words if _whole(word).search(flat)]
 
@@ -17,10 +17,10 @@ def _whole(word: str) -> re.Pattern[str]:
 
 
 def is_allowed(brief: Brief, text: str) -> bool:
-    """Whether the text does without every word to avoid."""
+    """Return whether the text contains no word to avoid."""
     return not found_words(text, brief.brief.compliance.words_to_avoid)
 
 
 def choose(brief: Brief, *phrasings: str) -> str:
-    """The first phrasing without a word to avoid; the last one when there is none."""
+    """Return the first phrasing without a word to avoid, or the last phrasing if all contain one."""
     return next((text for text in phrasings if is_allowed(brief, text)), phrasings[-1])

@@ -1,1 +1,1 @@
-"""The launch form: how it is shown, read and submitted."""
+"""The launch form: its page, its fields and its conversion to a brief."""

@@ -1,4 +1,4 @@
-"""The launch form and the brief, each made from the other, and every fault at its input."""
+"""The launch form: conversion from and to a brief, with every error at its input."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from campaigns.form.inputs import (
     TextForm,
 )
 
-#: What the repeated parts are called, all of them and one of them.
+#: The names of the repeated parts: the section and one row.
 SECTIONS: Mapping[str, tuple[str, str]] = {
     "kpis": ("KPIs", "KPI"),
     "media_plan": ("Media plan", "Line"),
@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 
 
 class Rows:
-    """A part of the form that repeats. `forms` are its rows as they are shown, empty ones too."""
+    """A repeated part of the form; `forms` are its visible rows, including empty rows."""
 
     def __init__(self, name: str, form: type[DottedForm], most: int) -> None:
         self.name, self.form, self.most = name, form, most
@@ -38,7 +38,7 @@ class Rows:
         self.faults: list[str] = []
 
     def read(self, data: QueryDict) -> None:
-        """Take the rows of a sent form, in the order of their numbers."""
+        """Read the rows of a submitted form in the order of their numbers."""
         pattern = re.compile(rf"{self.name}\.(\d{{1,3}})\.\w+", re.ASCII)
         found = {int(match[1]) for key in data if (match := pattern.fullmatch(key))}
         numbers = sorted(found)[: self.most + 1]
@@ -53,26 +53,26 @@ class Rows:
         ]
 
     def change(self, remove: int | None = None, add: bool = False) -> None:
-        """Take one row out, or add an empty one."""
+        """Remove a row, or add an empty one."""
         rows = [form.raw() for n, form in enumerate(self.forms) if n != remove]
         self.fill([*rows, *([{}] if add and len(rows) < self.most else [])])
 
     def filled(self) -> list[DottedForm]:
-        """Give the rows in which something stands."""
+        """Return the rows that are not empty."""
         return [form for form in self.forms if set(form.raw()) - {"format"}]
 
     @property
     def wrong(self) -> bool:
-        """Tell whether some fault stands in here."""
+        """Return whether any row has an error."""
         return bool(self.faults) or any(form.errors for form in self.forms)
 
     def raw(self) -> list[dict[str, Any]]:
-        """Give the filled rows as the brief reads them."""
+        """Return the rows that are not empty, in the form of a raw brief."""
         return [form.raw() for form in self.filled()]
 
 
 def _typed(row: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Give a piece of a raw brief as it would be typed into the inputs."""
+    """Return part of a raw brief as the texts of its inputs."""
     dot = f"{prefix}." if prefix else ""
     return {f"{dot}{key}": _as_text(value) for key, value in row.items() if not isinstance(value, Mapping)}
 
@@ -84,7 +84,7 @@ def _as_text(value: Any) -> str:
 
 
 class LaunchForm:
-    """The whole form: what was typed, the raw brief it makes, and each finding at its input."""
+    """The whole form: its input, the raw brief made from it, and each error at its input."""
 
     PARTS: ClassVar[Mapping[str, type[DottedForm]]] = {
         "": BasicsForm,
@@ -108,7 +108,7 @@ class LaunchForm:
 
     @classmethod
     def typed(cls, data: QueryDict) -> "LaunchForm":
-        """Give the form as it was sent."""
+        """Return the form as it was submitted."""
         form = cls()
         form.parts = {prefix: part(data, prefix=prefix) for prefix, part in cls.PARTS.items()}
         for rows in form.rows.values():
@@ -119,7 +119,7 @@ class LaunchForm:
 
     @classmethod
     def of_brief(cls, raw: Mapping[str, Any], include_search: bool = False) -> "LaunchForm":
-        """Give the form filled with a raw brief."""
+        """Return a form that is filled from a raw brief."""
         form = cls()
         for prefix, part in cls.PARTS.items():
             form.parts[prefix] = part(_typed(_inside(raw, prefix), prefix), prefix=prefix)
@@ -130,14 +130,14 @@ class LaunchForm:
 
     @classmethod
     def empty(cls) -> "LaunchForm":
-        """Give the form with nothing in it but room for the first rows."""
+        """Return an empty form with the first rows."""
         form = cls()
         for name, count in {"kpis": 2, "media_plan": 2, "creative_sizes": 2, "tasks": 2}.items():
             form.rows[name].fill([{}] * count)
         return form
 
     def raw(self) -> dict[str, Any]:
-        """Give the raw brief; a part in which nothing stands is left out."""
+        """Return the raw brief without empty parts."""
         brief = self.parts[""].raw()
         brief |= {name: rows.raw() for name, rows in self.rows.items() if name != "kpis" and rows.filled()}
         if kpis := self.rows["kpis"].raw():
@@ -153,7 +153,7 @@ class LaunchForm:
         return brief
 
     def doubles(self) -> list[str]:
-        """Give the names of KPIs that stand twice: in a brief, where they are keys, one would be lost."""
+        """Return the names of KPIs that are listed twice; as keys of the brief, one would be lost."""
         names = [row.get("name", "") for row in self.rows["kpis"].raw()]
         return sorted({name for name in names if names.count(name) > 1})
 
@@ -167,12 +167,12 @@ class LaunchForm:
 
     @property
     def texts(self) -> list[forms.BoundField]:
-        """Give the inputs of the written brief, one after the other."""
+        """Return the inputs of the written brief in order."""
         names = ("brief", "brief.audience", "brief.compliance")
         return [bound for name in names for bound in self.parts[name]]
 
     def place(self, field: str, message: str) -> None:
-        """Put an error at its input; `field` is the dotted path of a fault, "" for the brief as a whole."""
+        """Show an error at its input; `field` is a dotted path, "" for the whole brief."""
         field = f"{field}.".removeprefix("campaign.").rstrip(".")
         form, name, note = self._find(field)
         said = f"{note}{message}"
@@ -184,11 +184,11 @@ class LaunchForm:
             form.faults.append(said)
             self.errors.append((f"section-{form.name}", SECTIONS[form.name][0], said))
         else:
-            # what is no field of the brief (TOOL_SERVERS) is called exactly as it is
+            # a name that is no field of the brief, such as TOOL_SERVERS, is shown unchanged
             self.errors.append(("", field.replace("_", " ") if field.islower() else field, said))
 
     def _find(self, field: str) -> tuple[DottedForm | Rows | None, str, str]:
-        """Give where a fault belongs: a form and its field, or repeated rows; and what the message needs."""
+        """Return the form and field, or the rows, that an error belongs to, and a prefix for its message."""
         head, _, rest = field.partition(".")
         if head in self.rows:
             return self._in_rows(self.rows[head], rest)
@@ -197,7 +197,7 @@ class LaunchForm:
         part = self.parts[prefix]
         if name in part.fields:
             return part, name, f"line {int(rest) + 1}: " if rest.isdecimal() else ""
-        # a fault of a whole part stands at its first field: "search is needed for a search campaign"
+        # an error of a whole part is shown at its first field: "search is needed for a search campaign"
         return (part, next(iter(part.fields)), "") if prefix and not name else (None, "", "")
 
     def _in_rows(self, rows: Rows, rest: str) -> tuple[DottedForm | Rows, str, str]:
@@ -220,7 +220,7 @@ class LaunchForm:
 
 
 def _mark(key: str) -> str:
-    """A KPI's name as a fault's path writes it."""
+    """Return a KPI's name as it is written in the path of an error."""
     return re.sub(r"[^\w -]", "?", key.strip(), flags=re.ASCII)[:80]
 
 

@@ -1,19 +1,21 @@
-"""The inputs of the launch form. Each is called by its dotted path in the brief, as a fault calls its field.
+"""The inputs of the launch form. Each is named by its dotted path in the brief, as in error messages.
 
-They only carry text: what is right or wrong about it is said by the brief's own types and rules.
+They only hold text; the types and rules of the brief validate it.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 
 from campaigns.brief.rules import BIDDING_STRATEGIES, DSP_CHANNELS
 
+Chars = TypeVar("Chars", bound=forms.CharField)
+
 
 class Lines(forms.CharField):
-    """A list of texts, one a line."""
+    """A list of texts, one per line."""
 
     widget = forms.Textarea(attrs={"rows": 3})
 
@@ -21,41 +23,42 @@ class Lines(forms.CharField):
 def text(
     label: str, width: int = 4, help: str = "", *, needed: bool = False, **attrs: Any
 ) -> forms.CharField:
-    """Give a one-line field; `width` counts twelfths of the form's breadth."""
-    return _dressed(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
+    """Return a one-line field; `width` is in twelfths of the form's width."""
+    return _labelled(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
 
 
 def area(label: str, width: int = 6, help: str = "", *, rows: int = 3) -> forms.CharField:
-    """Give a field for a paragraph or more."""
-    return _dressed(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
+    """Return a field for longer text."""
+    return _labelled(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
 
 
-def lines(label: str, width: int = 6, help: str = "One a line.") -> Lines:
-    """Give a field for a list, one entry a line."""
-    return _dressed(Lines(), label, width, help, False)
+def lines(label: str, width: int = 6, help: str = "One per line.") -> Lines:
+    """Return a field for a list, one entry per line."""
+    return _labelled(Lines(), label, width, help, False)
 
 
 def choice(
     label: str, options: Iterable[tuple[str, str]], width: int = 4, help: str = "", *, needed: bool = False
 ) -> forms.CharField:
-    """Give a field with a closed list of answers."""
-    return _dressed(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
+    """Return a field with a fixed list of options."""
+    return _labelled(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
 
 
 def day(label: str, width: int = 3, help: str = "", *, needed: bool = False) -> forms.CharField:
-    """Give a field for a date."""
+    """Return a field for a date."""
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return _dressed(forms.CharField(widget=widget), label, width, help, needed)
+    return _labelled(forms.CharField(widget=widget), label, width, help, needed)
 
 
-def _dressed(field: Any, label: str, width: int, help: str, needed: bool) -> Any:
+def _labelled(field: Chars, label: str, width: int, help: str, needed: bool) -> Chars:
+    """Set what the templates read from a field; `width` and `needed` are attributes of our own."""
     field.label, field.help_text, field.required = label, help, False
-    field.width, field.needed = f"w{width}", needed
+    field.__dict__ |= {"width": f"w{width}", "needed": needed}
     return field
 
 
 class DottedForm(forms.Form):
-    """A part of the form; its inputs are called by their dotted path in the brief."""
+    """A part of the form; its inputs are named by their dotted path in the brief."""
 
     use_required_attribute = False
 
@@ -63,7 +66,7 @@ class DottedForm(forms.Form):
         return f"{self.prefix}.{field_name}" if self.prefix else field_name
 
     def raw(self) -> dict[str, Any]:
-        """Give what was typed, as the brief reads it; what is empty is left out."""
+        """Return the input in the form of a raw brief, without empty values."""
         values = {}
         for bound in self:
             value = (bound.value() or "").strip()
@@ -74,7 +77,7 @@ class DottedForm(forms.Form):
         return values
 
 
-#: The brief's whole numbers; what is no number stays text, so that the brief says so.
+#: The brief's whole numbers; other text is passed on, so that the brief reports it.
 WHOLE = {"year", "width", "height", "due_offset_days"}
 
 
@@ -91,13 +94,17 @@ class BasicsForm(DottedForm):
     tagline = text("Tagline", 8)
     year = text("Campaign year", 4, inputmode="numeric")
     budget = text(
-        "Total media budget", 4, "The lines of the plan sum to it.", needed=True, inputmode="decimal"
+        "Total media budget",
+        4,
+        "The budgets of all lines must add up to it.",
+        needed=True,
+        inputmode="decimal",
     )
     currency = text("Currency", 2, "ISO 4217.", needed=True, placeholder="USD", maxlength=3)
     landing_url = text("Landing page", 6, "https only.", needed=True, type="url")
     flight_start = day("Flight start", needed=True)
-    flight_end = day("Flight end", 3, "This day included.", needed=True)
-    timezone = text("Time zone", 6, "Its dates are meant in this zone.", needed=True, list="zones")
+    flight_end = day("Flight end", 3, "Includes this day.", needed=True)
+    timezone = text("Time zone", 6, "All dates are in this time zone.", needed=True, list="zones")
     launch_event = text("Launch event", 12)
     target_audience = area("Target audience", 12)
     objectives = lines("Objectives")
@@ -134,7 +141,7 @@ class SizeForm(DottedForm):
 class SearchForm(DottedForm):
     """The search campaign."""
 
-    daily_budget = text("Daily budget", 3, "Spent beside the media plan.", inputmode="decimal")
+    daily_budget = text("Daily budget", 3, "On top of the media plan.", inputmode="decimal")
     bidding_strategy = choice(
         "Bidding strategy",
         [("", "Default (maximise conversions)"), *((name, name) for name in sorted(BIDDING_STRATEGIES))],
@@ -158,7 +165,7 @@ class TextForm(DottedForm):
 
 
 class AudienceForm(DottedForm):
-    """Whom the campaign is for."""
+    """The audience of the campaign."""
 
     primary = area("Primary audience")
     secondary = area("Secondary audience")
@@ -167,7 +174,7 @@ class AudienceForm(DottedForm):
 
 
 class ComplianceForm(DottedForm):
-    """What the law and the brand ask for."""
+    """Legal and brand requirements."""
 
     privacy_stance = area("Privacy stance", 6)
     disclosures = area("Disclosures", 6)
@@ -178,6 +185,8 @@ class TaskForm(DottedForm):
     """One task of the project."""
 
     name = text("Task", 6, needed=True)
-    due_offset_days = text("Due, days from flight start", 3, "Negative: before it.", inputmode="numeric")
+    due_offset_days = text(
+        "Due, days from flight start", 3, "Negative: before the start.", inputmode="numeric"
+    )
     due_on = day("Or due on")
     notes = area("Notes", 12, rows=2)

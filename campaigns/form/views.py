@@ -1,12 +1,11 @@
-"""The launch form's page: choose a sample or write a brief, see what to mind, launch it once."""
+"""The page of the launch form: start from a sample or write a brief, see the warnings, launch it once."""
 
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 from zoneinfo import available_timezones
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,6 +19,7 @@ from campaigns.form.forms import LaunchForm
 from campaigns.workflow import LIFECYCLE, now, today_of
 from jobs.acts import actions
 from jobs.engine.inputs import InvalidInput
+from jobs.pages.act_views import user_of
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Preset:
 
 @dataclass(frozen=True)
 class Notice:
-    """`templates/campaigns/_notice.html`: what to mind before launching; it never blocks.
+    """The data of `templates/campaigns/_notice.html`: figures and warnings to read before launching.
 
-    `checked` is false while the brief has errors, so that nothing can be reckoned yet.
+    Warnings never block a launch. `checked` is false while the brief has errors; then there are no figures.
     """
 
     checked: bool = False
@@ -47,7 +47,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class LaunchPage:
-    """`templates/campaigns/new.html`. `token` makes one job of any number of clicks on one form."""
+    """The data of `templates/campaigns/new.html`. Every launch with the same `token` is the same job."""
 
     form: LaunchForm
     notice: Notice
@@ -62,24 +62,22 @@ class LaunchPage:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def campaign_new(request: HttpRequest) -> HttpResponse:
-    """Show the form, empty or filled with `?preset=`; a POST adds or removes rows, checks, or launches."""
+    """Show the form, empty or filled from `?preset=`. A POST adds or removes rows, checks, or launches."""
     if request.method != "POST":
         return _first(request)
     form, token = LaunchForm.typed(request.POST), _token(request.POST.get("token", ""))
     if _changed(form, request.POST):
         return _show(request, form, token)
-    notice = _notice(form)
-    if notice.checked and "check" not in request.POST:
-        return _launch(request, form, notice, token)
-    if not notice.checked:
-        _place(form)
+    if "check" not in request.POST and not form.doubles():
+        return _launch(request, form, token)
+    notice = _notice(form, place=True)
     return _show(request, form, token, notice, status=422 if form.errors else 200)
 
 
 @never_cache
 @require_POST
 def campaign_check(request: HttpRequest) -> HttpResponse:
-    """Give the notice anew for what is typed so far; nothing is launched."""
+    """Return the notice for the current input; nothing is launched."""
     notice = _notice(LaunchForm.typed(request.POST))
     return render(request, "campaigns/_notice.html", {"notice": notice})
 
@@ -89,32 +87,38 @@ def _first(request: HttpRequest) -> HttpResponse:
     if not name:
         return _show(request, LaunchForm.empty(), _token(""))
     try:
-        # as a launch by name does: a preset's dates count from its own today
+        # as in a launch by name, the preset's dates count from today in its own time zone
         raw = load_preset(name, today_of(load_preset(name, now().date())))
     except UnknownPreset:
-        raise Http404("there is no such preset") from None
+        raise Http404("no such preset") from None
     form = LaunchForm.of_brief(raw)
     return _show(request, form, _token(""), _notice(form), preset=name)
 
 
-def _launch(request: HttpRequest, form: LaunchForm, notice: Notice, token: str) -> HttpResponse:
+def _launch(request: HttpRequest, form: LaunchForm, token: str) -> HttpResponse:
+    """Launch what the form holds; the launch itself checks the brief, so that it is parsed only once."""
     raw = {"campaign": form.raw(), "includeSearch": form.include_search, "dryRun": form.dry_run}
-    # after a dry run, the form may be launched after it, without being asked whether that is meant
+    # a launch after a dry run of the same form is expected and needs no confirmation
     key = f"form-{token}{'-dry' if form.dry_run else ''}"
     try:
-        launched = actions.launch(LIFECYCLE.id, raw, request.user, idempotency_key=key)
+        launched = actions.launch(LIFECYCLE.id, raw, user_of(request), idempotency_key=key)
     except InvalidInput as invalid:
+        brief_faults = invalid.__cause__
+        if isinstance(brief_faults, InvalidBrief):
+            notice = _not_ready(brief_faults)
+        else:  # refused for another reason, such as a broken servers file, before the brief was read
+            notice = _notice(form, place=True)
         for fault in invalid.faults:
             form.place(fault.field, fault.message)
         return _show(request, form, token, notice, status=422)
     except actions.KeyReused:
-        # the form was sent, changed and sent again: that is another launch, and wants a yes of its own
-        return _show(request, form, _token(""), notice, status=409, again="yes")
+        # the form was launched, changed and sent again: a second campaign, which needs a confirmation
+        return _show(request, form, _token(""), _notice(form), status=409, again="yes")
     return redirect("job", launched.job.pk)
 
 
-def _changed(form: LaunchForm, post: Any) -> bool:
-    """Add or remove a row where that was asked for, and tell whether it was."""
+def _changed(form: LaunchForm, post: QueryDict) -> bool:
+    """Add or remove a row if a button for that was pressed; return whether it was."""
     if (name := post.get("add", "")) in form.rows:
         form.rows[name].change(add=True)
         return True
@@ -126,28 +130,27 @@ def _changed(form: LaunchForm, post: Any) -> bool:
 
 
 def _read(form: LaunchForm) -> tuple[Brief, list[Finding]]:
-    """Give the brief of a form and what to mind. Raises InvalidBrief."""
+    """Return the brief of a form and its warnings. Raises InvalidBrief."""
     if doubles := form.doubles():
-        raise InvalidBrief([Finding("error", "kpis", f"{name} stands twice") for name in doubles])
+        raise InvalidBrief([Finding("error", "kpis", f"{name} is listed twice") for name in doubles])
     raw = form.raw()
     return parse_brief(raw, today=today_of(raw), include_search=form.include_search)
 
 
-def _place(form: LaunchForm) -> None:
-    try:
-        _read(form)
-    except InvalidBrief as invalid:
-        for finding in invalid.errors:
-            form.place(finding.field, finding.message)
-
-
-def _notice(form: LaunchForm) -> Notice:
+def _notice(form: LaunchForm, *, place: bool = False) -> Notice:
+    """Return the notice for a form; with `place` also put the errors of its brief at their inputs."""
     try:
         brief, findings = _read(form)
     except InvalidBrief as invalid:
-        warnings = [finding for finding in invalid.findings if finding.level == "warning"]
-        return Notice(warnings=warnings, errors=len(invalid.errors))
+        for finding in invalid.errors if place else ():
+            form.place(finding.field, finding.message)
+        return _not_ready(invalid)
     return Notice(True, brief.title, _figures(brief, form.include_search), findings)
+
+
+def _not_ready(invalid: InvalidBrief) -> Notice:
+    warnings = [finding for finding in invalid.findings if finding.level == "warning"]
+    return Notice(warnings=warnings, errors=len(invalid.errors))
 
 
 def _figures(brief: Brief, search: bool) -> list[tuple[str, str]]:
@@ -195,7 +198,7 @@ def _presets() -> list[Preset]:
 
 
 def _token(sent: str) -> str:
-    """Give the token of a form: the one it was sent with, or a new one."""
+    """Return the token that the form was sent with, or a new one."""
     try:
         return str(uuid.UUID(sent))
     except ValueError:

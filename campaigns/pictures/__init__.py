@@ -1,1 +1,1 @@
-"""Pictures drawn here: their shapes, lettering and colours."""
+"""Locally drawn pictures: shapes, lettering and colors."""

@@ -1,4 +1,4 @@
-"""A creative drawn here: a ground, a motif, the brand, what it says, and a call to action."""
+"""A locally drawn creative: background, motif, brand, text and call to action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaigns.pictures.palette import Colour, Palette, dice, mix, palette_of
 
 
 class Words(Protocol):
-    """What a creative says; a brief has these."""
+    """The words on a creative; a brief has these attributes."""
 
     @property
     def brand(self) -> str: ...
@@ -26,7 +26,7 @@ class Words(Protocol):
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels; in a picture of a few pixels its margins may cross, and it holds nothing."""
+    """A rectangle in pixels; in a tiny picture its margins may cross, and it is empty."""
 
     left: float
     top: float
@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where things stand: the text's box, and the motif's centre; `fade` is the way in which it grows."""
+    """The layout: the text's box and the motif's center; `fade` is the direction in which it grows."""
 
     shape: str
     text: Box
@@ -54,11 +54,11 @@ class Plan:
 
 
 def paint(words: Words, width: int, height: int, action: str, *, video: bool = False) -> Image.Image:
-    """The picture, exactly width x height, RGB. The same words give the same picture."""
+    """Draw the picture, exactly width x height, RGB. The same words make the same picture."""
     colours = palette_of(words.brand)
     plan = _plan(width, height)
     scale = 2 if width * height <= 3_000_000 else 1
-    # Behind the words of a strip nothing may call but its button.
+    # In a strip, only the button may stand out behind the words.
     quiet = (
         replace(colours, accent=mix(colours.glow, colours.tint, 0.9)) if plan.shape == "strip" else colours
     )
@@ -89,7 +89,7 @@ def _plan(width: int, height: int) -> Plan:
     return Plan("wide", text, (width * across, height * down), "right", 1.0)
 
 
-# The ground and the motif: drawn at twice the size and brought down, for smooth edges.
+# The background and the motif: drawn at twice the size and scaled down, for smooth edges.
 
 
 def _scene(words: Words, colours: Palette, plan: Plan, width: int, height: int) -> Image.Image:
@@ -116,7 +116,7 @@ def _ground(colours: Palette, width: int, height: int) -> Image.Image:
 
 
 def _fade(plan: Plan, width: int, height: int) -> Image.Image:
-    """How much of the motif shows where: little under the text."""
+    """Return the mask of the motif, which is faint under the text."""
     low, high = (0.34, 0.66) if plan.fade == "right" else (0.30, 0.62)
     least, most = 0.10 * plan.strength, plan.strength
     steps = [min(max((i / 255 - low) / (high - low), 0), 1) for i in range(256)]
@@ -202,7 +202,7 @@ def _orbits(
 
 
 def _reach(width: int, height: int) -> float:
-    """How far a motif goes from its centre."""
+    """Return how far a motif extends from its center."""
     short, long = sorted((width, height))
     return min(short * 0.62, long * 0.40) if long < short * 2.6 else short * 0.62
 
@@ -228,18 +228,18 @@ def _pill(picture: Image.Image, box: Box, c: Palette, scale: int) -> None:
     ImageDraw.Draw(picture).rounded_rectangle(frame, radius=(frame[3] - frame[1]) / 2, fill=c.accent)
 
 
-# The text: sizes are found from the space, top down.
+# The text: sizes follow from the space, top down.
 
 
 @dataclass
 class Pieces:
-    """What is to be lettered (block, x, y, colour role), and the button's box."""
+    """The text blocks to draw (block, x, y, color role) and the box of the button."""
 
     texts: list[tuple[Block, float, float, str]]
     button: Box | None = None
 
     def put(self, block: Block | None, x: float, y: float, role: str) -> float:
-        """Adds a block, if there is one; gives the height it takes."""
+        """Add a block, if any, and return its height."""
         if block is None:
             return 0
         self.texts.append((block, x, y, role))
@@ -248,7 +248,7 @@ class Pieces:
     def call(
         self, action: str, x: float, y: float, width: float, height: float, *, right: bool = False
     ) -> float:
-        """Adds the button with its words in the middle; gives its width, 0 when there is no room for one."""
+        """Add the button with centered words and return its width, 0 if there is no room."""
         side = height * (0.45 if height > 30 else 0.36)
         block = fit(action, width - 2 * side, height * 0.66, height * 0.46, bold=True)
         if block is None or "…" in "".join(block.lines):
@@ -261,14 +261,14 @@ class Pieces:
 
 
 def _said(words: Words) -> tuple[str, str, str]:
-    """Brand, headline, and the line under it; a headline there always is, and nothing is said twice."""
+    """Return brand, headline and subline; there is always a headline, and nothing is repeated."""
     headline = words.tagline or words.product or words.brand
     brand = words.brand if headline != words.brand else ""
     return brand, headline, words.product if headline != words.product else ""
 
 
 def _stack(words: Words, action: str, plan: Plan) -> Pieces:
-    """Brand on top, the headline under it, the product below, the button at the foot."""
+    """Place the brand on top, then headline, product, and the button at the bottom."""
     brand, headline, product = _said(words)
     box, pieces = plan.text, Pieces([])
     tower, unit = plan.shape == "tower", math.sqrt(plan.text.width * plan.text.height)
@@ -295,7 +295,7 @@ def _stack(words: Words, action: str, plan: Plan) -> Pieces:
 
 
 def _strip(words: Words, action: str, plan: Plan) -> Pieces:
-    """Brand and product at the left, the headline in the middle, the button at the right."""
+    """Place brand and product left, the headline in the middle, the button right."""
     brand, headline, product = _said(words)
     box, pieces = plan.text, Pieces([])
     high = min(box.height * (0.62 if box.height > 45 else 0.8), 46)

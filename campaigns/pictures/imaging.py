@@ -1,4 +1,4 @@
-"""Pictures of an exact size below the weight that ad servers take: drawn here, or made of an outside one."""
+"""Pictures of an exact size within the limits of ad servers: drawn locally or fitted from another picture."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MAX_SOURCE_PIXELS, MAX_SOURCE_BYTES = 50_000_000, 40_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "GIF")
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
 
-#: Less of an outside picture than this must not be lost by cropping; else it is set on a blurred ground.
+#: The least share of a picture that cropping must keep; otherwise it is shown whole on a blurred background.
 _KEPT_SHARE = 0.4
 
 
 class PictureError(ValueError):
-    """These bytes are no picture that can be used, or no picture can have this size."""
+    """The bytes are no usable picture, or no picture can have this size."""
 
 
 class Size(Protocol):
@@ -56,23 +56,23 @@ class Picture:
 
     @property
     def extension(self) -> str:
-        """What a file of it is called at its end, without the dot."""
+        """Return the file extension without the dot."""
         return EXTENSIONS[self.mime]
 
 
 def weight_limit_kb(width: int, height: int) -> int:
-    """The most kilobytes (1,000 bytes) a creative of this size may weigh.
+    """Return the largest file size of a creative in kilobytes (1,000 bytes).
 
-    IAB's figure; for sizes outside its table our own: 1 kB for each 4,096 pixels, from 150 up to 2,000.
+    The IAB's figure, or for other sizes 1 kB for each 4,096 pixels, at least 150 and at most 2,000.
     """
     return WEIGHT_LIMITS_KB.get((width, height)) or min(2000, max(150, width * height // 4096))
 
 
 def draw_creative(words: Words, size: Size, *, call_to_action: str = "Learn more", mime: str = "") -> Picture:
-    """A creative drawn here with brand, product and tagline; the same words give the same picture.
+    """Draw a creative with brand, product and tagline; the same words make the same picture.
 
-    A size whose `format` is `video` gets a play mark. `mime` asks for PNG or JPEG; without it the better one
-    that fits is taken. Raises PictureError for a size that no picture has.
+    A size whose `format` is `video` gets a play mark. `mime` selects PNG or JPEG; the default is the better
+    one that fits. Raises PictureError for an impossible size.
     """
     _check_size(size.width, size.height)
     video = getattr(size, "format", "") == "video"
@@ -80,10 +80,10 @@ def draw_creative(words: Words, size: Size, *, call_to_action: str = "Learn more
 
 
 def fit_image(data: bytes, width: int, height: int, *, mime: str = "") -> Picture:
-    """An outside picture brought to exactly this size and below its weight limit.
+    """Fit a picture to exactly this size within its file size limit.
 
-    It is cropped where that loses little, else shown whole on a blurred ground of itself. Raises PictureError
-    for bytes that are no PNG, JPEG, WebP or GIF, are broken, or hold too many pixels to be safe.
+    It is cropped if that loses little, otherwise shown whole on a blurred copy of itself. Raises PictureError
+    for bytes that are no PNG, JPEG, WebP or GIF, are broken, or have too many pixels to be safe.
     """
     _check_size(width, height)
     picture = _decoded(data)
@@ -98,20 +98,20 @@ def fit_image(data: bytes, width: int, height: int, *, mime: str = "") -> Pictur
 
 
 def read_picture(data: bytes) -> Picture:
-    """Bytes as they are, once it is sure that they are a whole picture; raises PictureError."""
+    """Return the bytes unchanged as a picture. Raises PictureError if they are not a whole picture."""
     picture = _opened(data)
     _load(picture)
     return Picture(data, f"image/{(picture.format or '').lower()}", *picture.size)
 
 
 def encode(picture: Image.Image, mime: str = "") -> Picture:
-    """The picture below its weight limit: PNG where it fits, else the best JPEG that does.
+    """Encode the picture within its file size limit: as PNG if it fits, otherwise as the best JPEG that does.
 
-    `mime` asks for one of the two; PNG then gives up colours. At the last detail is given up, the size never.
+    `mime` selects one of the two; a PNG then has fewer colors. Detail may be lost, the size never changes.
     Raises PictureError for another type.
     """
     if mime not in ("", "image/png", "image/jpeg"):
-        raise PictureError(f"{mime} is not written here; image/png and image/jpeg are")
+        raise PictureError(f"{mime} is not supported; image/png and image/jpeg are")
     limit = weight_limit_kb(*picture.size) * 1000
     detail = picture
     for shrink in (1, 2, 4, 8, 16, 32):
@@ -125,13 +125,13 @@ def encode(picture: Image.Image, mime: str = "") -> Picture:
 
 
 def _attempts(picture: Image.Image, mime: str) -> Iterator[tuple[str, bytes]]:
-    """Encodings of a picture, the best first."""
+    """Yield encodings of a picture, the best first."""
     if mime != "image/jpeg":
         yield "image/png", _png(picture)
     if mime == "image/png":
         yield "image/png", _png(picture.quantize(256))
         for colours in (128, 48, 16):
-            # Without dithering: its grain weighs more than the colours it feigns.
+            # Without dithering: its grain takes more bytes than more colors would.
             yield "image/png", _png(picture.quantize(colours, dither=Image.Dither.NONE))
         return
     for quality in (92, 85, 76, 66, 55, 42, 30, 20):
@@ -147,7 +147,7 @@ def _png(picture: Image.Image) -> bytes:
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
     sampling = "4:4:4" if quality >= 85 else "4:2:0"
-    # Neither optimised nor progressive: for those Pillow takes a buffer that a noisy picture can overrun.
+    # Neither optimized nor progressive: for those Pillow uses a buffer that a noisy picture can overflow.
     picture.save(out, "JPEG", quality=quality, subsampling=sampling)
     return out.getvalue()
 
@@ -164,11 +164,11 @@ def _opened(data: bytes) -> Image.Image:
         raise PictureError(f"The picture has more than {MAX_SOURCE_BYTES // 1_000_000} MB")
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of a somewhat too large picture; the check below says no instead.
+            # Pillow only warns about a slightly too large picture; the check below refuses it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data), formats=READABLE)
     except Exception as error:
-        # Decoders of broken bytes raise whatever they meet; every one of them means the same here.
+        # Decoders raise many kinds of errors for broken bytes; they all mean the same here.
         raise PictureError("These bytes are not a PNG, JPEG, WebP or GIF picture") from error
     if picture.width * picture.height > MAX_SOURCE_PIXELS:
         raise PictureError(f"The picture claims {picture.width}x{picture.height} pixels, too many to be safe")
@@ -183,7 +183,7 @@ def _load(picture: Image.Image) -> None:
 
 
 def _decoded(data: bytes) -> Image.Image:
-    """The first frame, upright, without transparency, RGB."""
+    """Return the first frame, upright, without transparency, RGB."""
     picture = _opened(data)
     _load(picture)
     turned = ImageOps.exif_transpose(picture).convert("RGBA")

@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 
 Font = ImageFont.FreeTypeFont
 
-#: Asked for, in this order, when the built-in font lacks a letter; whichever the machine has.
+#: Tried in this order if the built-in font lacks a letter.
 FALLBACKS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -38,7 +38,7 @@ class Block:
 
     @property
     def stroke(self) -> float:
-        # The built-in font has one weight; a thin outline makes it bold.
+        # The built-in font has only one weight; a thin outline makes it bold.
         return self.size * 0.022 if self.bold else 0
 
     @property
@@ -54,10 +54,10 @@ class Block:
         return max((self.font.getlength(line) + 2 * self.stroke for line in self.lines), default=0)
 
     def draw(self, canvas: ImageDraw.ImageDraw, x: float, y: float, fill: tuple[int, int, int]) -> None:
-        """Draws it with its top left corner there."""
+        """Draw the block with its top left corner at x, y."""
         for number, line in enumerate(self.lines):
             middle = y + self.line_height * (number + 0.5)
-            # The middle of the capitals, not of the line box, is what the eye centres on.
+            # Text looks centered by the middle of its capitals, not of its line box.
             baseline = middle + self.size * 0.355
             place = (x + self.stroke, baseline)
             canvas.text(
@@ -80,9 +80,9 @@ def fit(
     lines: int = 1,
     bold: bool = False,
 ) -> Block | None:
-    """The text at the largest size that fits into the space, wrapped to at most so many lines.
+    """Return the text at the largest size that fits into the space, wrapped to a number of lines.
 
-    Cut short with an ellipsis at the smallest size. None when nothing of it can be drawn there.
+    At the smallest size it is cut with an ellipsis. None if nothing can be drawn there.
     """
     words = drawable(text)
     if not words or width < 4 or height < smallest:
@@ -101,7 +101,7 @@ def fit(
 
 
 def drawable(text: str) -> str:
-    """The text on one line, without the letters that no font here can draw."""
+    """Return the text on one line, without letters that no installed font can draw."""
     flat = " ".join(
         "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", text)).split()
     )
@@ -129,7 +129,7 @@ def _shorten(text: str, block: Block, width: float) -> str:
 
 
 def _wrap(text: str, block: Block, width: float, *, split: bool = False) -> list[str] | None:
-    """Lines of at most this width, evenly filled; None when a word is wider, unless words may be split."""
+    """Return evenly filled lines of at most this width, or None if a word is wider and must not be split."""
     words = [
         piece for word in text.split(" ") for piece in (_pieces(word, block, width) if split else [word])
     ]
@@ -137,7 +137,7 @@ def _wrap(text: str, block: Block, width: float, *, split: bool = False) -> list
     if max(lengths) > width:
         return None
     lines = _greedy(words, block, width)
-    # The narrowest width with as few lines: no line of one lonely word at the end.
+    # The narrowest width with the same number of lines, so that the last line is not a single word.
     narrow = width
     while len(lines) > 1 and narrow > max(lengths):
         closer = _greedy(words, block, narrow := max(narrow * 0.94, max(lengths)))
@@ -176,7 +176,7 @@ def _font(name: str, size: int) -> Font:
 
 @lru_cache(maxsize=512)
 def _font_name(text: str) -> str:
-    """The first font that draws every letter; the built-in one ("") when none does."""
+    """Return the first font that has every letter, or "" for the built-in font."""
     for name in ("", *FALLBACKS):
         try:
             have = _coverage(name)
@@ -189,9 +189,9 @@ def _font_name(text: str) -> str:
 
 @lru_cache(maxsize=32)
 def _coverage(name: str) -> Callable[[str], bool]:
-    """A test of whether a font has a letter; raises OSError when the machine has no such font."""
+    """Return a function that tests whether a font has a letter. Raises OSError if the font is missing."""
     font = _font(name, 24)
-    # Every letter that a font lacks is drawn as the same box; this one is a letter of no script.
+    # A font draws every missing letter as the same box; this code point is never a letter.
     box = _drawn(font, "\U0010fffd")
 
     @lru_cache(maxsize=4096)

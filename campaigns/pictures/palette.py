@@ -1,4 +1,4 @@
-"""Colours of a brand that nobody has chosen: even in lightness, the same for the same name."""
+"""Generated brand colors: even in lightness, and the same for the same name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Palette:
-    """It runs from `ground` to `glow`; `tint` and `shade` are shapes, `accent` calls, `ink` speaks."""
+    """The colors of a picture: `ground` to `glow` for the background, `tint` and `shade` for shapes.
+
+    `accent` is for the button and `ink` for text.
+    """
 
     ground: Colour
     glow: Colour
@@ -24,15 +27,15 @@ class Palette:
 
 
 def dice(name: str, sides: int, throw: str = "") -> int:
-    """A number from 0 to sides - 1 that is the same for the same name and throw."""
+    """Return a number from 0 to sides - 1, the same for the same name and throw."""
     digest = hashlib.sha256(f"{throw} {name.strip().casefold()}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % sides
 
 
 def palette_of(name: str) -> Palette:
-    """The palette of a name: one of many hues, on dark or light, with an accent that stands off."""
+    """Return the palette of a name: one of many hues, dark or light, with a contrasting accent."""
     hue = dice(name, 360, "hue")
-    # Away from the ground, and never so near that the button drowns in it.
+    # Far enough from the background hue that the button stays visible.
     turn = (150, 180, 210, 75)[dice(name, 4, "turn")]
     if dice(name, 3, "light") == 0:
         return _light(hue, hue + turn)
@@ -66,7 +69,7 @@ def _light(hue: int, other: int) -> Palette:
 
 
 def colour(lightness: float, chroma: float, hue: float) -> Colour:
-    """An OKLCH colour in sRGB; chroma gives way where the screen has no such colour."""
+    """Convert an OKLCH color to sRGB, with less chroma if sRGB has no such color."""
     while True:
         linear = _linear(lightness, chroma, math.radians(hue % 360))
         if chroma <= 0 or all(-0.0005 <= part <= 1.0005 for part in linear):
@@ -75,7 +78,7 @@ def colour(lightness: float, chroma: float, hue: float) -> Colour:
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """The colour that far (0 to 1) on the way from the first to the second."""
+    """Return the color at a position (0 to 1) between the first and the second."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return (red, green, blue)
 

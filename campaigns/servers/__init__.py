@@ -1,1 +1,1 @@
-"""MCP servers that come with the product: the local world, and doors to outside services."""
+"""MCP servers that come with the product: bundled servers, and adapters to outside services."""

@@ -1,1 +1,1 @@
-"""The stages of a campaign's launch: one async function each, over tools and files that they are given."""
+"""The stages of a campaign's launch: one async function each, which gets tools and files as a context."""

@@ -17,7 +17,7 @@ from campaigns.documents.lines import (
     told_status,
 )
 from campaigns.documents.text import number, within
-from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
+from campaigns.stages.outcome import Misses, keep, left_out, place, remark, reported_status
 from jobs.engine.context import StageContext
 from jobs.engine.results import Artifact, Missed, Source, StageResult, StepError
 from jobs.tools.contract.errors import Unknown
@@ -26,11 +26,11 @@ TOOL = "create_campaign"
 
 
 class UnknownDsp(StepError):
-    """No tool server plays the DSP that a line names."""
+    """No tool server is configured for the DSP of a line."""
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Create every line side by side, paused. Its data lists the lines for the report and for activation."""
+    """Create all lines concurrently, paused; the result lists them for the report and for activation."""
     misses = Misses()
     lines: dict[str, dict[str, Any]] = {}
 
@@ -52,12 +52,12 @@ async def run(ctx: StageContext) -> StageResult:
 async def _created(ctx: StageContext, line: Line, lines: dict[str, dict[str, Any]]) -> Artifact:
     server = DSP_SERVERS.get(line.dsp)
     if server is None:
-        raise UnknownDsp(f"no tool server plays {line.dsp}")
+        raise UnknownDsp(f"no tool server is configured for {line.dsp}")
     slug = line_slug(line)
     reply = await ctx.call(server, TOOL, line_arguments(ctx.brief, line), step="line", item=slug)
-    # a later round of this stage must not call a line paused that somebody has set live since
+    # a later round of this stage must not report a line as paused that has been set live since
     live = await live_status(ctx, slug)
-    status, ident = live or standing(reply), "" if reply.dry_run else reply.remote_id
+    status, ident = live or reported_status(reply), "" if reply.dry_run else reply.remote_id
     text = render_line(ctx.brief, line, ident, status, reply.source, dry_run=ctx.job.dry_run, live=bool(live))
     lines[slug] = _record(ctx, line, server, reply.source, id=ident, status=status)
     note = remark(reply, live or (status if reply.dry_run else f"created {status.lower()}"))
@@ -65,7 +65,7 @@ async def _created(ctx: StageContext, line: Line, lines: dict[str, dict[str, Any
 
 
 async def live_status(ctx: StageContext, slug: str) -> str:
-    """The status of a line that has been set live, "" for any other."""
+    """Return the status of a line that was set live, or "" for any other line."""
     done = await ctx.done(STATUS_STEP, slug, stage=LIVE_STAGE)
     return (told_status(done.reply.data) or ACTIVE) if done and is_live(done.reply.data) else ""
 
@@ -73,22 +73,22 @@ async def live_status(ctx: StageContext, slug: str) -> str:
 async def _fallback(
     ctx: StageContext, line: Line, lines: dict[str, dict[str, Any]], error: StepError, misses: Misses
 ) -> Missed:
-    """A line that is only pretended, and says so; one that nobody could settle may exist on its DSP."""
+    """Return a simulated line in place of one that failed; with an unknown outcome the real one may exist."""
     reason, slug = misses.add(line.label, error), line_slug(line)
     server = DSP_SERVERS.get(line.dsp, "")
     await ctx.fallback(server or line.dsp, TOOL, reason, step="line", item=slug)
     status = "unknown" if isinstance(error, Unknown) else "not created"
-    why = f"Simulated line, it stands for one that could not be created: {reason}"
+    why = f"Simulated line; the real one could not be created: {reason}"
     if left_out(error):
         status, why = "skipped", f"Simulated line; the real one was {reason}"
     elif isinstance(error, Unknown):
-        why = f"Simulated line; whether the real one exists on {line.dsp} is unknown: {reason}"
+        why = f"Simulated line; it is unknown whether the real one exists on {line.dsp}: {reason}"
     text = render_line(
         ctx.brief, line, status=status, source=Source.FALLBACK, why=why, dry_run=ctx.job.dry_run
     )
     lines[slug] = _record(ctx, line, server, Source.FALLBACK, status=status, note=reason)
     page = await line_page(ctx, line, text, Source.FALLBACK, why, {})
-    misses.stands_in(line.label, page.file)
+    misses.add_fallback(line.label, page.file)
     return Missed(reason, page)
 
 
@@ -109,7 +109,7 @@ def _record(ctx: StageContext, line: Line, server: str, source: Source, **more: 
 async def line_page(
     ctx: StageContext, line: Line, text: str, source: Source, note: str, where: dict[str, Any]
 ) -> Artifact:
-    """The artifact that tells of a line; the file is written anew."""
+    """Write the page about a line and return its artifact."""
     name = f"line-{line_slug(line)}.md"
     return Artifact(
         name=name,

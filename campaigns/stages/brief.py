@@ -10,6 +10,6 @@ from jobs.engine.results import StageResult
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Write the brief document; our own brief.md stands in where the document server fails."""
+    """Write the brief document; the local brief.md is the fallback if the document server fails."""
     title = titled(ctx.brief.title, "campaign brief")
     return await document(ctx, title=title, text=render_brief(ctx.brief), file="brief.md", kind="document")

@@ -1,4 +1,4 @@
-"""Generate Creatives: for each size a picture, its upload and its design."""
+"""Generate Creatives: a picture for each size, its upload and its design."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from jobs.engine.context import StageContext
 from jobs.engine.results import Artifact, Missed, Source, StageResult, StepError
 
 IMAGES, CANVA = "image-gen", "canva"
-#: The most bytes of a picture file that is read at all.
+#: The largest picture file, in bytes, that is read.
 MOST_BYTES = 25_000_000
 ASSET_NAME = 50
-#: How the steps of a drawn fallback end, and what is said of it to those who see it outside.
+#: The suffix of the steps for a drawn fallback, and the mark in its name on the design server.
 DRAWN, DRAWN_SAID = "-drawn", " (drawn fallback)"
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture at its exact size, and why it is not the generated one ("" when it is). `note`: what is said
-    of one that only shows what a launch would generate."""
+    """A picture at its exact size.
+
+    `lack` says why it is not the generated picture, "" if it is. `note` describes a dry run's preview.
+    """
 
     picture: Picture
     source: Source
@@ -36,12 +38,12 @@ class Drawn:
 
     @property
     def suffix(self) -> str:
-        """What the steps of this picture end with: those of a fallback are never taken for the real one's."""
+        """Return the suffix of this picture's steps, so that a fallback never uses the real one's."""
         return DRAWN if self.lack else ""
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Make every creative side by side; one counts as made when picture, upload and design are all real."""
+    """Make all creatives concurrently; one counts as made if its picture, upload and design are all real."""
     misses = Misses()
 
     async def make(size: CreativeSize) -> Artifact | Missed:
@@ -56,7 +58,7 @@ async def run(ctx: StageContext) -> StageResult:
 async def _creative(ctx: StageContext, size: CreativeSize, misses: Misses) -> Artifact | Missed:
     drawn = await _drawn(ctx, size, misses)
     name = f"creative-{size.slug}.{drawn.picture.extension}"
-    misses.stands_in(size.name, name)
+    misses.add_fallback(size.name, name)
     artifact = Artifact(
         name=name,
         title=within(f"{size.name} {size.size}", 200),
@@ -86,24 +88,24 @@ def _missed(artifact: Artifact, outside: str, *lacks: str) -> Missed:
 
 
 async def _left_outside(ctx: StageContext, size: CreativeSize, drawn: Drawn) -> str:
-    """What of a drawn fallback stays on the design server without being this creative's design, or ""."""
+    """Return a note about a drawn fallback left on the design server, or "" if none was left there."""
     design = None if drawn.lack else await ctx.done(f"design{DRAWN}", size.slug)
     left = design or await ctx.done(f"upload{DRAWN}", size.slug)
     if left is None or left.reply.dry_run:
         return ""
     where = place(left.reply)
-    return f"a drawn fallback stays on {CANVA}: {where['url'] or where['remote_id']}"
+    return f"a drawn fallback is still on {CANVA}: {where['url'] or where['remote_id']}"
 
 
 async def _drawn(ctx: StageContext, size: CreativeSize, misses: Misses) -> Drawn:
-    """The generated picture at its exact size; where there is none, one that is drawn here."""
+    """Return the generated picture at its exact size, or a drawn fallback."""
     try:
         return await _generated(ctx, size)
     except (StepError, PictureError) as error:
         reason = misses.add(size.name, error)
     await ctx.fallback(IMAGES, "generate_image", reason, step="image", item=size.slug)
     picture = await asyncio.to_thread(draw_creative, ctx.brief, size)
-    return Drawn(picture, Source.FALLBACK, f"drawn here: {reason}")
+    return Drawn(picture, Source.FALLBACK, f"drawn locally: {reason}")
 
 
 async def _generated(ctx: StageContext, size: CreativeSize) -> Drawn:
@@ -117,16 +119,18 @@ async def _generated(ctx: StageContext, size: CreativeSize) -> Drawn:
     reply = await ctx.call(IMAGES, "generate_image", args, step="image", item=size.slug)
     if reply.dry_run:
         preview = await asyncio.to_thread(draw_creative, ctx.brief, size)
-        return Drawn(preview, reply.source, note=f"a preview drawn here; a launch has it made by {IMAGES}")
+        return Drawn(
+            preview, reply.source, note=f"a preview drawn locally; {IMAGES} generates it in a launch"
+        )
     if reply.images:
-        # a later run of this job reads it from here: the journal keeps replies, but no pictures
+        # a later round reads it from here, because the journal keeps replies but no pictures
         await keep(ctx, saved.name, reply.images[0].data)
     picture = await asyncio.to_thread(_fitted, reply, saved, size)
     return Drawn(picture, reply.source)
 
 
 def _fitted(reply: Any, saved: Path, size: CreativeSize) -> Picture:
-    """The picture of a reply, or of the file that it names; raises PictureError when it cannot be used."""
+    """Return the picture of a reply or of the file that it names. Raises PictureError if it is unusable."""
     if reply.images:
         return fit_image(reply.images[0].data, size.width, size.height)
     named = reply.data.get("path")
@@ -135,7 +139,7 @@ def _fitted(reply: Any, saved: Path, size: CreativeSize) -> Picture:
 
 
 def _read(paths: list[Path]) -> bytes:
-    """The first of these that is an ordinary file of a sane size; raises PictureError when none is."""
+    """Return the first regular file of an acceptable size. Raises PictureError if there is none."""
     for path in paths:
         try:
             about = path.stat()
@@ -143,11 +147,11 @@ def _read(paths: list[Path]) -> bytes:
                 return path.read_bytes()
         except (OSError, ValueError):
             continue
-    raise PictureError("the picture that the server names cannot be read")
+    raise PictureError("the picture that the server reported cannot be read")
 
 
 async def _design(ctx: StageContext, size: CreativeSize, name: str, suffix: str) -> Any:
-    """Upload the picture and put it into a design of its size; gives the design's reply. Raises StepError."""
+    """Upload the picture, create a design of its size and return the design's reply. Raises StepError."""
     label, said = f"{ctx.brief.title} {size.name} {size.size}", DRAWN_SAID if suffix else ""
 
     def called(limit: int) -> str:

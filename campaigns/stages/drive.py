@@ -1,4 +1,4 @@
-"""Documents in the job's own Drive folder, which is made once a job by whichever stage needs it first."""
+"""Documents in the job's Drive folder, which the first stage that needs it creates."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ async def _create_folder(ctx: StageContext) -> str:
 
 
 async def folder(ctx: StageContext, misses: Misses) -> tuple[dict[str, str], str]:
-    """The arguments that put a file into the job's folder; without one none, and a note that says why."""
+    """Return the arguments that put a file into the job's folder, or none and a note that says why."""
     try:
-        # the step is the brief's whoever asks: its name, and so its key, must not depend on a race
+        # always a step of the brief stage: its name, and so its key, must not depend on which stage is first
         return {"parentFolderId": await ctx.shared("folder", _create_folder, stage="brief")}, ""
     except StepError as error:
-        misses.doubt("the folder of the documents", error)
-        return {}, f"not in a folder of its own: {error}"
+        misses.add_unknown("the folder of the documents", error)
+        return {}, f"not in the campaign's folder: {error}"
 
 
 async def placed(
     ctx: StageContext, args: dict[str, Any], misses: Misses, *, step: str, item: str = ""
 ) -> tuple[dict[str, Any], str]:
-    """The arguments of a new file with the job's folder, and a note where it lies elsewhere.
+    """Return a new file's arguments including the job's folder, and a note if it is not in that folder.
 
-    A file that stands since an earlier round keeps the arguments it was made with.
+    A file from an earlier round keeps the arguments it was created with.
     """
     inside, note = await folder(ctx, misses)
     made = await ctx.done(step, item)
     if made is None:
         return args | inside, note
     if inside and made.args.get("parentFolderId") != inside["parentFolderId"]:
-        note = "not in the folder of this job, which was made later"
+        note = "not in the campaign's folder, which was created later"
     return dict(made.args), note
 
 
 async def document(
     ctx: StageContext, *, title: str, text: str, file: str, kind: str, copy: str = "", item: str = ""
 ) -> StageResult:
-    """Write a Markdown document on the server; our own copy is kept, and stands in where that fails.
+    """Write a Markdown document on the server and keep a local copy, which is the fallback if that fails.
 
-    `copy` is the text of our own copy, where it differs from the server's; `item` tells apart documents that
+    `copy` is the text of the local copy if it differs from the server's. `item` distinguishes documents that
     one stage writes in several rounds.
     """
     misses = Misses()
@@ -80,11 +80,11 @@ async def _fallback(
     ctx: StageContext, own: Artifact, error: StepError, misses: Misses, item: str
 ) -> StageResult:
     reason = misses.add(own.title, error)
-    misses.stands_in(own.title, own.file)
+    misses.add_fallback(own.title, own.file)
     await ctx.fallback(DOCS, "createDocument", reason, step="document", item=item)
     empty = error.reply if isinstance(error, ToolFailed) else None
     if empty is None or not empty.remote_id:
         return misses.result(0, 1, [replace(own, note=reason)])
     where = address(empty.remote_url) or empty.remote_id
-    note = f"on the server stands a document without its content: {where} ({reason})"
+    note = f"the server has the document without its content: {where} ({reason})"
     return misses.result(0, 1, [replace(own, note=note, remote_id=place(empty)["remote_id"])])

@@ -1,4 +1,4 @@
-"""Generate Landing Page: one page, made here."""
+"""Generate Landing Page: one page, written locally."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = "landing-page.html"
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Write the landing page into the job's folder; nothing outside is needed for it."""
+    """Write the landing page into the job's folder; no tool is called."""
     await ctx.progress(0, 1)
     page = Artifact(
         name=FILE,

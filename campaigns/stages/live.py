@@ -1,4 +1,4 @@
-"""Set Lines Live: exactly the lines that somebody with the right to spend has confirmed, by their ids."""
+"""Set Lines Live: exactly the lines, by id, that a user with the right to spend has confirmed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DOUBT = "unknown: it may be live"
 
 
 class NotLive(StepError):
-    """The DSP took the call, and answered that the line is not live."""
+    """The DSP accepted the call but answered that the line is not live."""
 
 
 class OtherServer(StepError):
-    """Another kind of server plays the DSP than the one on which the line was prepared; nothing was sent."""
+    """The DSP's server is now of another kind than when the line was created; nothing was sent."""
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Set the confirmed lines live side by side, and tell of each what it has become.
+    """Set the confirmed lines live concurrently and report the status of each.
 
-    What is live already comes back from the journal; a round that nobody has allowed to spend sets nothing.
+    Lines that are already live are read from the journal. A round without a confirmation sets nothing live.
     """
     plan = {line_slug(line): line for line in ctx.brief.media_plan}
     states: dict[str, str] = {}
@@ -54,11 +54,12 @@ async def run(ctx: StageContext) -> StageResult:
 
 
 async def _set(ctx: StageContext, line: SpendLine) -> str:
-    """The status that a line has now. Raises StepError where it is not live."""
+    """Set a line live and return its status. Raises StepError if it is not live."""
     plays = ctx.source(line.server)
     if plays != line.source and await ctx.done(STATUS_STEP, line.item) is None:
-        # confirmed was that no money moves, or that it does; the id may be somebody else's line there, too
-        raise OtherServer(f"the line is {line.source}, and {line.server} is {plays} now: nothing was sent")
+        # The user confirmed that money is spent, or that none is; here it would be the other way around. The
+        # same id may also be another line there.
+        raise OtherServer(f"the line is {line.source}, but {line.server} is now {plays}: nothing was sent")
     args = {"id": line.remote_id, "status": ACTIVE}
     reply = await ctx.call(line.server, TOOL, args, step=STATUS_STEP, item=line.item)
     status = told_status(reply.data) or ACTIVE
@@ -68,7 +69,7 @@ async def _set(ctx: StageContext, line: SpendLine) -> str:
 
 
 async def _page(ctx: StageContext, plan: Line | None, line: SpendLine, status: str) -> Artifact | None:
-    if plan is None:  # the brief of a job does not change; without its line there is no page to tell it on
+    if plan is None:  # the brief of a job does not change; without its line there is no page to update
         return None
     source, created = Source(line.source), await ctx.done("line", line.item, stage="activate")
     where = {"remote_id": line.remote_id, "url": address(created.reply.remote_url) if created else ""}
@@ -104,6 +105,6 @@ def _result(total: int, states: dict[str, str], pages: list[Artifact], misses: M
     result = misses.result(len(states), total, pages, {"live": list(states)})
     if not misses.items:
         return result
-    # of what was confirmed nothing may be missing: three quarters are not enough here
+    # every confirmed line must be live: the rule of three quarters does not apply here
     status = Status.PARTIAL if states else Status.FAILED
     return replace(result, status=status, error=str(misses))

@@ -1,4 +1,4 @@
-"""How a stage ends: what was made, what was missed and why, and what nobody could settle."""
+"""How a stage ends: what was made, what was missed and why, and what is unknown."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jobs.engine.results import Artifact, ItemOutcome, StageResult, Status, judg
 from jobs.tools.contract.errors import Unknown
 
 URL_LIMIT, ID_LIMIT = 2000, 300
-#: What is said of a thing that a dry run would have made outside.
+#: The note of an artifact that a launch would create outside.
 NOT_SENT = "dry run: nothing was sent"
-#: So many missed items are named in a stage's error; the rest are counted.
+#: The number of missed items that a stage's error names; the rest are counted.
 NAMED = 3
 
 
 class Misses:
-    """What a stage did not make, by the names that people know, and what of it may exist all the same."""
+    """The items that a stage did not make, by their display names, and which of them may exist anyway."""
 
     def __init__(self) -> None:
         self.items: dict[str, str] = {}
@@ -27,23 +27,23 @@ class Misses:
         self.fallbacks: dict[str, str] = {}
 
     def add(self, name: str, error: Exception | str) -> str:
-        """Note that an item was missed and give the reason; an unsettled effect is noted as unknown."""
+        """Record a missed item and return the reason; an effect that may exist is recorded as unknown."""
         reason = str(error)
         self.items[name] = f"{self.items[name]}; {reason}" if name in self.items else reason
-        self.doubt(name, error)
+        self.add_unknown(name, error)
         return reason
 
-    def doubt(self, name: str, error: Exception | str) -> None:
-        """Note something as unknown if this error leaves it so."""
+    def add_unknown(self, name: str, error: Exception | str) -> None:
+        """Record an item as unknown if the error leaves its outcome open."""
         if isinstance(error, Unknown) and name not in self.unknown:
             self.unknown.append(name)
 
-    def stands_in(self, name: str, what: str) -> None:
-        """Note what takes the place of something that was missed."""
+    def add_fallback(self, name: str, what: str) -> None:
+        """Record the fallback of a missed item."""
         self.fallbacks[name] = what
 
     def outcomes(self, outcomes: Iterable[ItemOutcome], name: Callable[[Any], str]) -> None:
-        """Note the items that were missed and not noted yet."""
+        """Record all missed items that were not recorded yet."""
         for outcome in outcomes:
             if not outcome.made and name(outcome.thing) not in self.items:
                 self.add(name(outcome.thing), outcome.error)
@@ -56,7 +56,7 @@ class Misses:
     def result(
         self, made: int, total: int, artifacts: Sequence[Artifact], data: Mapping[str, Any] | None = None
     ) -> StageResult:
-        """Give the stage's end by the rule of three quarters, with what was missed in its data."""
+        """Return the stage's result by the rule of three quarters, with the missed items in its data."""
         status = judge(made, total)
         return StageResult(
             status=status,
@@ -68,7 +68,7 @@ class Misses:
         )
 
     def data(self) -> dict[str, Any]:
-        """Give what was missed as JSON, without what is empty."""
+        """Return the missed items as JSON, without empty fields."""
         missed = [
             {"item": name, "why": reason, "fallback": self.fallbacks.get(name, "")}
             for name, reason in self.items.items()
@@ -77,12 +77,12 @@ class Misses:
 
 
 def left_out(reason: Exception | str) -> bool:
-    """Whether this is no failure, but a person's word that a step is to be skipped."""
+    """Return whether the error only means that a user chose to skip the step."""
     return str(reason).startswith("skipped by ")
 
 
 def address(url: Any) -> str:
-    """A server's link where a reader may be sent there, else ""."""
+    """Return a server's link if it is safe to show, else ""."""
     if not isinstance(url, str) or len(url) > URL_LIMIT:
         return ""
     try:
@@ -95,16 +95,18 @@ def address(url: Any) -> str:
 
 
 def place(reply: Any) -> dict[str, Any]:
-    """The `url` and `remote_id` of an artifact that a reply names; a made-up reply names nothing real."""
+    """Return the `url` and `remote_id` of a reply's artifact; a dry run's reply has neither."""
     if reply.dry_run:
         return {"url": "", "remote_id": ""}
     remote_id = reply.remote_id if len(reply.remote_id) <= ID_LIMIT else ""
     return {"url": address(reply.remote_url), "remote_id": remote_id}
 
 
-def standing(reply: Any) -> str:
-    """How a created line or campaign stands: by its server's word or as it was asked for; `planned` where
-    nothing was sent."""
+def reported_status(reply: Any) -> str:
+    """Return a created line's or campaign's status as its server reported it, or as it was requested.
+
+    `planned` if nothing was sent.
+    """
     if reply.dry_run:
         return "planned"
     told = reply.data.get("status")
@@ -112,10 +114,10 @@ def standing(reply: Any) -> str:
 
 
 def remark(reply: Any, note: str = "") -> str:
-    """An artifact's note, which begins with the words that it does not exist where that is so."""
+    """Return an artifact's note; in a dry run it begins by saying that nothing was sent."""
     return "; ".join(filter(None, (NOT_SENT if reply.dry_run else "", note)))
 
 
 async def keep(ctx: StageContext, name: str, data: bytes | str) -> str:
-    """Store our own copy of something in the job's folder and give its name. Raises OSError."""
+    """Store a local copy in the job's folder and return its name. Raises OSError."""
     return await asyncio.to_thread(ctx.files.write, name, data)

@@ -18,7 +18,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Make the sheet and fill it; our own XLSX and CSV stand in for what could not be made or filled."""
+    """Create the sheet and fill it; local XLSX and CSV files are the fallback if either fails."""
     await ctx.progress(0, 2)
     await keep(ctx, "media-plan.xlsx", await asyncio.to_thread(plan_xlsx, ctx.brief))
     await keep(ctx, "media-plan.csv", plan_csv(ctx.brief))
@@ -28,7 +28,7 @@ async def run(ctx: StageContext) -> StageResult:
     try:
         sheet = await ctx.call(DOCS, "createSpreadsheet", args, step=SHEET)
     except StepError as error:
-        misses.stands_in(title, COPIES)
+        misses.add_fallback(title, COPIES)
         await ctx.fallback(DOCS, "createSpreadsheet", misses.add(title, error), step=SHEET)
         return misses.result(0, 2, _copies(title, Source.FALLBACK, str(misses)))
     await ctx.progress(1, 2, title)
@@ -56,7 +56,7 @@ async def _fill(ctx: StageContext, sheet_id: str, misses: Misses) -> bool:
     try:
         await ctx.call(DOCS, "writeSpreadsheet", cells, step=CELLS)
     except StepError as error:
-        misses.stands_in("cells of the sheet", COPIES)
+        misses.add_fallback("cells of the sheet", COPIES)
         await ctx.fallback(DOCS, "writeSpreadsheet", misses.add("cells of the sheet", error), step=CELLS)
         return False
     await ctx.progress(2, 2, "cells written")
@@ -64,7 +64,7 @@ async def _fill(ctx: StageContext, sheet_id: str, misses: Misses) -> bool:
 
 
 def _copies(title: str, source: Source, note: str = "") -> list[Artifact]:
-    """Our own copies, as the stage ends: a plain copy, or what stands in for the sheet."""
+    """Return the local copies: plain copies of the sheet, or its fallback."""
     return [
         Artifact(
             name=f"media-plan.{kind}",

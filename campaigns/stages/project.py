@@ -15,11 +15,11 @@ FILE = "project-tasks.md"
 
 
 class NoWorkspace(StepError):
-    """The project server shows no workspace to put the project into."""
+    """The project server lists no workspace for the project."""
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Create the project, then its tasks side by side; our own list holds those that could not be made."""
+    """Create the project, then its tasks concurrently; a local list holds those that could not be created."""
     tasks, misses = task_list(ctx.brief), Misses()
     title = within(f"{ctx.brief.title} campaign", 200)
     await ctx.progress(0, len(tasks))
@@ -29,7 +29,7 @@ async def run(ctx: StageContext) -> StageResult:
         step, tool = "project", "asana_create_project"
         project = await ctx.call(ASANA, tool, args, step=step)
     except StepError as error:
-        misses.stands_in(title, FILE)
+        misses.add_fallback(title, FILE)
         await ctx.fallback(ASANA, tool, misses.add(title, error), step=step)
         listed = await _listed(ctx, {}, str(misses))
         return misses.result(0, len(tasks), [listed])
@@ -42,7 +42,7 @@ async def run(ctx: StageContext) -> StageResult:
             )
         except StepError as error:
             reason = misses.add(task.name, error)
-            misses.stands_in(task.name, FILE)
+            misses.add_fallback(task.name, FILE)
             await ctx.fallback(ASANA, "asana_create_task", reason, step="task", item=task.slug)
             return Missed(reason)
         made[task.slug] = place(reply)["url"]
@@ -70,9 +70,9 @@ def _project(ctx: StageContext, title: str, workspace: str) -> dict[str, str]:
 
 
 async def _workspace(ctx: StageContext) -> str:
-    """The workspace to put the project into, the same in every run; raises StepError when there is none.
+    """Return the workspace for the project, the same in every round. Raises StepError if there is none.
 
-    Where the list of an earlier round showed none, a later round looks anew.
+    If an earlier round found none, a later round asks again.
     """
     rounds = ["", *(f"round-{number}" for number in range(2, ctx.job.round + 1))]
     for item in rounds[:-1]:
@@ -83,11 +83,11 @@ async def _workspace(ctx: StageContext) -> str:
     seen = await ctx.call(ASANA, "asana_list_workspaces", {}, step="workspaces", item=item)
     if gid := _first_workspace(seen):
         return gid
-    raise NoWorkspace(f"{ASANA} shows no workspace")
+    raise NoWorkspace(f"{ASANA} lists no workspace")
 
 
 def _first_workspace(reply: Any) -> str:
-    """The gid of the first workspace in an answer, under whatever key its list is, or ""."""
+    """Return the gid of the first workspace in a reply, whatever key its list has, or ""."""
     for row in next((rows for rows in reply.data.values() if isinstance(rows, list)), []):
         gid = row.get("gid") if isinstance(row, dict) else None
         if isinstance(gid, str | int) and gid:
@@ -101,7 +101,7 @@ def _arguments(task: PlannedTask, project_id: str) -> dict[str, str]:
 
 
 async def _listed(ctx: StageContext, made: dict[str, str], missed: str) -> Artifact:
-    """Our own list of all tasks; it stands in for those that are not in the project."""
+    """Return the local list of all tasks, the fallback for those that are not in the project."""
     return Artifact(
         name=FILE,
         title=within(f"{ctx.brief.title}: project tasks", 200),

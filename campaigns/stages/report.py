@@ -1,4 +1,4 @@
-"""Generate Summary Report: what all other stages made, missed and took, as one document."""
+"""Generate Summary Report: what the other stages made and missed, and how long they took."""
 
 from __future__ import annotations
 
@@ -22,30 +22,33 @@ from jobs.engine.results import Source, StageResult, Status, Timing
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Write the report on everything before it; our own report.md stands in where the server fails.
+    """Write the report on all other stages; the local report.md is the fallback if the server fails.
 
-    A later round tells another story: its report is a document of its own, beside the earlier ones.
+    Each round has its own report, because its results differ.
     """
     title = report_title(ctx.brief, ctx.job.round)
     item = f"round-{ctx.job.round}" if ctx.job.round > 1 else ""
     told = facts(ctx, await _live(ctx))
-    # a bundled server's documents are read on this site; a reader outside reaches none of our addresses
-    here = f"/api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
+    # The site serves a bundled server's document at local/ROLE/ID/FILE; the link leads from there to the API.
+    # Readers of a document on any other server cannot reach the site's files.
+    here = f"../../../api/jobs/{ctx.job.id}/artifacts/" if ctx.source(DOCS) is Source.LOCAL else None
     text = render_report(ctx.brief, told, files_at=here)
     own = render_report(ctx.brief, told)
     return await document(ctx, title=title, text=text, copy=own, file="report.md", kind="report", item=item)
 
 
 async def _live(ctx: StageContext) -> dict[str, str]:
-    """The status of each line that was set live since it was created, by its slug."""
+    """Return the status of each line that was set live since its creation, by slug."""
     activated = ctx.results.get("activate")
     slugs = [line["slug"] for line in activated.data.get("lines", ())] if activated else []
     return {slug: status for slug in slugs if (status := await live_status(ctx, slug))}
 
 
 def facts(ctx: StageContext, live: Mapping[str, str] | None = None) -> ReportFacts:
-    """All that the report tells, out of the results and the timings of the stages before it; `live` gives the
-    status of the lines that were set live since."""
+    """Return the report's content from the results and timings of the other stages.
+
+    `live` has the status of the lines that were set live since, by slug.
+    """
     live = live or {}
     activated = ctx.results.get("activate")
     lines = activated.data.get("lines", ()) if activated else ()
@@ -57,7 +60,7 @@ def facts(ctx: StageContext, live: Mapping[str, str] | None = None) -> ReportFac
         lines=[_line(line | _now(line, live)) for line in lines],
         failures=[failure for id in ctx.results for failure in _failures(ctx, id)],
         timeline=sorted(_timeline(ctx), key=lambda moment: moment.at),
-        # across rounds the clock would count the time in which the job had ended
+        # over several rounds the wall clock would include the time between them
         seconds=_seconds(list(ctx.timings.values())) if ctx.job.round == 1 else None,
         unknown=list(dict.fromkeys(unknown)),
         round=ctx.job.round,
@@ -66,7 +69,7 @@ def facts(ctx: StageContext, live: Mapping[str, str] | None = None) -> ReportFac
 
 
 def _seconds(timings: list[Timing]) -> float | None:
-    """From the first beginning to the last end, by the log: the same whenever the report is written."""
+    """Return the seconds from the first stage's start to the last one's end, by the log."""
     if not timings:
         return None
     first, last = min(one.began for one in timings), max(one.ended for one in timings)
@@ -100,7 +103,7 @@ def _line(line: dict[str, str]) -> LineFact:
 
 
 def _failures(ctx: StageContext, id: str) -> Iterator[FailureFact]:
-    """What a stage missed, item by item, each with what stands in for it."""
+    """Return what a stage missed, each item with its fallback."""
     result = ctx.results[id]
     missed = result.data.get("missed", ())
     for one in missed:
@@ -114,6 +117,6 @@ def _failures(ctx: StageContext, id: str) -> Iterator[FailureFact]:
 def _timeline(ctx: StageContext) -> Iterator[Moment]:
     for id, timing in ctx.timings.items():
         result = ctx.results[id]
-        yield Moment(timing.began, f"{_name(ctx, id)} began")
+        yield Moment(timing.began, f"{_name(ctx, id)} started")
         counts = f"{result.made} of {result.total}"
         yield Moment(timing.ended, f"{_name(ctx, id)} {result.status}, {counts}")

@@ -1,4 +1,4 @@
-"""Search Campaign: keywords and ad copy are checked, then built from the campaign down, then told."""
+"""Search Campaign: check keywords and ads, create the campaign and its parts, and write its page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from campaigns.documents.search import (
     search_plan,
 )
 from campaigns.documents.text import number, within
-from campaigns.stages.outcome import Misses, keep, left_out, place, remark, standing
+from campaigns.stages.outcome import Misses, keep, left_out, place, remark, reported_status
 from jobs.engine.context import StageContext
 from jobs.engine.results import Artifact, ItemOutcome, Source, StageResult, Status, StepError
 
@@ -27,7 +27,7 @@ FILE = "search-campaign.md"
 
 
 async def run(ctx: StageContext) -> StageResult:
-    """Plan, check, build and tell of the search campaign; skipped when the campaign cannot be created."""
+    """Plan, check and create the search campaign and write its page; skip it if it cannot be created."""
     if ctx.brief.search is None:
         return StageResult(
             status=Status.FAILED, made=0, total=0, error="search: the brief has no search settings"
@@ -48,7 +48,7 @@ async def run(ctx: StageContext) -> StageResult:
 
 
 def check_plan(plan: SearchPlan) -> list[str]:
-    """What in a plan the service would refuse, each fault with the field it is about."""
+    """Return what the service would refuse in a plan, each fault with its field."""
     faults = [
         f"negative_keywords.{index}: {fault}"
         for index, text in enumerate(plan.negative_keywords)
@@ -74,7 +74,7 @@ def _check_keyword(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Piece:
-    """A keyword or an ad of a group: the tool that makes it, and its name in the job's steps."""
+    """A keyword or an ad of a group, with the tool that creates it and its name in the job's steps."""
 
     group: AdGroup
     thing: Keyword | Ad
@@ -95,8 +95,8 @@ class Piece:
 
 
 def pieces(group: AdGroup) -> list[Piece]:
-    """The keywords and ads of a group, each under a key of its own that stays the same from run to run."""
-    # the number tells apart what is spelled the same; it stands before the end that a long name loses
+    """Return the keywords and ads of a group, each with a key that is the same in every round."""
+    # the number distinguishes equal spellings; it comes first, because a long name is cut at its end
     words = [
         Piece(group, one, f"{group.slug}-{number}-{one.slug}") for number, one in enumerate(group.keywords, 1)
     ]
@@ -104,18 +104,18 @@ def pieces(group: AdGroup) -> list[Piece]:
 
 
 class Build:
-    """Builds the parts below the campaign, side by side, and counts what is made."""
+    """Create the parts of the campaign concurrently and count them."""
 
     def __init__(self, ctx: StageContext, plan: SearchPlan, misses: Misses) -> None:
         self.ctx, self.plan, self.misses, self.made = ctx, plan, misses, 0
 
     async def count(self, what: str) -> None:
-        """Tell that one more part is made."""
+        """Count one more part and report the progress."""
         self.made += 1
         await self.ctx.progress(self.made, self.plan.effects, what)
 
     async def groups(self, campaign_id: str) -> None:
-        """Make all ad groups with what is in them."""
+        """Create all ad groups with their keywords and ads."""
 
         async def group(group: AdGroup) -> None:
             args = {"campaign_id": campaign_id, "name": group.name}
@@ -154,7 +154,7 @@ class Build:
 
 
 async def _built(ctx: StageContext, plan: SearchPlan, build: Build, campaign: Any) -> StageResult:
-    brief, status = ctx.brief, standing(campaign)
+    brief, status = ctx.brief, reported_status(campaign)
     ident = "" if campaign.dry_run else campaign.remote_id
     text = render_search(
         brief,
@@ -184,12 +184,12 @@ async def _built(ctx: StageContext, plan: SearchPlan, build: Build, campaign: An
 
 async def _skipped(ctx: StageContext, plan: SearchPlan, error: StepError, misses: Misses) -> StageResult:
     reason = misses.add("search campaign", error)
-    misses.stands_in("search campaign", FILE)
+    misses.add_fallback("search campaign", FILE)
     await ctx.fallback(ADS, "google_ads_create_campaign", reason, step="campaign")
-    why, told = f"Skipped, the campaign could not be created: {reason}", f"skipped: {reason}"
+    why, told = f"Skipped: the campaign could not be created: {reason}", f"skipped: {reason}"
     status = "unknown" if misses.unknown else "not created"
     if misses.unknown:
-        why = f"Skipped, whether the campaign exists is unknown: {reason}"
+        why = f"Skipped: it is unknown whether the campaign exists: {reason}"
     elif left_out(error):
         status, why, told = "skipped", f"The campaign was {reason}", reason
     text = render_search(

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
@@ -69,7 +70,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
     API and health addresses get a problem, pages the HTML error page.
     """
-    if not request.path.startswith(("/api/", "/healthz", "/readyz")):
+    if not request.path.removeprefix(settings.BASE_PATH).startswith(("api/", "healthz", "readyz")):
         return bad_request_page(request, exception)
     return problem_of(exception).response()
 

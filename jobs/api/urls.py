@@ -6,7 +6,7 @@ from django.urls.resolvers import URLPattern
 from django.views.decorators.http import require_safe
 from ninja.openapi.docs import Swagger
 
-from jobs.api import health
+from jobs.api import health as probes
 from jobs.api.errors import guarded, not_found
 from jobs.api.operations import api
 
@@ -24,9 +24,12 @@ def reference_page(request: HttpRequest) -> HttpResponse:
     return Swagger().render_page(request, api)
 
 
+health = [
+    path("healthz", guarded(require_safe(probes.healthz)), name="healthz"),
+    path("readyz", guarded(require_safe(probes.readyz)), name="readyz"),
+]
 urlpatterns = [
-    path("healthz", guarded(require_safe(health.healthz)), name="healthz"),
-    path("readyz", guarded(require_safe(health.readyz)), name="readyz"),
+    *health,
     path("api/docs", reference_page, name="api-docs"),
     path("api/", include((patterns, app), namespace)),
     re_path(r"^api/", guarded(not_found)),

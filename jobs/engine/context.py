@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,6 +27,7 @@ from jobs.engine.results import (
 )
 
 log = logging.getLogger(__name__)
+SLUG = re.compile(r"[a-z0-9-]{1,60}")
 Made = TypeVar("Made")
 # returns the time that the log recorded for the event
 Emit = Callable[[Event], Awaitable[datetime]]
@@ -104,11 +105,13 @@ class Tools(Protocol):
         """Return a step that has already succeeded, with the arguments it was sent with. Sends nothing."""
 
 
-def slug(text: str) -> str:
-    """Return a URL-safe name for an item: lower case, words joined by hyphens, at most 60 characters."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-")
-    return name or "item-" + text.encode().hex()[:16]
+def _part(item: str) -> str:
+    """Return the item for use in a step's name: as it is if it is a slug, else a hash of it."""
+    return (
+        item
+        if SLUG.fullmatch(item)
+        else f"item-{hashlib.sha256(item.encode(errors='replace')).hexdigest()[:16]}"
+    )
 
 
 class StageContext:
@@ -157,7 +160,7 @@ class StageContext:
 
     def step(self, step: str, item: str = "", *, stage: str = "") -> str:
         """Return the job-wide stable name of a step of this stage, or of the stage given."""
-        return ".".join(part for part in (stage or self.stage.id, step, slug(item) if item else "") if part)
+        return ".".join(part for part in (stage or self.stage.id, step, _part(item) if item else "") if part)
 
     async def call(
         self, server: str, tool: str, args: Mapping[str, Any], *, step: str, item: str = ""

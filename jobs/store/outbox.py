@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
@@ -104,8 +105,8 @@ def _about(job: Job) -> dict[str, Any]:
         "status": str(job.status),
         "round": job.round,
         "dryRun": job.dry_run,
-        "pageUrl": settings.PUBLIC_URL + reverse("job", args=[job.pk]),
-        "jobUrl": settings.PUBLIC_URL + reverse("api:job", args=[job.pk]),
+        "pageUrl": urljoin(settings.PUBLIC_URL, reverse("job", args=[job.pk])),
+        "jobUrl": urljoin(settings.PUBLIC_URL, reverse("api:job", args=[job.pk])),
     }
 
 

@@ -73,7 +73,7 @@ def test_a_line_that_cannot_be_bought_is_an_error(change: dict[str, Any], field:
             "implies a CPM of $1,500,000 on $60,000",
         ),
         ({"kpi_target": "5M clicks"}, "media_plan.0.kpi_target", "implies a CPC of $0.01"),
-        ({"kpi_target": "CTR 40%"}, "media_plan.0.kpi_target", "a CTR of 40% is hard to believe"),
+        ({"kpi_target": "CTR 40%"}, "media_plan.0.kpi_target", "a CTR of 40% is implausible"),
         ({"kpi_target": "10 orders"}, "media_plan.0.kpi_target", "implies a CPA of $6,000"),
     ],
 )
@@ -93,7 +93,8 @@ def test_the_approval_tier_follows_the_amount(budget: int, who: str | None) -> N
 def test_search_spend_is_shown_beside_the_total_and_counts_for_the_approval() -> None:
     said = found("warning", include_search=True, search=SEARCH)
     assert (
-        "$100 x 30 days = $3,000 beside the media plan; both together $63,000" in said["search.daily_budget"]
+        "$100 x 30 days = $3,000 on top of the media plan; both together $63,000"
+        in said["search.daily_budget"]
     )
     assert "$63,000, search included," in said["budget"]
     assert "search.daily_budget" not in found("warning", search=SEARCH)

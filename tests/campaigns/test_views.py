@@ -11,9 +11,11 @@ from django.urls import reverse
 
 from campaigns import workflow as lifecycle
 from campaigns.brief.presets import preset_names
+from campaigns.brief.rules import parse_brief
 from campaigns.form import views
 from campaigns.form.forms import LaunchForm
 from campaigns.models import Campaign
+from jobs.engine.inputs import Fault
 from jobs.models import Job
 from tests.campaigns.briefs import TODAY, raw_brief
 from tests.campaigns.test_forms import sent
@@ -155,10 +157,10 @@ def test_checking_shows_what_to_mind_and_launches_nothing():
     assert Job.objects.count() == 0
 
 
-def test_the_notice_is_given_anew_while_one_types():
+def test_the_notice_is_updated_during_input():
     response = browser().post(reverse("campaign-check"), body(budget="70000"))
     html = text(response)
-    assert "1 thing still to fill in or put right" in html
+    assert "1 problem to fix before you can launch" in html
     assert html.lstrip().startswith('<aside id="notice"')
 
 
@@ -212,3 +214,51 @@ def test_the_button_for_a_dry_run_makes_one_and_the_same_form_launches_after_it(
 def test_the_form_offers_a_dry_run_and_says_what_it_does():
     html = text(browser().get(reverse("campaign-new")))
     assert 'name="dry_run"' in html and "It sends nothing." in html
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 302),
+        ({"budget": ""}, 422),
+        ({"check": "yes"}, 200),
+        ({"check": "yes", "budget": ""}, 422),
+        ({"add": "media_plan"}, 200),
+    ],
+)
+def test_a_post_parses_the_brief_once(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], status: int):
+    parsed = []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        parsed.append(args)
+        return parse_brief(*args, **kwargs)
+
+    for module in (views, lifecycle):
+        monkeypatch.setattr(module, "parse_brief", counted)
+    client, data = browser(), body(**changes)
+    assert post(client, data).status_code == status
+    assert len(parsed) == 1
+    if status == 302:  # the same again, and then with a change that needs a confirmation
+        for number, more in enumerate([{}, {"tagline": "New words"}], 2):
+            post(client, data | more)
+            assert len(parsed) == number
+
+
+def test_a_bad_brief_is_refused_with_its_errors_and_its_warnings():
+    cheap = {"budget": "50000", "media_plan.0.budget": "40000", "media_plan.1.budget": "5000"}
+    html = post(data=body(**cheap)).content.decode()
+    assert 'id="errors"' in html and "you can still launch" in html
+
+
+def test_a_broken_servers_file_is_named_beside_the_errors_of_the_brief(monkeypatch: pytest.MonkeyPatch):
+    fault = Fault("TOOL_SERVERS", "cannot be read")
+    monkeypatch.setattr("jobs.registry.faults", lambda: [fault])
+    html = post(data=body(budget="lots")).content.decode()
+    assert "TOOL_SERVERS" in html and "#id_budget" in html
+    assert Job.objects.count() == 0
+
+
+def test_a_kpi_that_is_listed_twice_is_refused():
+    twice = {"kpis.7.name": "CTR", "kpis.7.value": "1%", "kpis.8.name": "CTR", "kpis.8.value": "2%"}
+    response = post(data=body(**twice))
+    assert response.status_code == 422 and "CTR is listed twice" in response.content.decode()

@@ -39,7 +39,7 @@ def rows(site: Installation, sql: str) -> list[tuple]:
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Installation:
-    return start(PUBLIC_URL="https://flightplan.example.com/")
+    return start(PUBLIC_URL="http://flightplan.example.com/")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_test_delivery_and_the_end_of_a_campaign_arrive_signed(site: Installat
         assert not verify(secret, got.headers, got.body.replace(b"Aurora", b"Aurola"))
         told = got.payload
         assert (told["type"], told["jobId"], told["status"]) == ("job.ended", id, job["status"])
-        assert told["pageUrl"] == f"https://flightplan.example.com{job['pageUrl']}"
+        assert told["pageUrl"] == f"http://flightplan.example.com{job['pageUrl']}"
         sources = [artifact["source"] for artifact in job["artifacts"]]
         assert told["artifacts"] == {
             word: sources.count(word) for word in ("live", "local", "simulated", "fallback")

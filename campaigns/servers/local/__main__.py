@@ -1,4 +1,4 @@
-"""Starts the server of one role: `python -m campaigns.servers.local google-docs`."""
+"""The entry point of the server of one role: `python -m campaigns.servers.local google-docs`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from campaigns.servers.local.server import LocalServer
 from campaigns.servers.local.wire import serve
 from campaigns.servers.local.world import World
 
-#: The module that plays each role; only the one that is asked for is imported.
+#: The module of each role; only the requested one is imported.
 MODULES = {
     "google-docs": "docs",
     "asana-v2": "asana",
@@ -29,7 +29,7 @@ MODULES = {
 
 
 def build(role: str, folder: Path, url: str = "", latency: str = "") -> LocalServer:
-    """The server of a role over a world's folder, with links under `url`, at a pace.
+    """Return the server of a role on a folder, with links below `url`, at a pace.
 
     Raises KeyError for an unknown role, ValueError for an unknown pace, OSError or sqlite3.Error when the
     folder cannot be used.
@@ -45,11 +45,11 @@ def build(role: str, folder: Path, url: str = "", latency: str = "") -> LocalSer
 
 
 def main(arguments: list[str]) -> int:
-    """Serves until stdin ends; 2 with the reason on stderr when it cannot start."""
-    # Ctrl-C in a terminal ends this process at once; there is nothing to tidy that a crash would not leave.
+    """Serve until stdin ends and return the exit code, 2 with the reason on stderr if it cannot start."""
+    # Ctrl-C ends this process at once; there is no cleanup, because a crash must leave everything valid too.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if len(arguments) != 1 or arguments[0] not in MODULES:
-        print(f"which role? one of: {' '.join(MODULES)}", file=sys.stderr)  # noqa: T201
+        print(f"name one of these roles: {' '.join(MODULES)}", file=sys.stderr)  # noqa: T201
         return 2
     environ = os.environ
     try:

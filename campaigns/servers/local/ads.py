@@ -10,7 +10,7 @@ from typing import Any
 from campaigns.servers.local.arguments import BOOLEAN, DATE, POSITIVE, choice, text, texts
 from campaigns.servers.local.dsp import SIMULATED, check_address, check_currency, check_dates
 from campaigns.servers.local.pages import facts, page, table, tag
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused, World
 
 MAX_KEYWORD, MAX_KEYWORD_WORDS = 80, 10
@@ -31,7 +31,7 @@ _AD = ("headlines", "descriptions", "final_url", "path1", "path2")
 
 
 def check_campaign(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a campaign."""
+    """Raise Refused for arguments that the service would not accept for a campaign."""
     _named(args["name"])
     if args.get("contains_eu_political_advertising") is None:
         raise Refused("contains_eu_political_advertising is required on a campaign")
@@ -42,14 +42,14 @@ def check_campaign(args: Mapping[str, Any]) -> None:
 
 
 def check_keyword(args: Mapping[str, Any]) -> None:
-    """Refuses a keyword that is blank, too long or of too many words."""
+    """Raise Refused for a keyword that is blank, too long or has too many words."""
     words = args["text"].split()
     if not words or len(args["text"]) > MAX_KEYWORD or len(words) > MAX_KEYWORD_WORDS:
         raise Refused(f"A keyword has 1 to {MAX_KEYWORD} characters and at most {MAX_KEYWORD_WORDS} words")
 
 
 def check_ad(args: Mapping[str, Any]) -> None:
-    """Refuses what is no responsive search ad: counts, lengths, repeats, paths, the final URL."""
+    """Raise Refused for an invalid responsive search ad: counts, lengths, repeats, paths, final URL."""
     _lines("headlines", args["headlines"], HEADLINES, MAX_HEADLINE)
     _lines("descriptions", args["descriptions"], DESCRIPTIONS, MAX_DESCRIPTION)
     if not args.get("final_url"):
@@ -76,31 +76,31 @@ def _named(name: str) -> None:
         raise Refused("name must not be blank")
 
 
-def create_campaign(call: Call) -> Said:
-    """A search campaign, paused or as a draft."""
+def create_campaign(call: Call) -> Returned:
+    """Create a search campaign, paused or as a draft."""
     body = {name: call.get(name, None) for name in _CAMPAIGN}
     return _add(call, "campaign", call["name"], None, {"status": call.get("status") or "PAUSED", **body})
 
 
-def create_ad_group(call: Call) -> Said:
-    """An ad group of a campaign."""
+def create_ad_group(call: Call) -> Returned:
+    """Create an ad group of a campaign."""
     return _add(call, "adgroup", call["name"], _parent(call, "campaign"), {})
 
 
-def create_keyword(call: Call) -> Said:
-    """A keyword of an ad group."""
+def create_keyword(call: Call) -> Returned:
+    """Create a keyword of an ad group."""
     kept = {"match_type": call.get("match_type") or "BROAD", "negative": call.get("negative", False)}
     return _add(call, "keyword", call["text"], _parent(call, "adgroup"), kept)
 
 
-def create_ad(call: Call) -> Said:
-    """A responsive search ad of an ad group."""
+def create_ad(call: Call) -> Returned:
+    """Create a responsive search ad of an ad group."""
     kept = {name: call.get(name) for name in _AD}
     return _add(call, "ad", call["headlines"][0], _parent(call, "adgroup"), kept)
 
 
-def find(call: Call) -> Said:
-    """Whatever was made under the caller's own id."""
+def find(call: Call) -> Returned:
+    """Return everything that was created with the caller's id."""
     found = call.world.referred(call["external_id"])
     return {"items": [{"id": r.id, "name": r.name, "kind": r.kind} for r in found]}
 
@@ -112,7 +112,7 @@ def _parent(call: Call, kind: str) -> Record:
     raise Refused(f"No such {'campaign' if kind == 'campaign' else 'ad group'}: {ident[:80]}")
 
 
-def _add(call: Call, kind: str, name: str, parent: Record | None, body: dict[str, Any]) -> Said:
+def _add(call: Call, kind: str, name: str, parent: Record | None, body: dict[str, Any]) -> Returned:
     ident, above = f"{kind}-{call.ident}", parent.id if parent else ""
     made = call.world.add(Record(ident, kind, name, above, call.get("external_id"), body=body))
     kept = {"id": made.id, "kind": kind, "name": name, "parent": above, "external_id": made.reference, **body}
@@ -164,7 +164,7 @@ _CAMPAIGN_FIELDS = {
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     group = {"campaign_id": text(), "name": text()}
     keyword = {"ad_group_id": text(), "text": text(), "match_type": choice("EXACT", "PHRASE", "BROAD")}
     ad = {"ad_group_id": text(), "headlines": texts(), "descriptions": texts()}

@@ -1,4 +1,4 @@
-"""The arguments of a tool: small JSON schemas, and the check of a call against them."""
+"""The arguments of tools: small JSON schemas, and the validation of a call."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ DATE: Schema = {"type": "string", "description": "ISO 8601 date, e.g. 2031-05-14
 
 
 def text(description: str = "") -> Schema:
-    """Any text."""
+    """Return the schema of any text."""
     return {"type": "string", "description": description} if description else {"type": "string"}
 
 
 def texts(description: str = "") -> Schema:
-    """A list of texts."""
+    """Return the schema of a list of texts."""
     return {"type": "array", "items": {"type": "string"}} | (
         {"description": description} if description else {}
     )
 
 
 def choice(*values: str) -> Schema:
-    """One of these texts."""
+    """Return the schema of one of these texts."""
     return {"type": "string", "enum": list(values)}
 
 
 def whole(minimum: int, maximum: int) -> Schema:
-    """A whole number between two bounds, both included."""
+    """Return the schema of a whole number between two limits, both included."""
     return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
 def schema_of(properties: Mapping[str, Schema], required: tuple[str, ...]) -> Schema:
-    """The input schema of a tool; arguments that it does not declare are refused."""
+    """Return the input schema of a tool; undeclared arguments are refused."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -49,7 +49,7 @@ def schema_of(properties: Mapping[str, Schema], required: tuple[str, ...]) -> Sc
 
 
 def problems(schema: Schema, arguments: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a call's arguments, a sentence each; empty when they are right."""
+    """Return what is wrong with a call's arguments, a sentence each; empty if they are valid."""
     declared = schema["properties"]
     found = [f"unknown argument {name!r}" for name in arguments if name not in declared]
     found += [f"missing argument {name!r}" for name in schema["required"] if name not in arguments]
@@ -89,7 +89,7 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def as_date(name: str, value: str) -> date:
-    """The date that an argument holds; raises ValueError, naming the argument, when it is not ISO 8601."""
+    """Return the date in an argument. Raises ValueError, naming the argument, if it is not ISO 8601."""
     try:
         return date.fromisoformat(value)
     except ValueError:

@@ -7,23 +7,23 @@ from html import escape
 
 from campaigns.servers.local.arguments import DATE, as_date, choice, text, whole
 from campaigns.servers.local.pages import facts, link, markdown, page, table
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
 from campaigns.servers.local.world import Record, Refused, World
 
 ERROR_KEY = True
 
-#: The one workspace of the local world.
+#: The only workspace.
 WORKSPACE = {"gid": "1200000000000001", "name": "Local workspace", "resource_type": "workspace"}
 
 
-def list_workspaces(call: Call) -> Said:
-    """The one workspace."""
+def list_workspaces(call: Call) -> Returned:
+    """Return the only workspace."""
     return {"data": [WORKSPACE]}
 
 
-def create_project(call: Call) -> Said:
-    """A project, with a board for its tasks."""
+def create_project(call: Call) -> Returned:
+    """Create a project with a board for its tasks."""
     _workspace(call["workspace"])
     extra = ("team", "color", "privacy_setting", "default_view")
     body = {"notes": call.get("notes"), **{name: call.get(name) for name in extra}}
@@ -32,8 +32,8 @@ def create_project(call: Call) -> Said:
     return _made(call.world, made)
 
 
-def create_task(call: Call) -> Said:
-    """A task of a project; its page links to the board and the board to it."""
+def create_task(call: Call) -> Returned:
+    """Create a task of a project; its page and the board link to each other."""
     project = _project(call.world, call["project_id"])
     due = call.get("due_on")
     if due:
@@ -47,14 +47,14 @@ def create_task(call: Call) -> Said:
     return _made(call.world, made)
 
 
-def search_projects(call: Call) -> Said:
-    """Projects whose name holds the pattern, as words or as a regular expression, in any case."""
+def search_projects(call: Call) -> Returned:
+    """Return projects whose name contains the pattern, as text or regular expression, ignoring case."""
     _workspace(call["workspace"])
     pattern = call["name_pattern"]
     try:
         matches = re.compile(pattern, re.IGNORECASE).search
     except re.error:
-        # Words that are no expression, such as an open bracket, are looked for as they stand.
+        # A pattern that is no valid expression, such as an open bracket, is searched for literally.
         matches = re.compile(re.escape(pattern), re.IGNORECASE).search
     found = [
         r for r in call.world.of_kind("project") if pattern.casefold() in r.name.casefold() or matches(r.name)
@@ -62,8 +62,8 @@ def search_projects(call: Call) -> Said:
     return {"data": [_listed(call.world, record) for record in found]}
 
 
-def tasks_of_project(call: Call) -> Said:
-    """A page of a project's tasks, oldest first; `opt_fields` names what to show of each."""
+def tasks_of_project(call: Call) -> Returned:
+    """Return a page of a project's tasks, oldest first; `opt_fields` selects their fields."""
     project = _project(call.world, call["project_id"])
     start, limit = call.get("offset") or "0", int(call.get("limit", 100))
     if not start.isdecimal():
@@ -125,7 +125,7 @@ def _show_board(world: World, gid: str) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     project = {
         "workspace": text("Gid of the workspace"),
         "name": text(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from campaigns.servers.local.arguments import text, whole
 from campaigns.servers.local.pages import facts, link, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused
 
 MAX_NAME = 50
@@ -19,7 +19,7 @@ MAX_FILE = 30_000_000
 
 
 def read_asset(args: Mapping[str, Any]) -> Any:
-    """The file of an asset, checked to be an image."""
+    """Return the file of an asset. Raises Refused if it is not an image."""
     from campaigns.pictures.imaging import read_picture
 
     name, path = args["name"], Path(args["path"]).expanduser()
@@ -34,8 +34,8 @@ def read_asset(args: Mapping[str, Any]) -> Any:
     return read_picture(data)
 
 
-def upload_asset(call: Call) -> Said:
-    """Keeps an image as an asset."""
+def upload_asset(call: Call) -> Returned:
+    """Store an image as an asset."""
     picture = call.ready
     file = f"asset.{picture.extension}"
     body = {"file": file, "width": picture.width, "height": picture.height, "mime_type": picture.mime}
@@ -49,7 +49,7 @@ def upload_asset(call: Call) -> Said:
 
 
 def check_size(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a design."""
+    """Raise Refused for arguments that the service would not accept for a design."""
     sides = (int(args["width"]), int(args["height"]))
     if not args["title"].strip():
         raise Refused("title must not be blank")
@@ -57,8 +57,8 @@ def check_size(args: Mapping[str, Any]) -> None:
         raise Refused(f"A side has {MIN_SIDE} to {MAX_SIDE} px, a design at most {MAX_PIXELS} px²")
 
 
-def create_design(call: Call) -> Said:
-    """A design of an exact size: the asset fitted into it, or its title; pages to view and edit it."""
+def create_design(call: Call) -> Returned:
+    """Create a design of an exact size from an asset or its title, with pages to view and edit it."""
     from campaigns.pictures.imaging import draw_creative, fit_image
 
     width, height = int(call["width"]), int(call["height"])
@@ -85,9 +85,9 @@ def create_design(call: Call) -> Said:
 
 
 def find(kind: str) -> Any:
-    """The look-up of one kind by reference."""
+    """Return the tool that looks up one kind by reference."""
 
-    def run(call: Call) -> Said:
+    def run(call: Call) -> Returned:
         found = call.world.referred(call["reference"], kind)
         return {"items": [_listed(call, record) for record in found]}
 
@@ -121,7 +121,7 @@ def _show(call: Call, made: Record, file: str, size: int) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     design = {"title": text(), "width": whole(1, MAX_SIDE), "height": whole(1, MAX_SIDE), "asset_id": text()}
     reference = {"reference": text("The caller's own name for it; the same one never makes a second")}
     asset = {"name": text(f"At most {MAX_NAME} characters"), "path": text("Path of the image file")}

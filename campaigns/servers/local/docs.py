@@ -7,11 +7,11 @@ from html import escape
 from campaigns.servers.local import sheets
 from campaigns.servers.local.arguments import ROWS, choice, text, whole
 from campaigns.servers.local.pages import grid, link, markdown, page, table
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
-from campaigns.servers.local.world import Answer, Record, Refused, World
+from campaigns.servers.local.world import Record, Refused, ToolText, World
 
-#: As many characters as the real service takes in one document.
+#: The limit of the real service for one document, in characters.
 MAX_CONTENT = 1_000_000
 
 _TYPES = {
@@ -22,15 +22,15 @@ _WORDS = {"folder": "Folder", "doc": "Document", "sheet": "Sheet"}
 _INSIDE = text("Id of the folder to create it in")
 
 
-def create_folder(call: Call) -> Said:
-    """A folder, with a page that lists what is in it."""
+def create_folder(call: Call) -> Returned:
+    """Create a folder with a page that lists its content."""
     made = _add(call, "folder", call["name"])
     _show_folder(call.world, made.id)
     return _entry(call.world, made)
 
 
-def create_document(call: Call) -> Said:
-    """A document; content that is too long fails, yet the document is there, as with the real service."""
+def create_document(call: Call) -> Returned:
+    """Create a document; as in the real service, content that is too long fails but leaves a document."""
     content = call.get("initialContent")
     raw = call.get("contentFormat") == "raw"
     too_long = len(content) > MAX_CONTENT
@@ -41,23 +41,23 @@ def create_document(call: Call) -> Said:
     entry = _entry(call.world, made)
     if too_long:
         reason = f"The content has more than {MAX_CONTENT} characters."
-        return Answer(
+        return ToolText(
             f"Document created without its content. {reason} id: {entry['id']} url: {entry['url']}",
             failed=True,
         )
     return entry
 
 
-def create_spreadsheet(call: Call) -> Said:
-    """A sheet, with its first rows where they are given."""
+def create_spreadsheet(call: Call) -> Returned:
+    """Create a sheet, with its first rows if given."""
     rows = sheets.put([], sheets.Area(0, 0, None, None), call.get("initialData", []))
     made = _add(call, "sheet", call["title"], rows=rows)
     _show_sheet(call.world, made.id, made.name, rows)
     return _entry(call.world, made)
 
 
-def write_spreadsheet(call: Call) -> Said:
-    """Cells of a sheet; answers plain text."""
+def write_spreadsheet(call: Call) -> Returned:
+    """Write cells of a sheet; the reply is plain text."""
     sheet = call.world.get(call["spreadsheetId"], "sheet")
     if sheet is None:
         raise Refused(f"Spreadsheet not found: {call['spreadsheetId'][:80]}")
@@ -68,8 +68,8 @@ def write_spreadsheet(call: Call) -> Said:
     return f"Wrote {cells} cells ({len(call['values'])} rows) to range {call['range']}"
 
 
-def list_folder(call: Call) -> Said:
-    """What is in a folder."""
+def list_folder(call: Call) -> Returned:
+    """Return the content of a folder."""
     if call["folderId"] != "root":
         _folder(call.world, call["folderId"])
     inside = "" if call["folderId"] == "root" else call["folderId"]
@@ -77,8 +77,8 @@ def list_folder(call: Call) -> Said:
     return {"files": [_listed(call.world, record) for record in found]}
 
 
-def search(call: Call) -> Said:
-    """What holds the words of a query in its name, its content or either, newest first."""
+def search(call: Call) -> Returned:
+    """Return what contains the words of a query in its name, content or both, newest first."""
     query, where = call["query"].casefold(), call.get("searchIn", "both")
     found = []
     for record in reversed(call.world.of_kind(*_TYPES)):
@@ -137,7 +137,7 @@ def _show_sheet(world: World, ident: str, name: str, rows: sheets.Rows) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     content = {"initialContent": text(), "contentFormat": choice("markdown", "raw")}
     title = {"title": text(), "parentFolderId": _INSIDE}
     written = {"spreadsheetId": text(), "range": text("A1 notation"), "values": ROWS}

@@ -1,4 +1,4 @@
-"""The roles `ttd`, `dv360`, `amazon-dsp`: lines as checked records; no ad is bought."""
+"""The roles `ttd`, `dv360`, `amazon-dsp`: lines as validated records; no ad is bought."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from campaigns.servers.local.arguments import DATE, POSITIVE, as_date, choice, text
 from campaigns.servers.local.pages import facts, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.wire import JSON
 from campaigns.servers.local.world import Record, Refused, World
 
@@ -31,7 +31,7 @@ _FIELDS = (
 
 
 def check_campaign(args: Mapping[str, Any]) -> None:
-    """Refuses what the service would not take as a campaign."""
+    """Raise Refused for arguments that the service would not accept for a campaign."""
     if not args["name"].strip() or len(args["name"].encode()) > MAX_NAME_BYTES:
         raise Refused(f"name must have 1 to {MAX_NAME_BYTES} bytes")
     check_dates(args)
@@ -40,14 +40,14 @@ def check_campaign(args: Mapping[str, Any]) -> None:
 
 
 def check_dates(args: Mapping[str, Any]) -> None:
-    """Refuses dates that are not ISO 8601, and an end before the start."""
+    """Raise Refused for dates that are not ISO 8601 and for an end before the start."""
     dates = [as_date(name, args[name]) for name in ("start_date", "end_date") if args.get(name)]
     if len(dates) == 2 and dates[1] < dates[0]:
         raise Refused("end_date must not be before start_date")
 
 
 def check_currency(args: Mapping[str, Any]) -> None:
-    """Refuses what is no ISO 4217 code."""
+    """Raise Refused for a currency that is not an ISO 4217 code."""
     currency = args.get("currency")
     if currency and not (
         len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
@@ -56,16 +56,16 @@ def check_currency(args: Mapping[str, Any]) -> None:
 
 
 def check_address(name: str, address: str | None, schemes: tuple[str, ...]) -> None:
-    """Refuses an address that is given and is not of these schemes."""
+    """Raise Refused for a URL that has another scheme; an empty one is accepted."""
     parts = urlsplit(address or "")
     if address and (parts.scheme not in schemes or not parts.hostname):
         raise Refused(f"{name} must be an address that begins with {' or '.join(schemes)}://")
 
 
 def campaign_creator(role: str) -> Any:
-    """`create_campaign` of a DSP."""
+    """Return the `create_campaign` tool of a DSP."""
 
-    def create_campaign(call: Call) -> Said:
+    def create_campaign(call: Call) -> Returned:
         kept = {name: call.get(name, None) for name in _FIELDS if call.get(name, None) is not None}
         body = {"dsp": role, "status": call.get("status") or "PAUSED", **kept}
         made = Record(f"line-{call.ident}", "campaign", call["name"], "", call.get("external_id"), body=body)
@@ -76,9 +76,9 @@ def campaign_creator(role: str) -> Any:
 
 
 def status_setter(role: str) -> Any:
-    """`set_campaign_status` of a DSP; what is archived stays so."""
+    """Return the `set_campaign_status` tool of a DSP; archived campaigns cannot change."""
 
-    def set_campaign_status(call: Call) -> Said:
+    def set_campaign_status(call: Call) -> Returned:
         found = call.world.get(call["id"], "campaign")
         if found is None:
             raise Refused(f"Campaign not found: {call['id'][:80]}")
@@ -92,8 +92,8 @@ def status_setter(role: str) -> Any:
     return set_campaign_status
 
 
-def find_campaigns(call: Call) -> Said:
-    """Campaigns by the caller's own id."""
+def find_campaigns(call: Call) -> Returned:
+    """Return the campaigns with the caller's id."""
     return {"items": [_said(record) for record in call.world.referred(call["external_id"], "campaign")]}
 
 
@@ -112,7 +112,7 @@ def _show(world: World, role: str, record: Record) -> None:
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of one DSP."""
+    """Return the tools of one DSP."""
     external = {"external_id": text("The caller's own id; the same one never makes a second")}
     fields = {
         "name": text(f"At most {MAX_NAME_BYTES} bytes"),

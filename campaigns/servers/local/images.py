@@ -1,4 +1,4 @@
-"""The role `image-gen`: pictures drawn here from the words of a prompt, at the exact size."""
+"""The role `image-gen`: pictures drawn locally from the words of a prompt, at their exact size."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from campaigns.servers.local.arguments import text, whole
 from campaigns.servers.local.pages import facts, page
-from campaigns.servers.local.server import Call, Said, Tool
+from campaigns.servers.local.server import Call, Returned, Tool
 from campaigns.servers.local.world import Record, Refused, write_whole
 
 MODEL = "local-draw"
 MAX_SIDE = 8000
 
-#: "Brand: Acme" in a prompt, up to the end of the line or sentence, whatever order they come in.
+#: "Brand: Acme" in a prompt, up to the end of the line or sentence, in any order.
 _LABELS = {
     "brand": r"brand",
     "product": r"product",
     "tagline": r"tagline|headline|the idea",
     "action": r"call to action|cta",
 }
-#: Where a name or a line ends: before the next label, as it may hold full stops; else at the first one.
+#: The end of a name or line: before the next label, because it may contain full stops, or at a full stop.
 _ENDS = (r"\.?\s+[A-Z][^.:\n]{2,24}:", r"[.,;]\s|[\n:;]|[.,]?\s*$")
 _SUBJECT = r"\bfor (?!(?:an?|the) [a-z])(.{2,120}?)"
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{2,80})[\"”»]")
@@ -32,7 +32,7 @@ _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{2,80})[\"”»]")
 
 @dataclass(frozen=True)
 class Words:
-    """What a picture says."""
+    """The words on a picture."""
 
     brand: str
     product: str = ""
@@ -50,7 +50,7 @@ class Size:
 
 
 def words_of(prompt: str) -> Words:
-    """The words to draw: `Brand: X` and its like, else its subject, a quotation, its first words."""
+    """Return the words to draw: labels such as `Brand: X`, or the subject, a quotation, the first words."""
     named = {part: _labelled(prompt, label) for part, label in _LABELS.items()}
     quoted = iter(_QUOTED.findall(prompt))
     brand = named["brand"] or _upto_end(_SUBJECT, prompt) or next(quoted, "") or " ".join(prompt.split()[:4])
@@ -70,7 +70,7 @@ def _upto_end(beginning: str, prompt: str) -> str:
 
 
 def draw(args: Mapping[str, Any]) -> Any:
-    """The picture that a call asks for, in the format that its `save_path` names."""
+    """Return the picture for a call, in the format of its `save_path`."""
     from campaigns.pictures.imaging import draw_creative
 
     if not args["prompt"].strip():
@@ -83,8 +83,8 @@ def draw(args: Mapping[str, Any]) -> Any:
     return draw_creative(words, size, call_to_action=words.action or "Learn more", mime=wanted)
 
 
-def generate_image(call: Call) -> Said:
-    """Keeps the picture, also at `save_path` where given; answers the path at which it lies."""
+def generate_image(call: Call) -> Returned:
+    """Store the picture, also at `save_path` if given, and return its path."""
     picture = call.ready
     ident = f"image-{call.ident}"
     file = f"image.{picture.extension}"
@@ -111,7 +111,9 @@ def generate_image(call: Call) -> Said:
         ident,
         "index.html",
         page(
-            name, "Picture, drawn here without a model", f"<figure>{image}</figure><h2>Details</h2>{details}"
+            name,
+            "Picture, drawn locally without a model",
+            f"<figure>{image}</figure><h2>Details</h2>{details}",
         ),
     )
     return said
@@ -127,14 +129,14 @@ def _save(where: str, data: bytes) -> Path:
     return path
 
 
-def find_images(call: Call) -> Said:
-    """Pictures by reference, with all that their making answered."""
+def find_images(call: Call) -> Returned:
+    """Return pictures by reference, with the full replies of their creation."""
     found = call.world.referred(call["reference"], "image")
     return {"items": [{"id": r.id, "name": r.name, **r.body} for r in found]}
 
 
 def tools(role: str) -> list[Tool]:
-    """The tools of the role."""
+    """Return the tools of the role."""
     side = whole(1, MAX_SIDE)
     wanted = {
         "prompt": text(),

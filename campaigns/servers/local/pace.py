@@ -1,12 +1,12 @@
-"""How long a local call takes: nothing, or a pace that a person can watch."""
+"""The duration of a local call: none, or a pace that a viewer can follow."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
-#: Seconds a call at the pace `realistic`: the services' own proportions at about a fifth, so that the
-#: reference campaign takes about a minute with every server's limit in use.
+#: Seconds of each call at the pace `realistic`: about a fifth of the services' own times, so that the
+#: reference campaign takes about a minute within the servers' limits.
 SECONDS = {
     "createFolder": 2.0,
     "createDocument": 4.5,
@@ -26,22 +26,22 @@ SECONDS = {
     "google_ads_create_responsive_search_ad": 2.5,
 }
 
-#: A look-up that the table does not name.
+#: Seconds of a look-up that is not in the table.
 LOOK_UP_SECONDS = 0.3
 
-#: The part of a call that comes before its effect; the rest passes between the effect and the answer.
+#: The share of a call's time before its effect; the rest is between the effect and the answer.
 _BEFORE = 0.8
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Scales the table; 0 is at once, 1 is `realistic`."""
+    """A factor for the table: 0 is at once, 1 is `realistic`."""
 
     scale: float = 0.0
 
     @classmethod
     def named(cls, name: str) -> Pace:
-        """The pace that `LOCAL_LATENCY` asks for: empty, `realistic` or a number; else raises ValueError."""
+        """Return the pace for a value of `LOCAL_LATENCY`. Raises ValueError for a bad value."""
         if name in ("", "realistic"):
             return cls(1.0 if name else 0.0)
         try:
@@ -53,7 +53,7 @@ class Pace:
         return cls(scale)
 
     def of(self, tool: str, key: str) -> tuple[float, float]:
-        """Seconds before and after the effect; up to 15 % more or less by key, the same each time."""
+        """Return the seconds before and after the effect; up to 15 % more or less, depending on the key."""
         digest = hashlib.sha256(f"{tool} {key}".encode()).digest()
         seconds = SECONDS.get(tool, LOOK_UP_SECONDS) * self.scale * (0.85 + 0.3 * digest[0] / 255)
         return seconds * _BEFORE, seconds * (1 - _BEFORE)

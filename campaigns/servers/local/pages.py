@@ -1,4 +1,4 @@
-"""The look of the local world: one small page template, self-contained, without scripts."""
+"""The pages of bundled servers: one small, self-contained template without scripts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ figcaption { margin-top: .6rem; color: var(--soft); font-size: .85rem; }
 
 
 def page(title: str, kind: str, body: str, note: str = "") -> str:
-    """A complete page; `title`, `kind` and `note` are plain text, `body` is HTML that is already safe."""
+    """Return a complete page; `title`, `kind` and `note` are plain text, `body` is safe HTML."""
     warning = f'<p class="note">{escape(note)}</p>' if note else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -49,8 +49,8 @@ def page(title: str, kind: str, body: str, note: str = "") -> str:
 
 
 def markdown(text: str) -> str:
-    """Markdown as HTML; HTML in the text is shown as text, and script links stay text."""
-    # Imported at the first document, not at the start.
+    """Return Markdown as HTML; HTML and script links in it are shown as text."""
+    # Imported for the first document, not at the start.
     from markdown_it import MarkdownIt
 
     rendered: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
@@ -58,7 +58,7 @@ def markdown(text: str) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> str:
-    """Names and values below each other; empty values are left out, lists are joined."""
+    """Return a list of names and values without empty values; lists are joined."""
     rows = [
         f"<dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd>" for name, value in pairs if _shown(value)
     ]
@@ -66,14 +66,14 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are already safe HTML, under plain-text headings."""
+    """Return a table; cells are safe HTML, headings plain text."""
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def grid(rows: Iterable[Sequence[Any]]) -> str:
-    """A sheet's cells, the first row as its head, numbers to the right."""
+    """Return a sheet as a table, with the first row as header and numbers aligned right."""
     lines = list(rows)
     if not lines:
         return "<p>An empty sheet.</p>"
@@ -83,12 +83,12 @@ def grid(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def link(address: str, words: str) -> str:
-    """A link to an address of our own making."""
+    """Return a link; `address` must be trusted."""
     return f'<a href="{escape(address)}">{escape(words)}</a>'
 
 
 def tag(words: str) -> str:
-    """A small label."""
+    """Return a small label."""
     return f'<span class="tag">{escape(words)}</span>'
 
 

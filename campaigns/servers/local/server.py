@@ -1,4 +1,4 @@
-"""A server of the local world: its tools, the effect key, the pace, and the shape of a failure."""
+"""A bundled server: its tools, the effect key, the pace, and the form of a failure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from weakref import WeakValueDictionary
 from campaigns.servers.local.arguments import Schema, problems, schema_of
 from campaigns.servers.local.pace import Pace
 from campaigns.servers.local.wire import INVALID_PARAMS, JSON, ProtocolError
-from campaigns.servers.local.world import Answer, Refused, World
+from campaigns.servers.local.world import Refused, ToolText, World
 
-#: The field of a request's `_meta` that names an effect: the same key never makes a second one.
+#: The field of a request's `_meta` with the key of an effect: the same key never makes a second effect.
 KEY_FIELD = "flightplan/idempotency-key"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call as a tool sees it: `ident`: a fresh name, the same for a key; `ready`: what `prepare` gave."""
+    """A call of a tool; `ident` is a new id, the same for one key; `ready` is the result of `prepare`."""
 
     world: World
     args: Mapping[str, Any]
@@ -36,25 +36,25 @@ class Call:
         return self.args[name]
 
     def get(self, name: str, default: Any = "") -> Any:
-        """An argument, or the default when it is absent or null."""
+        """Return an argument, or the default if it is absent or null."""
         value = self.args.get(name)
         return default if value is None else value
 
 
-Said = JSON | str | Answer
+Returned = JSON | str | ToolText
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `run` does the whole effect in a transaction; slow work without state goes in `prepare`.
+    """A tool. `run` makes the whole effect in a transaction; slow work without state belongs in `prepare`.
 
-    Both raise Refused for what the service would refuse; `run` of a tool that `reads` changes nothing.
+    Both raise Refused for what the service would refuse. `run` of a tool that `reads` changes nothing.
     """
 
     name: str
     description: str
     properties: Mapping[str, Schema]
-    run: Callable[[Call], Said]
+    run: Callable[[Call], Returned]
     required: tuple[str, ...] = ()
     reads: bool = False
     replaces: bool = False
@@ -62,11 +62,11 @@ class Tool:
     prepare: Callable[[Mapping[str, Any]], Any] | None = None
 
     def schema(self) -> Schema:
-        """The JSON schema of its arguments."""
+        """Return the JSON schema of its arguments."""
         return schema_of(self.properties, self.required)
 
     def describe(self) -> JSON:
-        """The tool as `tools/list` shows it."""
+        """Return the tool as in `tools/list`."""
         return {
             "name": self.name,
             "description": self.description,
@@ -81,7 +81,7 @@ class Tool:
 
 
 class LocalServer:
-    """Plays one role. An effect happens once a key (or once a reference), however often it is asked for."""
+    """The server of one role. An effect happens once per key or reference, however often it is requested."""
 
     def __init__(
         self, name: str, tools: Sequence[Tool], world: World, pace: Pace, *, error_key: bool = False
@@ -94,11 +94,11 @@ class LocalServer:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def describe(self) -> list[JSON]:
-        """Every tool as `tools/list` shows it."""
+        """Return every tool as in `tools/list`."""
         return [tool.describe() for tool in self._tools.values()]
 
     async def call(self, name: str, arguments: JSON, meta: Mapping[str, Any]) -> JSON:
-        """Runs a tool and gives the result object; raises ProtocolError for a tool that is not there."""
+        """Run a tool and return the result object. Raises ProtocolError for an unknown tool."""
         if (tool := self._tools.get(name)) is None:
             raise ProtocolError(INVALID_PARAMS, f"Unknown tool: {name[:80]}")
         if found := problems(tool.schema(), arguments):
@@ -108,11 +108,11 @@ class LocalServer:
         except (Refused, ValueError) as reason:
             return self._failure(str(reason))
         except Exception as error:
-            # The transaction is undone, so it is true that nothing was made; the rest is for the log.
+            # The transaction was rolled back, so nothing was made; the details are for the log.
             traceback.print_exc(file=sys.stderr)
             return self._failure(f"Internal error in {name}: {type(error).__name__}; nothing was made")
 
-    async def _run(self, tool: Tool, args: JSON, meta: Mapping[str, Any]) -> Answer:
+    async def _run(self, tool: Tool, args: JSON, meta: Mapping[str, Any]) -> ToolText:
         tokens = _tokens(tool, args, meta)
         before, after = self._pace.of(tool.name, tokens[0] if tokens else secrets.token_hex(4))
         if tool.reads:
@@ -127,28 +127,28 @@ class LocalServer:
             await asyncio.sleep(before)
             ready = await asyncio.to_thread(tool.prepare, args) if tool.prepare else None
             answer = await asyncio.to_thread(self._effect, tool, args, tokens, ready)
-        # The effect stands before its answer leaves, as with any service: a caller can lose the answer.
+        # The effect is committed before its answer is sent, as in any service: a caller can lose the answer.
         await asyncio.sleep(after)
         return answer
 
-    def _look(self, tool: Tool, args: JSON) -> Answer:
+    def _look(self, tool: Tool, args: JSON) -> ToolText:
         with self._world.reading():
-            return _answer(tool.run(Call(self._world, args, "")))
+            return _as_text(tool.run(Call(self._world, args, "")))
 
-    def _known(self, tool: Tool, tokens: Sequence[str]) -> Answer | None:
+    def _known(self, tool: Tool, tokens: Sequence[str]) -> ToolText | None:
         with self._world.reading():
             return self._world.answered(tool.name, tokens)
 
-    def _effect(self, tool: Tool, args: JSON, tokens: Sequence[str], ready: Any) -> Answer:
+    def _effect(self, tool: Tool, args: JSON, tokens: Sequence[str], ready: Any) -> ToolText:
         with self._world.transaction():
-            # Asked again inside the write lock: another process of this role may have been faster.
+            # Checked again inside the write lock: another process of this role may have been faster.
             if known := self._world.answered(tool.name, tokens):
                 return known
-            answer = _answer(tool.run(Call(self._world, args, _ident(tool, tokens), ready)))
+            answer = _as_text(tool.run(Call(self._world, args, _ident(tool, tokens), ready)))
             self._world.remember(tool.name, tokens, answer)
             return answer
 
-    def _result(self, answer: Answer) -> JSON:
+    def _result(self, answer: ToolText) -> JSON:
         if answer.failed:
             return self._failure(answer.text)
         return {"content": [{"type": "text", "text": answer.text}]}
@@ -159,10 +159,10 @@ class LocalServer:
         return {"content": [{"type": "text", "text": reason}], "isError": True}
 
 
-def _answer(said: Said) -> Answer:
-    if isinstance(said, Answer):
-        return said
-    return Answer(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
+def _as_text(returned: Returned) -> ToolText:
+    if isinstance(returned, ToolText):
+        return returned
+    return ToolText(returned if isinstance(returned, str) else json.dumps(returned, ensure_ascii=False))
 
 
 def _tokens(tool: Tool, args: JSON, meta: Mapping[str, Any]) -> list[str]:

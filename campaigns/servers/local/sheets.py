@@ -20,7 +20,7 @@ _CELL = re.compile(r"([A-Za-z]{1,3})?([0-9]{1,7})?")
 
 @dataclass(frozen=True)
 class Area:
-    """A block of cells, 0-based, both ends included; an end of None is open."""
+    """A block of cells, 0-based, including both ends; None is an open end."""
 
     top: int
     left: int
@@ -29,7 +29,7 @@ class Area:
 
 
 def area(text: str) -> Area:
-    """The block that an A1 range names (`Sheet1!A1:H7`, `A1`, `Sheet1`); raises Refused for what is none."""
+    """Return the block of an A1 range (`Sheet1!A1:H7`, `A1`, `Sheet1`); Raises Refused for anything else."""
     sheet, mark, cells = text.strip().rpartition("!")
     if not mark and cells.strip("'") == SHEET:
         return Area(0, 0, None, None)
@@ -37,7 +37,7 @@ def area(text: str) -> Area:
     start, end = _corner(first), _corner(last) if colon else None
     if (mark and sheet.strip("'") != SHEET) or start is None or (colon and end is None):
         raise Refused(f"Unable to parse range: {text[:80]}")
-    # A lone cell is where writing begins, not where it must end.
+    # A single cell is where writing starts, not a limit.
     top, left = start[0] or 0, start[1] or 0
     bottom, right = end or (None, None)
     if (bottom is not None and bottom < top) or (right is not None and right < left):
@@ -61,7 +61,7 @@ def _column(letters: str) -> int:
 
 
 def put(rows: Rows, where: Area, values: Rows) -> Rows:
-    """The rows with values written from an area's first cell; null skips a cell. Raises Refused beyond it."""
+    """Return the rows with values written into an area; null skips a cell. Raises Refused beyond it."""
     height, width = len(values), max((len(line) for line in values), default=0)
     last_row, last_column = where.top + height - 1, where.left + width - 1
     if (where.bottom is not None and last_row > where.bottom) or (
@@ -80,12 +80,12 @@ def put(rows: Rows, where: Area, values: Rows) -> Rows:
 
 
 def plain(value: Any) -> Any:
-    """A cell that no spreadsheet runs: text that begins like a formula gets a leading apostrophe."""
+    """Return a cell that no spreadsheet executes: an apostrophe precedes text that looks like a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") and value else value
 
 
 def as_csv(rows: Rows) -> str:
-    """The sheet as CSV."""
+    """Return the sheet as CSV."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(
         [["" if c is None else plain(c) for c in line] for line in rows]
@@ -94,15 +94,15 @@ def as_csv(rows: Rows) -> str:
 
 
 def as_xlsx(title: str, rows: Rows) -> bytes:
-    """The sheet as a workbook: bold head, frozen first row, columns as wide as their text."""
-    # Imported at the first sheet, not at the start.
+    """Return the sheet as a workbook with a bold, frozen header and columns as wide as their text."""
+    # Imported for the first sheet, not at the start.
     from openpyxl import Workbook
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
 
     book = Workbook()
-    sheet = book.active
+    sheet = book.worksheets[0]
     sheet.title = SHEET
     book.properties.title = title
     for line in rows:

@@ -1,4 +1,4 @@
-"""MCP over stdin and stdout, standard library only: a JSON-RPC message a line, calls side by side."""
+"""MCP over stdin and stdout, standard library only: one JSON-RPC message per line, concurrent calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Protocol
 
 JSON = dict[str, Any]
 
-#: Revisions that begin with `initialize`; clients of later ones fall back to it when we do not know
-#: `server/discover`.
+#: Revisions that start with `initialize`; clients of later revisions fall back to it if `server/discover` is
+#: unknown.
 PROTOCOL_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
@@ -34,21 +34,21 @@ class ProtocolError(Exception):
 
 
 class Served(Protocol):
-    """What the wire needs of a server."""
+    """What the connection needs from a server."""
 
     name: str
 
     def describe(self) -> list[JSON]:
-        """Every tool as `tools/list` shows it."""
+        """Return every tool as in `tools/list`."""
         ...
 
     async def call(self, name: str, arguments: JSON, meta: Mapping[str, Any]) -> JSON:
-        """The result object of `tools/call`; raises ProtocolError for a tool that is not there."""
+        """Return the result object of `tools/call`. Raises ProtocolError for an unknown tool."""
         ...
 
 
 class Wire:
-    """One client's conversation: reads requests, runs each call as a task, writes whole lines."""
+    """The connection of one client: read requests, run each call as a task, write whole lines."""
 
     def __init__(self, server: Served, out: BinaryIO) -> None:
         self._server = server
@@ -56,7 +56,7 @@ class Wire:
         self._calls: dict[str | int, asyncio.Task[None]] = {}
 
     async def receive(self, lines: asyncio.Queue[bytes | None]) -> None:
-        """Answers line after line until None; calls still waiting are then dropped: no one can hear them."""
+        """Answer line by line until None, then cancel the calls in progress: their client is gone."""
         while (line := await lines.get()) is not None:
             if line.strip():
                 self._take(line)
@@ -115,7 +115,7 @@ class Wire:
             self._send({"id": ident, "result": result})
 
     def _cancel(self, ident: Any) -> None:
-        # A cancelled request gets no answer; an effect that is already being written stays written.
+        # A cancelled request gets no answer; an effect that is already being written is kept.
         if isinstance(ident, str | int) and (task := self._calls.get(ident)):
             task.cancel()
 
@@ -128,7 +128,7 @@ class Wire:
             self._out.flush()
         except BrokenPipeError:
             # The client is gone: stdin ends next, and with it this process.
-            print("nobody hears an answer any more", file=sys.stderr)  # noqa: T201
+            print("the client is gone, the answer is dropped", file=sys.stderr)  # noqa: T201
 
 
 def _object(value: Any) -> JSON:
@@ -136,14 +136,14 @@ def _object(value: Any) -> JSON:
 
 
 async def serve(server: Served) -> None:
-    """Serves over this process's stdin and stdout until stdin ends; stray prints go to stderr meanwhile."""
+    """Serve over this process's stdin and stdout until stdin ends; other output goes to stderr."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def read() -> None:
-        # A thread, as a pipe, a file and a terminal are all read alike, and a line may have any length.
+        # A thread can read a pipe, a file and a terminal alike, and lines of any length.
         for line in sys.stdin.buffer:
             loop.call_soon_threadsafe(lines.put_nowait, line)
         loop.call_soon_threadsafe(lines.put_nowait, None)

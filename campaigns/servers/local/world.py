@@ -1,4 +1,4 @@
-"""What a role remembers: records, the answers given under each key, and the files that show them."""
+"""The state of a role: records, the answers for each key, and the files that show them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS answers (
 
 
 class Refused(Exception):
-    """The service says no, for this reason; nothing was made."""
+    """The service refuses the call for this reason; nothing was made."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a tool says; `failed` marks an effect that exists although its call is a failure."""
+class ToolText:
+    """The text that a tool returns; `failed` marks an effect that exists although its call failed."""
 
     text: str
     failed: bool = False
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Record:
-    """One thing of the world; `parent`: id of what it belongs to, `reference`: the caller's name for it."""
+    """A stored object; `parent` is the id of its container, `reference` the caller's name for it."""
 
     id: str
     kind: str
@@ -55,9 +55,9 @@ class Record:
 class World:
     """One role's state: `<folder>/<role>.sqlite3`, and files in `<folder>/<role>/<record id>/`.
 
-    Effects run inside `transaction()`, one at a time in this process and, through SQLite's write lock, among
-    all processes of the role. Files are replaced whole just before the commit: a crash between the two leaves
-    files that the same key writes again, never a record without its files.
+    Effects run inside `transaction()`, one at a time in this process and, by SQLite's write lock, in all
+    processes of the role. Files are replaced whole just before the commit: a crash between the two leaves
+    files that the same key overwrites, never a record without its files.
     """
 
     def __init__(self, folder: Path, role: str, url: str = "") -> None:
@@ -74,7 +74,7 @@ class World:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside happens, or nothing of it."""
+        """Commit everything inside, or nothing."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -86,27 +86,27 @@ class World:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A look at the world while no effect of this process is under way."""
+        """Read the state while no effect of this process is in progress."""
         with self._lock:
             yield
 
-    def answered(self, tool: str, tokens: Sequence[str]) -> Answer | None:
-        """The answer that this tool gave under one of these tokens, or None."""
+    def answered(self, tool: str, tokens: Sequence[str]) -> ToolText | None:
+        """Return this tool's earlier answer for one of these tokens, or None."""
         for token in tokens:
             row = self._db.execute(
                 "SELECT text, failed FROM answers WHERE tool = ? AND token = ?", (tool, token)
             ).fetchone()
             if row:
-                return Answer(row[0], bool(row[1]))
+                return ToolText(row[0], bool(row[1]))
         return None
 
-    def remember(self, tool: str, tokens: Sequence[str], answer: Answer) -> None:
-        """Keeps an answer for the next call under any of these tokens."""
+    def remember(self, tool: str, tokens: Sequence[str], answer: ToolText) -> None:
+        """Store an answer for the next call with any of these tokens."""
         rows = [(tool, token, answer.text, answer.failed) for token in tokens]
         self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", rows)
 
     def add(self, record: Record) -> Record:
-        """Keeps a new record; gives it back with its moment."""
+        """Store a new record and return it with its time."""
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._db.execute(
             "INSERT INTO records (id, kind, name, parent, reference, body, made_at)"
@@ -124,25 +124,25 @@ class World:
         return Record(**{**vars(record), "made_at": made_at})
 
     def change(self, ident: str, body: dict[str, Any]) -> None:
-        """Replaces the body of a record."""
+        """Replace the body of a record."""
         self._db.execute("UPDATE records SET body = ? WHERE id = ?", (json.dumps(body), ident))
 
     def get(self, ident: str, *kinds: str) -> Record | None:
-        """The record with this id, of one of these kinds if any are named, or None."""
+        """Return the record with this id, of one of these kinds if any are given, or None."""
         found = [record for record in self._select("id = ?", ident) if not kinds or record.kind in kinds]
         return found[0] if found else None
 
     def of_kind(self, *kinds: str) -> list[Record]:
-        """Every record of these kinds, oldest first."""
+        """Return the records of these kinds, oldest first."""
         marks = ", ".join("?" for _ in kinds)
         return self._select(f"kind IN ({marks})", *kinds)
 
     def children(self, parent: str) -> list[Record]:
-        """What belongs to a record, oldest first."""
+        """Return the records inside a record, oldest first."""
         return self._select("parent = ?", parent)
 
     def referred(self, reference: str, *kinds: str) -> list[Record]:
-        """What was made under the caller's own name; nothing for an empty one."""
+        """Return the records with the caller's reference; none for an empty reference."""
         if not reference:
             return []
         found = self._select("reference = ?", reference)
@@ -158,15 +158,15 @@ class World:
         ]
 
     def path(self, ident: str, name: str) -> Path:
-        """Where a file of a record lies."""
+        """Return the path of a record's file."""
         return self.folder / ident / name
 
     def link(self, ident: str, name: str = "index.html") -> str:
-        """The address at which a file of a record opens."""
+        """Return the URL of a record's file."""
         return f"{self._url}{ident}/{name}"
 
     def write(self, ident: str, name: str, data: str | bytes) -> Path:
-        """Writes a file of a record, whole or not at all."""
+        """Write a record's file, whole or not at all."""
         target = self.path(ident, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, data.encode() if isinstance(data, str) else data)
@@ -174,7 +174,7 @@ class World:
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Replaces a file in one step, so that no reader meets half of it."""
+    """Replace a file in one step, so that no reader sees a part of it."""
     draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         draft.write_bytes(data)

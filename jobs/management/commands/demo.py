@@ -4,6 +4,7 @@ import socket
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
@@ -15,6 +16,7 @@ from jobs.acts import actions
 from jobs.cli.accounts import ADMIN
 from jobs.engine.inputs import InvalidInput
 from jobs.management.commands.up import Command as Up
+from jobs.management.commands.up import public
 from jobs.models import Job
 from jobs.pages.signin import make_link
 
@@ -56,11 +58,11 @@ class Command(Up):
                 self.say(f"The sample campaign was not launched. {fault.field}: {fault.message}")
             return
         job = launched.job
-        page = reverse("job", args=[job.pk])
+        page, site = reverse("job", args=[job.pk]), public(address)
         self.say("")
         self.say(f"  Launched   {job.title}")
-        self.say(f"  Page       {address.rstrip('/')}{page}")
-        self.say(f"  Sign in    {address.rstrip('/')}{make_link(admin, page)}  (works once, within an hour)")
+        self.say(f"  Page       {urljoin(site, page)}")
+        self.say(f"  Sign in    {urljoin(site, make_link(admin, page))}  (works once, within an hour)")
         self.say(f"  Files      {default_storage.path(job.folder)}")
         self.say("")
         self.say("Press Ctrl-C to stop.")

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
@@ -36,7 +36,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGTERM or Ctrl-C."""
         listener = self.listen(options["host"], options["port"])
-        self.supervise(listener, lambda address: self.say(f"Flightplan is ready: {address}"))
+        self.supervise(listener, lambda address: self.say(f"Flightplan is ready: {public(address)}"))
 
     def say(self, text: str) -> None:
         """Print a line and flush."""
@@ -95,6 +95,11 @@ class Command(BaseCommand):
 def address_of(host: str, port: int) -> str:
     """Return the address at which this machine reaches a listener, 127.0.0.1 for a listener on 0.0.0.0."""
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/"  # noqa: S104 - compared, not bound
+
+
+def public(address: str) -> str:
+    """Return where users reach the site: PUBLIC_URL, or the address of the listener without it."""
+    return urljoin(settings.PUBLIC_URL or address, settings.BASE_PATH)
 
 
 def probe(address: str) -> urllib.request.Request:

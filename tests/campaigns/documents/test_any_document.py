@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 from campaigns.brief.presets import preset_names
 from campaigns.brief.schema import Brief
 from campaigns.documents.brief import render_brief
-from campaigns.documents.html import to_html
 from campaigns.documents.landing import render_landing
 from campaigns.documents.lines import line_arguments, render_line
 from campaigns.documents.plan import plan_csv, plan_table, plan_xlsx
@@ -29,6 +28,7 @@ from campaigns.documents.report import (
 )
 from campaigns.documents.search import render_search, search_plan
 from campaigns.documents.tasks import render_tasks, task_list
+from jobs.pages.downloads import to_html
 from tests.campaigns.briefs import NASTY, brief_of, briefs, preset
 
 _REFUSED_TAGS = {"script", "iframe", "img", "object", "form", "b"}
@@ -154,7 +154,7 @@ FILE = re.compile(r"[\w-]+\.(md|html|csv|xlsx|png)")  # one that lies beside the
 def test_markup_in_a_name_shows_as_text_and_makes_no_element(field: str) -> None:
     brief = brief_of(search={"daily_budget": 5}, **{field: NASTY})
     for name, text in markdown_of(brief).items():
-        page = Tags(to_html(text, brief.title))
+        page = Tags(to_html(text))
         assert not page.tags & _REFUSED_TAGS, name
         assert all(link.startswith("https://") or FILE.fullmatch(link) for link in page.links), name
         assert "<script" not in text
@@ -165,8 +165,8 @@ def test_markup_in_a_name_shows_as_text_and_makes_no_element(field: str) -> None
 
 def test_paragraphs_cannot_open_headings_lists_or_quotes() -> None:
     text = "# big\n- item\n1. first\n> quote\n=====\n```\ncode\n    indented"
-    page = Tags(to_html(render_brief(brief_of(brief={"executive_summary": text})), "x"))
-    plain = Tags(to_html(render_brief(brief_of(brief={"executive_summary": "calm"})), "x"))
+    page = Tags(to_html(render_brief(brief_of(brief={"executive_summary": text}))))
+    plain = Tags(to_html(render_brief(brief_of(brief={"executive_summary": "calm"}))))
     assert page.tags - plain.tags == set()
 
 
@@ -183,7 +183,7 @@ def _tables_are_whole(markdown: str) -> bool:
 def test_every_document_of_any_brief_is_made_and_whole(brief: Brief) -> None:
     for name, text in markdown_of(brief).items():
         assert _tables_are_whole(text), name
-        assert not Tags(to_html(text, brief.title)).tags & _REFUSED_TAGS, name
+        assert not Tags(to_html(text)).tags & _REFUSED_TAGS, name
     page = render_landing(brief)
     assert not Tags(page).tags & _REFUSED_TAGS
     assert len(plan_table(brief)) == len(brief.media_plan) + 2

@@ -43,13 +43,13 @@ def test_the_plan_shows_its_total_its_implications_and_search_beside_it() -> Non
     text = render_brief(preset("aurora-one"))
     assert "| **TOTAL** | – | – | **$750,000** |" in text
     assert "impressions 20,000,000, CPC $2.14" in text
-    assert "$450 a day over 42 days: $18,900 beside this total, $768,900 in all" in text
+    assert "$450 a day over 42 days: $18,900 on top of this total, $768,900 in all" in text
     assert "these targets imply CPM $12, CPC $1.67, CPA $125" in text
 
 
 def test_dates_are_iso_with_the_time_zone_named() -> None:
     text = render_brief(brief_of())
-    assert "2027-05-01 to 2027-05-30 (Europe/Berlin), 30 days, both end days included" in text
+    assert "2027-05-01 to 2027-05-30 (Europe/Berlin), 30 days including both end dates" in text
 
 
 def test_the_funnel_puts_every_line_on_one_step() -> None:

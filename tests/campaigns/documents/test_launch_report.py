@@ -32,7 +32,7 @@ def test_it_has_its_seven_chapters_even_when_nothing_happened() -> None:
         "Artifacts created",
         "DSP activation status",
         "Timeline",
-        "What failed and what stands in for it",
+        "Failures and fallbacks",
         "Timings",
         "Next steps",
     ]
@@ -66,7 +66,7 @@ def test_lines_failures_and_unknowns_are_told_plainly() -> None:
     assert "| Display | TTD | paused | simulated | c-1 |" in text
     assert "| Creatives | no images | local designs |" in text
     assert "| Search | refused | nothing |" in text
-    assert "Unknown, to be checked by a person: image 300x250." in text
+    assert "Unknown, please check: image 300x250." in text
     assert "Simulated lines spend nothing" in text
 
 
@@ -74,7 +74,7 @@ def test_times_are_those_of_the_campaigns_zone() -> None:
     text = report(timeline=[Moment(datetime(2027, 7, 1, 22, 30, tzinfo=UTC), "Started")], seconds=95.0)
     assert "| Time (Europe/Berlin) |" in text
     assert "| 2027-07-02 00:30:00 | Started |" in text
-    assert "took 1 min 35 s on the clock; the times of its stages add up to 2 min 0 s" in text
+    assert "took 1 min 35 s; the times of its stages add up to 2 min 0 s" in text
 
 
 def test_files_are_linked_where_the_reader_finds_them_and_not_for_one_outside() -> None:
@@ -94,10 +94,10 @@ def test_files_are_linked_where_the_reader_finds_them_and_not_for_one_outside() 
 
 def test_what_is_unknown_is_not_counted_as_failed() -> None:
     text = report(failures=[FailureFact("Tasks: Kick-off", "no answer", "", True)], unknown=["Kick-off"])
-    assert "Failed:" not in text and "Unknown, to be checked by a person: Kick-off" in text
+    assert "Failed:" not in text and "Unknown, please check: Kick-off" in text
 
 
 def test_what_a_person_skipped_is_named_and_not_counted_as_failed() -> None:
     text = report(failures=[FailureFact("Lines: CTV", "skipped by ann", "line-ctv.md", skipped=True)])
-    assert "Failed:" not in text and "Left out by a person: Lines: CTV." in text
+    assert "Failed:" not in text and "Left out by a user: Lines: CTV." in text
     assert "| Lines: CTV | skipped by ann | line-ctv.md |" in text

@@ -35,7 +35,7 @@ def test_due_dates_move_with_the_flight() -> None:
 def test_a_set_up_task_names_the_lines_of_its_dsp_or_that_there_are_none() -> None:
     notes = {task.name: task.notes for task in task_list(brief_of())}
     assert notes["Set-up on DV360"] == "Set up and leave paused: CTV, Reach."
-    assert "books nothing on Amazon DSP" in notes["Set-up on Amazon DSP"]
+    assert "has no lines on Amazon DSP" in notes["Set-up on Amazon DSP"]
 
 
 def test_braces_in_a_users_words_are_words() -> None:
@@ -46,6 +46,6 @@ def test_braces_in_a_users_words_are_words() -> None:
 def test_the_list_links_what_stands_in_the_project_and_only_that() -> None:
     brief = preset("aurora-one")
     text = render_tasks(brief, {"launch": "https://p.example/7", "kick-off": ""})
-    assert "2 of 13 tasks stand in the project" in text
+    assert "2 of 13 tasks are in the project" in text
     assert text.count("[in the project](https://p.example/7)") == 1
     assert text.count("listed here only") == 11

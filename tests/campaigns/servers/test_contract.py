@@ -116,7 +116,7 @@ def test_a_server_that_cannot_start_says_why():
     entry = bundled_servers("unused")["ttd"]
     args = [sys.executable, "-m", "campaigns.servers.local", "facebook"]
     done = subprocess.run(args, cwd=entry["cwd"], capture_output=True, timeout=20, check=False)
-    assert done.returncode == 2 and b"which role?" in done.stderr and done.stdout == b""
+    assert done.returncode == 2 and b"name one of these roles" in done.stderr and done.stdout == b""
 
 
 def test_a_pace_that_is_none_is_refused_at_the_start(tmp_path):

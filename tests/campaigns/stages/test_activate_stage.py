@@ -57,7 +57,7 @@ async def test_a_line_that_nobody_could_settle_may_exist_and_says_so(aurora, too
     result = played.results["activate"]
     record = result.data["lines"][-1]
     assert (record["status"], record["server"]) == ("unknown", "amazon-dsp")
-    assert "is unknown: the answer was lost" in files.read(f"line-{record['slug']}.md")
+    assert "exists on Amazon DSP: the answer was lost" in files.read(f"line-{record['slug']}.md")
     assert result.data["unknown"] == [record["name"]]
     assert (result.status, played.status) == (Status.COMPLETED, JobStatus.PARTIAL)
 
@@ -76,7 +76,7 @@ async def test_a_line_of_a_dsp_without_a_server_is_simulated(aurora, tools, file
     brief = aurora.model_copy(update={"media_plan": (line, *aurora.media_plan[1:])})
     played = await play("activate", brief=brief, tools=tools, files=files)
     assert played.results["activate"].made == 4
-    assert "no tool server plays Elsewhere" in played.results["activate"].artifacts[0].note
+    assert "no tool server is configured for Elsewhere" in played.results["activate"].artifacts[0].note
 
 
 async def test_a_stop_simulates_nothing(aurora, tools, files):

@@ -70,7 +70,7 @@ async def test_without_images_the_designs_are_made_with_pictures_drawn_here(brie
     assert len(result.artifacts) == len(tools.of("create_design")) == count
     for size, artifact in zip(brief.creative_sizes, result.artifacts, strict=True):
         assert artifact.source is Source.FALLBACK and artifact.url.endswith("/view")
-        assert "drawn here: image-gen cannot be reached" in artifact.note
+        assert "drawn locally: image-gen cannot be reached" in artifact.note
         assert Image.open(files.path(artifact.file)).size == (size.width, size.height)
     assert sorted(step for step, _ in played.fallbacks()) == sorted(
         f"creative.image.{size.slug}" for size in brief.creative_sizes
@@ -140,7 +140,7 @@ async def test_what_is_no_readable_picture_counts_as_a_failed_image(aurora, tool
     small = aurora.model_copy(update={"creative_sizes": aurora.creative_sizes[:1]})
     played = await play("creative", brief=small, tools=tools, files=files)
     (artifact,) = played.results["creative"].artifacts
-    assert artifact.source is Source.FALLBACK and artifact.note.startswith("drawn here")
+    assert artifact.source is Source.FALLBACK and artifact.note.startswith("drawn locally")
     assert Image.open(files.path(artifact.file)).size == (300, 250)
 
 

@@ -77,7 +77,7 @@ async def test_a_creative_is_drawn_here_as_a_preview_and_counts_as_made(light, d
     result = played.results["creative"]
     assert (result.status, result.made, result.total) == (Status.COMPLETED, 1, 1)
     [artifact] = result.artifacts
-    assert "a preview drawn here; a launch has it made by image-gen" in artifact.note
+    assert "a preview drawn locally; image-gen generates it in a launch" in artifact.note
     with Image.open(files.path(artifact.file)) as picture:
         assert picture.size == (artifact.width, artifact.height)
 
@@ -101,7 +101,7 @@ async def test_a_fallback_that_would_be_uploaded_leaves_nothing_outside(light, d
     played = await play("creative", brief=light, tools=dry_tools, files=files)
     [artifact] = played.results["creative"].artifacts
     assert artifact.source is Source.FALLBACK
-    assert "stays on" not in artifact.note
+    assert "still on" not in artifact.note
 
 
 async def test_a_launch_says_nothing_of_a_dry_run(light, files):

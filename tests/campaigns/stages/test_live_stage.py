@@ -58,13 +58,13 @@ async def test_lines_that_were_not_created_are_not_offered_and_are_named(aurora,
     assert {line.server for line in lines} == {"ttd"}
     search = {"campaign": {"name": "Brand", "id": "s-1", "status": "PAUSED"}}
     told = stays_paused(params(aurora), {"activate": played.results["activate"].data, "search": search})
-    assert sum("is not created: it is not set live" in one for one in told) == 1
-    assert sum("is unknown: it is not set live" in one for one in told) == 1
+    assert sum("is not created, so it is not set live" in one for one in told) == 1
+    assert sum("is unknown, so it is not set live" in one for one in told) == 1
     assert "Brand (s-1) stays paused" in told[-1]
-    assert "Google Ads itself" in told[-1]
+    assert "set it live in Google Ads" in told[-1]
     search["campaign"]["source"] = "simulated"
     told = stays_paused(params(aurora), {"activate": played.results["activate"].data, "search": search})
-    assert "Brand (s-1) is simulated: nothing of it exists in Google Ads" in told[-1]
+    assert "Brand (s-1) is simulated: it does not exist in Google Ads" in told[-1]
 
 
 async def test_a_line_that_its_dsp_did_not_create_paused_is_named(aurora, tools, files):
@@ -74,7 +74,7 @@ async def test_a_line_that_its_dsp_did_not_create_paused_is_named(aurora, tools,
     lines, played = await created(aurora, tools, files)
     data = {"activate": played.results["activate"].data}
     told = stays_paused(params(aurora), data)
-    assert sum("is ACTIVE already by its DSP's own word" in one for one in told) == len(lines)
+    assert sum("is ACTIVE already according to its DSP" in one for one in told) == len(lines)
     set_since = {"live": {"live": [line.item for line in lines]}}
     assert not any("own word" in one for one in stays_paused(params(aurora), data | set_since))
 
@@ -92,7 +92,7 @@ async def test_exactly_the_confirmed_lines_are_set_live_by_their_ids(brief, tool
     assert (result.status, result.made, result.total) == (Status.COMPLETED, len(lines) - 1, len(lines) - 1)
     assert set(result.data["live"]) == {line.item for line in lines[:-1]}
     assert "This line was set live. It is simulated" in files.read(f"line-{lines[0].item}.md")
-    assert "Nothing is spent before" in files.read(f"line-{lines[-1].item}.md")
+    assert "Nothing is spent until" in files.read(f"line-{lines[-1].item}.md")
 
 
 async def test_the_record_says_who_when_which_and_how_much(aurora, tools, files):
@@ -104,8 +104,8 @@ async def test_the_record_says_who_when_which_and_how_much(aurora, tools, files)
     for line in lines:
         assert line.remote_id in text
         assert played.artifact(f"line-{line.item}.md").note == "ACTIVE"
-    assert "no money moves" in text
-    assert "Flightplan has no tool for the status" in text
+    assert "spend no money" in text
+    assert "Flightplan cannot change its status" in text
     assert played.artifact("activation.md").source is Source.LOCAL
 
 
@@ -152,8 +152,8 @@ async def test_a_simulated_line_is_never_sent_to_a_live_server_nor_a_live_one_to
     result = (await set_live(aurora, tools, files, lines)).results["live"]
     assert {sent.server for sent in tools.of("set_campaign_status")} == {"amazon-dsp"}
     assert {one["why"] for one in result.data["missed"]} == {
-        "the line is simulated, and ttd is live now: nothing was sent",
-        "the line is live, and dv360 is simulated now: nothing was sent",
+        "the line is simulated, but ttd is now live: nothing was sent",
+        "the line is live, but dv360 is now simulated: nothing was sent",
     }
     assert set(result.data["live"]) == {line.item for line in lines if line.server == "amazon-dsp"}
 

@@ -79,7 +79,7 @@ async def test_a_workspace_is_found_in_either_form_of_the_answer(aurora, tools, 
 async def test_no_workspace_means_no_project_and_the_reason_is_told(aurora, tools, files, data):
     tools.answers["asana_list_workspaces"] = lambda sent: Reply(data=data)
     played = await play("project", brief=aurora, tools=tools, files=files)
-    assert "shows no workspace" in played.results["project"].error
+    assert "lists no workspace" in played.results["project"].error
     assert not tools.of("asana_create_project")
 
 

@@ -94,7 +94,7 @@ async def test_the_report_of_a_later_round_is_a_document_of_its_own(aurora, tool
     assert second.artifact("report.md").title == f"{first.artifact('report.md').title}, round 2"
     assert second.artifact("report.md").url != first.artifact("report.md").url
     text = files.read("report.md")
-    assert text.startswith(f"# {aurora.title}: launch report, round 2\n") and "on the clock" not in text
+    assert text.startswith(f"# {aurora.title}: launch report, round 2\n") and "The launch took" not in text
     tools.again()
     await play(brief=aurora, tools=tools, files=files, round=2)
     assert tools.steps == []
@@ -144,7 +144,7 @@ async def test_a_file_made_without_the_folder_stays_where_it_is_and_says_so(auro
     played = await play("brief", "plan", brief=aurora, tools=tools, files=files, round=2)
     assert tools.steps == ["brief.folder"]
     for name in ("brief.md", "media-plan"):
-        assert played.artifact(name).note == "not in the folder of this job, which was made later"
+        assert played.artifact(name).note == "not in the campaign's folder, which was created later"
 
 
 async def test_only_the_missing_tasks_are_sent_into_the_project_that_stands(aurora, tools, files):
@@ -200,7 +200,7 @@ async def test_a_picture_that_comes_later_gets_an_upload_and_a_design_of_its_own
     assert (real.name, real.source) == (fallback.name, Source.LOCAL)
     assert real.url == "https://canva.example/creative.design.leaderboard-id/view"
     edit = "https://canva.example/creative.design-drawn.leaderboard-id/edit"
-    assert real.note == f"a drawn fallback stays on canva: {edit}"
+    assert real.note == f"a drawn fallback is still on canva: {edit}"
     assert "missed" not in second.results["creative"].data
     tools.again()
     third = await play("creative", brief=aurora, tools=tools, files=files, round=3)
@@ -211,8 +211,8 @@ async def test_a_drawn_picture_without_its_design_names_what_stays_outside(auror
     tools.faults.add("generate_image", ToolFailed("the model is busy"), ".leaderboard")
     tools.faults.add("create_design", ToolFailed("too many designs"), ".leaderboard")
     first = await play("creative", brief=aurora, tools=tools, files=files)
-    left = "a drawn fallback stays on canva: creative.upload-drawn.leaderboard-id"
-    note = f"drawn here: the model is busy; no design: too many designs; {left}"
+    left = "a drawn fallback is still on canva: creative.upload-drawn.leaderboard-id"
+    note = f"drawn locally: the model is busy; no design: too many designs; {left}"
     assert first.results["creative"].artifacts[1].note == note
     tools.again()
     second = await play("creative", brief=aurora, tools=tools, files=files, round=2)

@@ -91,7 +91,7 @@ async def test_a_campaign_that_nobody_could_settle_lets_nothing_below_it_be_sent
     await play("search", brief=aurora, tools=tools, files=files)
     assert tools.steps == ["search.campaign"]
     text = files.read("search-campaign.md")
-    assert "whether the campaign exists is unknown" in text and "could not be created" not in text
+    assert "it is unknown whether the campaign exists" in text and "could not be created" not in text
 
 
 async def test_an_ad_group_that_nobody_could_settle_waits_with_all_that_is_in_it(aurora, tools, files):
@@ -136,7 +136,7 @@ async def test_a_line_and_a_campaign_that_a_person_skipped_are_unknown_no_more(a
     assert "The campaign was skipped by ann" in search and "unknown" not in search
     assert played.results["search"].error == "skipped by ann"
     report = files.read("report.md").replace("\\", "")
-    assert f"Left out by a person: Activate on DSPs: {line.label}" in report
+    assert f"Left out by a user: Activate on DSPs: {line.label}" in report
     assert "Failed:" not in report and "Unknown, to be checked" not in report
 
 
@@ -149,6 +149,6 @@ async def test_a_picture_and_a_task_that_were_skipped_say_who_skipped_them(auror
     tools.again()
     played = await play("creative", "project", brief=aurora, tools=tools, files=files, round=2)
     assert tools.steps == []
-    assert played.results["creative"].artifacts[1].note == "drawn here: skipped by ann"
+    assert played.results["creative"].artifacts[1].note == "drawn locally: skipped by ann"
     assert played.artifact("project-tasks.md").note == "Launch: skipped by ann"
     assert not any("unknown" in result.data for result in played.results.values())

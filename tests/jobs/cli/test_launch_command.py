@@ -199,7 +199,7 @@ def test_a_bad_brief_names_the_field_and_creates_nothing(tmp_path, case):
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["no-such"], "campaign: there is no preset 'no-such'; there are aurora-one, "),
+        (["no-such"], "campaign: there is no preset 'no-such'; the presets are aurora-one, "),
     ],
 )
 def test_an_invalid_option_is_named_and_creates_nothing(words, fault):

@@ -1,12 +1,13 @@
 """A stage's context: stable step names, concurrent items with a count that never falls, fallbacks."""
 
 import asyncio
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.engine.context import Done, JobInfo, slug
+from jobs.engine.context import Done, JobInfo
 from jobs.engine.results import Missed, Status, StepError, Stopped, judge
 from tests.jobs.engine.flows import DONE, Story, Tools, stage
 
@@ -20,7 +21,7 @@ async def play(run, tools: Tools | None = None) -> Story:
 
 async def test_a_step_is_named_after_stage_step_and_item():
     async def run(ctx):
-        await ctx.call("s", "t", {}, step="task", item="Kick-off & legal, QA")
+        await ctx.call("s", "t", {}, step="task", item="kick-off-legal-qa")
         await ctx.call("s", "t", {}, step="folder")
         return DONE
 
@@ -33,20 +34,31 @@ async def test_a_stage_can_ask_for_a_step_that_is_done_and_nothing_is_sent_for_i
             return Done({"size": 1}, "reply") if step == "a.task.one" else None
 
     async def run(ctx):
-        assert (await ctx.done("task", "One")).reply == "reply"
-        assert await ctx.done("task", "Two") is None
+        assert (await ctx.done("task", "one")).reply == "reply"
+        assert await ctx.done("task", "two") is None
         return DONE
 
     story = await play(run, Remembering())
     assert story.tools.steps == [] and story.runner.results["a"] == DONE
 
 
-@given(st.text())
-def test_a_slug_is_short_and_safe_in_an_address_whatever_the_text(text):
-    made = slug(text)
-    assert 1 <= len(made) <= 60
-    assert set(made) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert slug(text) == made
+@given(st.text(min_size=1))
+async def test_any_item_makes_a_step_name_that_is_short_and_safe_in_a_url(item):
+    async def run(ctx):
+        await ctx.call("s", "t", {}, step="task", item=item)
+        return DONE
+
+    (name,) = (await play(run)).tools.steps
+    assert re.fullmatch(r"a\.task\.[a-z0-9-]{1,60}", name)
+
+
+async def test_two_items_that_are_no_slugs_make_two_step_names():
+    async def run(ctx):
+        for item in ("x" * 60 + "1", "x" * 60 + "2", "\u6771", "\u4eac", "Kick-off", "kick-off"):
+            await ctx.call("s", "t", {}, step="task", item=item)
+        return DONE
+
+    assert len(set((await play(run)).tools.steps)) == 6
 
 
 async def test_items_run_side_by_side_and_come_back_in_order():
@@ -168,7 +180,7 @@ async def test_a_count_never_falls_even_if_a_stage_reports_less():
 
 async def test_a_fallback_is_emitted_with_its_reason():
     async def run(ctx):
-        await ctx.fallback("canva", "create_design", "refused", step="design", item="Square")
+        await ctx.fallback("canva", "create_design", "refused", step="design", item="square")
         return DONE
 
     told = next(event for event in (await play(run)).events if event.type == "call:fallback")
