@@ -11,7 +11,7 @@ LINE = {"channel": "Display", "dsp": "TTD", "budget": 60000, "sizes": ["300x250"
 
 
 def brief(**changes: Any) -> dict[str, Any]:
-    """Give a brief that would be launched, with changes."""
+    """Return a brief that would be launched, with changes."""
     return raw_brief(**(DATES | changes))
 
 

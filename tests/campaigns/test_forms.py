@@ -14,7 +14,7 @@ from tests.campaigns.briefs import TODAY, raw_brief
 
 
 def sent(form: LaunchForm, **changes: str) -> QueryDict:
-    """Give what a browser sends for this form as it stands, with changes."""
+    """Return what a browser sends for this form as it stands, with changes."""
     data = QueryDict(mutable=True)
     rows = [row for rows in form.rows.values() for row in rows.forms]
     for part in [*form.parts.values(), *rows]:
@@ -27,12 +27,12 @@ def sent(form: LaunchForm, **changes: str) -> QueryDict:
 
 
 def typed(raw: dict[str, Any], **changes: str) -> LaunchForm:
-    """Give the form that shows a raw brief, sent back with changes."""
+    """Return the form that shows a raw brief, sent back with changes."""
     return LaunchForm.typed(sent(LaunchForm.of_brief(raw), **changes))
 
 
 def placed(raw: dict[str, Any], include_search: bool = False, **changes: str) -> LaunchForm:
-    """Give the sent form with the faults of its brief at their inputs."""
+    """Return the sent form with the faults of its brief at their inputs."""
     form = typed(raw, **changes)
     with pytest.raises(InvalidBrief) as caught:
         parse_brief(form.raw(), today=TODAY, include_search=include_search)
@@ -79,7 +79,7 @@ def test_empty_rows_count_for_nothing_wherever_they_stand():
         ({"objectives": "fine\n" + "x" * 5000}, "id_objectives", "line 2: must have at most"),
     ],
 )
-def test_a_fault_stands_at_its_input_and_in_the_summary(changes: dict[str, str], id: str, words: str):
+def test_an_error_is_shown_at_its_input_and_in_the_summary(changes: dict[str, str], id: str, words: str):
     form = placed(raw_brief(), **changes)
     (found,) = [error for error in form.errors if error[0] == id]
     assert words in found[2]
@@ -98,7 +98,7 @@ def test_a_fault_counts_rows_as_they_are_shown_empty_ones_too():
     assert form.errors == [("id_media_plan.2.budget", "Line 3, Budget", "is wrong")]
 
 
-def test_a_fault_of_the_whole_plan_stands_above_its_lines():
+def test_an_error_of_the_whole_plan_is_shown_above_its_lines():
     form = placed(raw_brief(), budget="70000")
     assert form.rows["media_plan"].faults[0].startswith("the budgets of the lines sum to")
     assert form.errors[0][:2] == ("section-media_plan", "Media plan")
@@ -109,7 +109,7 @@ def test_a_kpi_without_a_figure_is_marked_in_its_own_row():
     assert [error[:2] for error in form.errors] == [("id_kpis.1.value", "KPI 2, Target")]
 
 
-def test_kpis_of_one_name_are_told_because_one_of_them_would_be_lost():
+def test_kpis_of_one_name_are_named_because_one_would_be_lost():
     form = typed(raw_brief(kpis={"clicks": "1", "visits": "2"}), **{"kpis.1.name": "clicks"})
     assert form.doubles() == ["clicks"]
 
@@ -119,13 +119,13 @@ def test_a_search_campaign_without_settings_is_asked_for_at_the_search():
     assert form.errors[0][0] == "id_search.daily_budget"
 
 
-def test_a_task_without_a_due_date_is_told_at_the_task():
+def test_a_missing_due_date_is_shown_at_the_task():
     form = placed(raw_brief(tasks=[{"name": "Kick-off"}]))
     assert form.errors[0][0] == "id_tasks.0.name"
 
 
 @pytest.mark.parametrize("field", ["", "campaign", "campaign.nothing", "media_plan.99.budget", "brief.x.y"])
-def test_a_fault_of_no_known_input_is_still_told(field: str):
+def test_an_error_of_no_known_input_is_still_shown(field: str):
     form = typed(raw_brief())
     form.place(field, "is wrong")
     assert [error[2] for error in form.errors] == ["is wrong"]

@@ -114,7 +114,7 @@ def test_the_same_words_give_the_same_picture_and_another_brand_another_one():
     assert len({palette_of(f"brand {number}").ground for number in range(40)}) > 30
 
 
-def test_text_stands_off_its_ground_for_every_brand():
+def test_text_contrasts_with_its_background_for_every_brand():
     for number in range(200):
         colours = palette_of(f"brand {number}")
         for text, ground in [

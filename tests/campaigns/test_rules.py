@@ -114,7 +114,7 @@ def test_search_settings_that_the_service_would_refuse_name_their_field() -> Non
     )
 
 
-def test_a_negative_keyword_that_blocks_a_keyword_is_told() -> None:
+def test_a_negative_keyword_that_blocks_a_keyword_is_reported() -> None:
     said = found("warning", include_search=True, search=SEARCH | {"negative_keywords": ["free", "desk"]})
     assert "standing desk" in said["search.negative_keywords.1"]
 
@@ -189,7 +189,7 @@ def test_a_figure_of_any_length_is_judged_without_a_crash() -> None:
     assert found("error", kpis={"CPM": endless, "clicks": "0", "ROAS": "0.000001"}) == {}
 
 
-def test_a_campaign_kpi_needs_a_figure_and_tells_what_it_implies() -> None:
+def test_a_campaign_kpi_needs_a_figure_and_shows_what_it_implies() -> None:
     assert "kpis.reach" in found("error", kpis={"reach": "a lot"})
     assert "implies a CPM of $60,000" in found("warning", kpis={"impressions": 1000})["kpis"]
     assert parse_figure("click_through_rate", "0.5 %") == Kpi("CTR", Decimal("0.5"))

@@ -161,7 +161,7 @@ def test_the_slug_is_brand_and_product_once(brand: str, product: str, slug: str)
     assert brief_of(brand=brand, product=product).slug == slug
 
 
-def test_names_that_sound_alike_in_latin_letters_are_told_apart() -> None:
+def test_names_with_equal_latin_spellings_get_different_slugs() -> None:
     slugs = {brief_of(product=name).slug for name in ("茶", "查", "cha")}
     assert len(slugs) == 3
 

@@ -35,7 +35,7 @@ def today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def body(raw: dict[str, Any] | None = None, **changes: str) -> dict[str, str]:
-    """Give what the browser sends when Launch is pressed."""
+    """Return what the browser sends when Launch is pressed."""
     data = sent(LaunchForm.of_brief(raw or raw_brief()), token=TOKEN, **changes)
     return data.dict() | ({} if "check" in changes else {"launch": "yes"})
 
@@ -45,7 +45,7 @@ def post(client: Client | None = None, data: dict[str, str] | None = None) -> Ht
     return (client or browser()).post(reverse("campaign-new"), data or body())
 
 
-def test_the_empty_form_shows_every_section_and_wants_nothing_yet():
+def test_the_empty_form_shows_every_section_and_no_error():
     html = text(browser().get(reverse("campaign-new")))
     for words in (
         "Basics",
@@ -61,7 +61,7 @@ def test_the_empty_form_shows_every_section_and_wants_nothing_yet():
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_preset_fills_the_form_and_shows_what_to_mind(name: str):
+def test_a_preset_fills_the_form_and_shows_its_warnings(name: str):
     html = text(browser().get(reverse("campaign-new"), {"preset": name}))
     assert "ready</span>" in html
     assert "asks for the approval of a" in html
@@ -150,7 +150,7 @@ def test_what_was_typed_is_escaped_where_it_is_shown_again():
     assert "&lt;script&gt;" in html
 
 
-def test_checking_shows_what_to_mind_and_launches_nothing():
+def test_checking_shows_the_warnings_and_launches_nothing():
     html = text(post(data=body(check="yes")))
     assert "asks for the approval of a manager" in html
     assert "ready</span>" in html
@@ -183,7 +183,7 @@ def test_odd_requests_do_no_harm(asked: dict[str, str]):
     assert post(data=body() | asked).status_code in (200, 302)
 
 
-def test_the_form_wants_its_csrf_token():
+def test_the_form_needs_its_csrf_token():
     client = Client(enforce_csrf_checks=True)
     client.force_login(browser().get(reverse("jobs")).wsgi_request.user)
     assert post(client).status_code == 403

@@ -73,7 +73,7 @@ def test_a_preset_is_launched_by_its_name_and_comes_back_from_its_stored_form(na
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_whether_it_is_a_dry_run_is_told_and_stored(dry_run):
+def test_a_dry_run_is_parsed_and_stored_as_one(dry_run):
     request = parse({"campaign": "aurora-one", "dryRun": dry_run})
     assert (request.dry_run, request.params["dryRun"]) == (dry_run, dry_run)
     assert not parse({"campaign": "aurora-one"}).dry_run
@@ -124,7 +124,7 @@ def test_an_input_that_cannot_be_launched_names_the_field(raw, field, says):
     assert says in found[field]
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     found = faults({"campaign": raw_brief(currency="XYZ"), "dryRun": 1, "x\ud800\n": 2})
     assert set(found) == {"campaign.currency", "dryRun", "x??"}
 

@@ -45,7 +45,7 @@ def test_the_arguments_of_a_line_are_plain_json_values() -> None:
     }
 
 
-def test_a_name_stays_within_240_bytes_and_tells_the_line() -> None:
+def test_a_name_stays_within_240_bytes_and_names_the_line() -> None:
     plan = [{"channel": "Display", "dsp": "TTD", "tactic": "é" * 200, "budget": 1}]
     brief = brief_of(brand="日" * 120, product="本" * 120, media_plan=plan)
     name = line_arguments(brief, brief.media_plan[0])["name"]
@@ -73,7 +73,7 @@ def test_clicks_carry_lower_case_utm_parameters_one_content_a_creative() -> None
     assert urls[0].endswith("#top")
 
 
-def test_the_page_of_a_line_tells_its_status_source_and_reason() -> None:
+def test_the_page_of_a_line_shows_its_status_source_and_reason() -> None:
     brief = brief_of()
     text = render_line(brief, brief.media_plan[0], "c-9", "paused", "fallback", "the DSP did not answer")
     for told in ("| Status | paused |", "| Source | fallback |", "c-9", "the DSP did not answer", "$40,000"):

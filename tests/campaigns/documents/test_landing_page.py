@@ -29,7 +29,7 @@ def test_it_speaks_in_the_public_words_and_keeps_the_internal_ones(name: str) ->
         assert internal not in page
 
 
-def test_the_disclosure_stands_on_it_line_by_line_and_escaped() -> None:
+def test_the_disclosure_is_on_it_line_by_line_and_escaped() -> None:
     page = render_landing(brief_of(brief={"compliance": {"disclosures": "A & B.\nOnly <here>."}}))
     assert "<p>A &amp; B.</p>" in page and "<p>Only &lt;here&gt;.</p>" in page
 

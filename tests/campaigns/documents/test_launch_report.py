@@ -57,7 +57,7 @@ def test_every_artifact_is_listed_with_its_link_and_source() -> None:
     assert "By source: 1 fallback, 1 live." in text
 
 
-def test_lines_failures_and_unknowns_are_told_plainly() -> None:
+def test_lines_failures_and_unknowns_are_listed() -> None:
     text = report(
         lines=[LineFact("Display", "TTD", "paused", "simulated", "c-1")],
         failures=[FailureFact("Creatives", "no images", "local designs"), FailureFact("Search", "refused")],

@@ -43,7 +43,7 @@ def test_braces_in_a_users_words_are_words() -> None:
     assert "Tessel {start} {0}" in notes[0]
 
 
-def test_the_list_links_what_stands_in_the_project_and_only_that() -> None:
+def test_the_list_links_only_tasks_that_are_in_the_project() -> None:
     brief = preset("aurora-one")
     text = render_tasks(brief, {"launch": "https://p.example/7", "kick-off": ""})
     assert "2 of 13 tasks are in the project" in text

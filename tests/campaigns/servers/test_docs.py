@@ -29,7 +29,7 @@ async def test_a_document_is_kept_as_markdown_and_as_a_page_without_live_html(tm
     assert "<script" not in page and 'href="javascript' not in page
 
 
-async def test_raw_content_is_shown_as_it_stands(tmp_path):
+async def test_raw_content_is_shown_literally(tmp_path):
     async with playing("google-docs", tmp_path) as player:
         made = await player.do("createDocument", title="T", initialContent="# <b>", contentFormat="raw")
     assert "<pre># &lt;b&gt;</pre>" in (tmp_path / "google-docs" / made["id"] / "index.html").read_text()

@@ -51,7 +51,7 @@ async def test_with_every_dsp_down_all_lines_are_simulated_and_the_stage_has_fai
     assert len(result.artifacts) == len(result.data["lines"]) == len(brief.media_plan)
 
 
-async def test_a_line_that_nobody_could_settle_may_exist_and_says_so(aurora, tools, files):
+async def test_a_line_with_an_unknown_outcome_says_that_it_may_exist(aurora, tools, files):
     tools.faults.add("amazon-dsp", Unknown("the answer was lost"))
     played = await play("activate", brief=aurora, tools=tools, files=files)
     result = played.results["activate"]

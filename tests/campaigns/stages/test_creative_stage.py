@@ -17,7 +17,7 @@ def images(result) -> dict[str, object]:
     return {artifact.name: artifact for artifact in result.artifacts}
 
 
-async def test_the_landing_page_is_made_here_whatever_happens_outside(brief, tools, files):
+async def test_the_landing_page_is_made_even_if_every_server_fails(brief, tools, files):
     tools.faults.add("google-docs", ServerUnavailable("down"))
     played = await play("landing", brief=brief, tools=tools, files=files)
     result = played.results["landing"]

@@ -72,7 +72,7 @@ async def test_a_folder_that_may_exist_keeps_the_job_from_being_completed(aurora
     assert played.status == JobStatus.PARTIAL
 
 
-async def test_our_own_brief_stands_in_when_the_server_is_down(brief, tools, files):
+async def test_the_local_brief_is_the_fallback_when_the_server_is_down(brief, tools, files):
     tools.faults.add("google-docs", DOWN)
     played = await play("brief", brief=brief, tools=tools, files=files)
     result = played.results["brief"]
@@ -84,7 +84,7 @@ async def test_our_own_brief_stands_in_when_the_server_is_down(brief, tools, fil
     assert played.fallbacks() == [("brief.document", str(DOWN))]
 
 
-async def test_a_document_that_stands_empty_on_the_server_is_told_with_its_address(aurora, tools, files):
+async def test_a_document_left_empty_on_the_server_is_reported_with_its_url(aurora, tools, files):
     url = "https://docs.example/empty"
     empty = Reply({"id": "d9", "url": url}, "", (), "d9", url, Source.LIVE)
     tools.faults.add("createDocument", ToolFailed("the content could not be written", empty))

@@ -47,7 +47,7 @@ async def test_no_page_of_ours_and_no_data_holds_a_made_up_id(light, dry_tools, 
         assert not MADE_UP.search(json.dumps(result.data))
 
 
-async def test_every_page_that_tells_how_something_stands_says_that_it_is_a_dry_run(light, dry_tools, files):
+async def test_every_page_about_a_result_says_that_it_is_a_dry_run(light, dry_tools, files):
     played = await play(brief=light, tools=dry_tools, files=files)
     telling = [*files.where.glob("line-*.md"), files.path("search-campaign.md")]
     telling += [files.path("project-tasks.md"), files.path("report.md")]

@@ -16,7 +16,7 @@ AT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 
 
 def params(brief) -> dict:
-    """Give the parameters of the launch."""
+    """Return the parameters of the launch."""
     return {"brief": brief.model_dump(mode="json")}
 
 
@@ -122,7 +122,7 @@ async def test_one_line_that_is_refused_makes_the_stage_partial_and_says_why(aur
     assert "not live" in files.read("activation.md")
 
 
-async def test_a_line_that_may_be_live_is_told_as_unknown_and_not_as_not_live(aurora, tools, files):
+async def test_a_line_that_may_be_live_is_reported_as_unknown(aurora, tools, files):
     lines, _ = await created(aurora, tools, files)
     tools.faults.add("dv360", Unknown("the answer was lost"))
     played = await set_live(aurora, tools, files, lines)
@@ -158,7 +158,7 @@ async def test_a_simulated_line_is_never_sent_to_a_live_server_nor_a_live_one_to
     assert set(result.data["live"]) == {line.item for line in lines if line.server == "amazon-dsp"}
 
 
-async def test_a_line_that_is_live_stays_so_whatever_server_plays_its_dsp_now(aurora, files):
+async def test_a_live_line_stays_live_when_its_dsp_has_another_server(aurora, files):
     tools = Rounds()
     lines, _ = await created(aurora, tools, files)
     await set_live(aurora, tools, files, lines)

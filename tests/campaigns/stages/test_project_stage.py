@@ -76,7 +76,7 @@ async def test_a_workspace_is_found_in_either_form_of_the_answer(aurora, tools, 
 
 
 @pytest.mark.parametrize("data", [{}, {"data": []}, {"data": [{"name": "no gid"}, "text"]}, {"data": None}])
-async def test_no_workspace_means_no_project_and_the_reason_is_told(aurora, tools, files, data):
+async def test_no_workspace_means_no_project_and_a_reason(aurora, tools, files, data):
     tools.answers["asana_list_workspaces"] = lambda sent: Reply(data=data)
     played = await play("project", brief=aurora, tools=tools, files=files)
     assert "lists no workspace" in played.results["project"].error

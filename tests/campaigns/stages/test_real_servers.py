@@ -108,7 +108,7 @@ def test_a_whole_job_completes(world):
     assert world.played.status == JobStatus.COMPLETED
 
 
-def test_the_brief_document_stands_in_the_folder_of_its_job(world):
+def test_the_brief_document_is_in_the_folder_of_its_job(world):
     artifact = world.played.artifact("brief.md")
     assert artifact.source is Source.LOCAL and world.brief.brand in world.page(artifact.url)
     folders = list((world.folder / "google-docs").glob("folder-*/index.html"))

@@ -43,7 +43,7 @@ async def test_every_step_of_a_job_has_a_name_of_its_own_that_is_the_same_in_eve
     assert all(step.startswith(f"{sent.stage}.") for step, sent in zip(steps, tools.calls, strict=True))
 
 
-async def test_every_call_of_a_job_stands_on_the_declared_path_of_its_stage(light, tools, files):
+async def test_every_call_of_a_job_is_on_the_declared_path_of_its_stage(light, tools, files):
     await play(brief=light, tools=tools, files=files)
     paths = {stage.id: {(hop.server, hop.tool) for hop in stage.path} for stage in LIFECYCLE.stages}
     assert {
@@ -118,7 +118,7 @@ async def test_the_report_lists_each_missed_item_with_its_reason_and_what_is_unk
     assert "Unknown, please check: DV360 CTV" in text
 
 
-async def test_our_own_report_stands_in_when_only_the_last_document_fails(aurora, tools, files):
+async def test_the_local_report_is_the_fallback_when_only_the_last_document_fails(aurora, tools, files):
     tools.faults.add("createDocument", ToolFailed("the quota is used up"), "report.")
     played = await play(brief=aurora, tools=tools, files=files)
     assert played.results["brief"].status is Status.COMPLETED

@@ -110,7 +110,7 @@ async def test_a_long_name_takes_from_no_document_what_tells_it_apart_in_its_fol
     assert len(set(titles)) == 4 and all(len(title) <= 200 for title in titles)
 
 
-async def test_a_fallback_for_a_later_report_is_told_under_its_own_step(aurora, tools, files):
+async def test_a_fallback_for_a_later_report_is_emitted_under_its_own_step(aurora, tools, files):
     tools.faults.add("createDocument", ToolFailed("the quota is used up"), "round-2")
     played = await play("report", brief=aurora, tools=tools, files=files, round=2)
     assert played.fallbacks() == [("report.document.round-2", "the quota is used up")]
@@ -126,7 +126,7 @@ async def test_a_brief_that_failed_is_written_and_replaces_our_own(aurora, tools
     assert (played.artifact("brief.md").source, played.artifact("brief.md").note) == (Source.LOCAL, "")
 
 
-async def test_cells_that_failed_are_written_into_the_sheet_that_stands(aurora, tools, files):
+async def test_cells_that_failed_are_written_into_the_existing_sheet(aurora, tools, files):
     tools.faults.add("writeSpreadsheet", ToolFailed("the range is protected"))
     await play("plan", brief=aurora, tools=tools, files=files)
     tools.again()
@@ -147,7 +147,7 @@ async def test_a_file_made_without_the_folder_stays_where_it_is_and_says_so(auro
         assert played.artifact(name).note == "not in the campaign's folder, which was created later"
 
 
-async def test_only_the_missing_tasks_are_sent_into_the_project_that_stands(aurora, tools, files):
+async def test_only_the_missing_tasks_are_sent_to_the_existing_project(aurora, tools, files):
     tools.faults.add("asana_create_task", ToolFailed("no room"), ".launch")
     tools.faults.add("asana_create_task", Unknown("nobody knows"), ".kick-off")
     await play("project", brief=aurora, tools=tools, files=files)
@@ -160,7 +160,7 @@ async def test_only_the_missing_tasks_are_sent_into_the_project_that_stands(auro
     assert files.read("project-tasks.md").count("listed here only") == 1
 
 
-async def test_a_server_that_showed_no_workspace_is_asked_anew_in_a_later_round(aurora, tools, files):
+async def test_a_server_that_listed_no_workspace_is_asked_again_in_a_later_round(aurora, tools, files):
     tools.answers["asana_list_workspaces"] = lambda sent: Reply(data={"data": []})
     await play("project", brief=aurora, tools=tools, files=files)
     tools.again()

@@ -41,7 +41,7 @@ async def test_an_unknown_document_keeps_the_job_from_being_completed(aurora, to
     assert played.status == JobStatus.COMPLETED
 
 
-async def test_a_sheet_that_nobody_could_settle_gets_no_cells(aurora, tools, files):
+async def test_a_sheet_with_an_unknown_outcome_gets_no_cells(aurora, tools, files):
     tools.faults.add("createSpreadsheet", LOST)
     played = await play("plan", brief=aurora, tools=tools, files=files)
     assert not tools.of("writeSpreadsheet")
@@ -86,7 +86,7 @@ async def test_an_upload_that_turns_out_to_exist_gets_its_design(aurora, tools, 
     assert played.status == JobStatus.COMPLETED
 
 
-async def test_a_campaign_that_nobody_could_settle_lets_nothing_below_it_be_sent(aurora, tools, files):
+async def test_nothing_is_sent_below_a_campaign_with_an_unknown_outcome(aurora, tools, files):
     tools.faults.add("google_ads_create_campaign", LOST)
     await play("search", brief=aurora, tools=tools, files=files)
     assert tools.steps == ["search.campaign"]
@@ -94,7 +94,7 @@ async def test_a_campaign_that_nobody_could_settle_lets_nothing_below_it_be_sent
     assert "it is unknown whether the campaign exists" in text and "could not be created" not in text
 
 
-async def test_an_ad_group_that_nobody_could_settle_waits_with_all_that_is_in_it(aurora, tools, files):
+async def test_an_ad_group_with_an_unknown_outcome_waits_with_its_content(aurora, tools, files):
     plan = search_plan(aurora)
     lost = plan.ad_groups[1]
     tools.faults.add("google_ads_create_ad_group", LOST, lost.slug)
