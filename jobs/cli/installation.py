@@ -60,7 +60,7 @@ class Installation(Protocol):
         ...
 
     def follow(self, job_id: str, say: Say) -> Iterator[EventLine]:
-        """Give each event once and in order up to the job's end; `say` reports of cuts. Raises Trouble."""
+        """Yield each event once and in order until the job has ended. `say` reports lost connections."""
         ...
 
     def page(self, job_id: str) -> str:

@@ -22,7 +22,7 @@ def sent(world: World) -> int:
 
 
 def retry(site: Installation, id: str) -> None:
-    """Try again what failed."""
+    """Retry everything that failed."""
     answer = site.api.post(f"/api/jobs/{id}/retry")
     assert answer.status_code == 202, answer.text
 

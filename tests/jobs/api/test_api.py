@@ -147,7 +147,7 @@ def test_fifty_launches_at_once_with_one_key_make_one_job():
     assert story.seqs(feed.whole(job.pk)) == [1]
 
 
-# who calls
+# authentication
 
 
 def test_an_unauthenticated_request_gets_401_and_no_sign_in_page():

@@ -38,7 +38,7 @@ def done(item: str, attempt: int = 1) -> ev.CallComplete:
 
 
 def shown(*events: ev.Event, width: int = 140, terminal: bool = True, quiet: bool = False) -> str:
-    """Give what was printed on a terminal of this width after these events, and then how the bars stand."""
+    """Return what was printed on a terminal of this width after these events, then the bars."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=width, record=True)
     board = Board(console, quiet=quiet)
     with board:
@@ -53,7 +53,7 @@ def shown(*events: ev.Event, width: int = 140, terminal: bool = True, quiet: boo
 
 
 def row(text: str, name: str = "Setup Project") -> str:
-    """Give the last row of a stage: the board as it stands at the end."""
+    """Return a stage's row at the end."""
     return [line for line in text.splitlines() if line.startswith(name)][-1]
 
 
@@ -184,7 +184,7 @@ class Place:
 
 
 def ending(*events: ev.Event, terminal: bool = False) -> list[str]:
-    """Give the lines of the summary after these events."""
+    """Return the lines of the summary after these events."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200, record=True)
     board = Board(console, quiet=True)
     for seq, event in enumerate(events, 1):

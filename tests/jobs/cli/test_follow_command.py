@@ -22,7 +22,7 @@ ENDS = [("completed", 0), ("partial", 3), ("failed", 1), ("cancelled", 1)]
 
 
 def run(*words: object) -> tuple[int, str, str]:
-    """Give the exit code of a command and what it wrote to standard output and error."""
+    """Return the exit code of a command and what it wrote to standard output and error."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
         call_command(*map(str, words), stdout=out, stderr=err)
@@ -39,7 +39,7 @@ def no_token(monkeypatch):
 
 @pytest.fixture
 def there(site, monkeypatch) -> list[str]:
-    """Give the words that name the running site; the token comes from the environment."""
+    """Return the options for the running site; the token comes from the environment."""
     monkeypatch.setenv("FLIGHTPLAN_TOKEN", ApiToken.make(story.user(), ["read", "launch"]))
     return ["--server", f"http://127.0.0.1:{site}"]
 

@@ -27,7 +27,7 @@ SOON = 15.0
 
 
 def run(*words: str, stdout=None) -> tuple[int, str, str]:
-    """Give the exit code of a launch and what it wrote to standard output and error."""
+    """Return the exit code of a launch and what it wrote to standard output and error."""
     out, err, code = stdout or io.StringIO(), io.StringIO(), 0
     try:
         call_command("launch", *words, stdout=out, stderr=err)
@@ -38,7 +38,7 @@ def run(*words: str, stdout=None) -> tuple[int, str, str]:
 
 @dataclass
 class Teller:
-    """Stands where a worker would: tells the story of a job as soon as it is launched."""
+    """Replaces the worker: writes the events of a job as soon as it is launched."""
 
     status: str = "completed"
     threads: list[threading.Thread] = field(default_factory=list)
@@ -135,7 +135,7 @@ def test_in_a_terminal_each_stage_has_a_bar_with_its_count():
         while True:
             try:
                 shown.extend(os.read(leader, 65536))
-            except OSError:  # the last one who had the terminal open has closed it
+            except OSError:  # the last process that had the terminal open has closed it
                 return
 
     reader = threading.Thread(target=read)

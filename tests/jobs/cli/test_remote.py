@@ -34,7 +34,7 @@ def token(*scopes: str) -> str:
 
 
 def remote(url: str, plain: str = "", **more) -> Remote:
-    """Give a client that lets no time pass between its tries."""
+    """Return a client that does not wait between its attempts."""
     return Remote(url, plain or token(), **({"sleep": lambda seconds: None} | more))
 
 
@@ -57,7 +57,7 @@ def launch(client: Remote, campaign: object = "aurora-one"):
 
 
 def trouble(act, *args) -> str:
-    """Give what the client says of why it cannot do this."""
+    """Return the message of the Trouble that the client raises."""
     with pytest.raises(Trouble) as raised:
         act(*args)
     assert raised.value.code == 1
@@ -226,7 +226,7 @@ def test_another_users_job_returns_404(site):
     assert f"there is no job {job.pk}" in trouble(remote(address(site)).check, str(job.pk))
 
 
-# -- who answers is no Flightplan, or nobody does
+# -- servers other than Flightplan, and unreachable servers
 
 
 def test_an_unreachable_address_is_reported():
@@ -268,7 +268,7 @@ def test_a_token_that_a_server_sends_back_is_not_shown():
 
 @pytest.fixture
 def own_authority(tmp_path):
-    """Run a TLS server whose certificate nobody knows; give its port."""
+    """Run a TLS server with an untrusted certificate and return its port."""
     words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out cert.pem"
     subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -55,7 +55,7 @@ def alive(pid: int) -> bool:
 
 
 def told(file: Path, does: str) -> str:
-    """Let a child's code write its process id first, or where it says NOTE."""
+    """Return a child's code that first, or at NOTE, writes its process id."""
     note = NOTE.format(file=str(file))
     return does.replace("NOTE; ", note) if "NOTE; " in does else note + does
 
@@ -68,7 +68,7 @@ class Family:
     process: subprocess.Popen[str]
 
     def born(self, name: str) -> list[int]:
-        """Give the process ids that a child has had so far."""
+        """Return the process ids that a child has had so far."""
         with contextlib.suppress(FileNotFoundError):
             return [int(line) for line in (self.folder / name).read_text().split("\n") if line]
         return []
@@ -85,7 +85,7 @@ class Family:
 
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[Callable[..., Family]]:
-    """Give a function that starts a parent whose children do what they are told."""
+    """Return a function that starts a parent with children that run the given code."""
     families: list[Family] = []
 
     def start(one: str = FOR_EVER, two: str = FOR_EVER, **settings: float) -> Family:
@@ -229,7 +229,7 @@ def locked(file: Path) -> bool:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Give the environment of an installation on SQLite whose project server is slow and keeps a ledger."""
+    """Return the environment of an SQLite installation with a slow project server that keeps a ledger."""
     servers = {"asana-v2": fakes.entry("asana-v2", tmp_path / "ledger.jsonl", latency=0.4)}
     env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     env |= {
@@ -241,7 +241,7 @@ def installation(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def job_of(folder: Path) -> dict[str, Any]:
-    """Give the row of the only job of an installation."""
+    """Return the row of an installation's only job."""
     file = next(file for file in folder.glob("*.sqlite3") if "huey" not in file.name)
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.row_factory = sqlite3.Row

@@ -27,7 +27,7 @@ def mine() -> str:
 
 @pytest.fixture
 def connect(mine):
-    """Connect to a job in this process, where waits can be made short; nobody is left at the end."""
+    """Connect to a job in this process, with short waits, and check that no viewer is left at the end."""
     opened = []
 
     async def open_it(job, session: str = mine) -> WebsocketCommunicator:

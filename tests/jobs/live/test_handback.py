@@ -23,7 +23,7 @@ counted_here = pytest.mark.skipif(
 
 
 def connections_of_the_site() -> int:
-    """Give how many connections to the tests' database the processes hold that this one has started."""
+    """Return how many connections to the test database this process's children hold."""
     database = os.path.realpath(settings.DATABASES["default"]["NAME"])
     found = 0
     for children in Path("/proc/self/task").glob("*/children"):
@@ -35,7 +35,7 @@ def connections_of_the_site() -> int:
 
 
 async def ask(site: int, path: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Ask for an address and give the connection when the head of the answer is there."""
+    """Request an address and return the connection once the response's headers have arrived."""
     reader, writer = await asyncio.open_connection("127.0.0.1", site)
     host = f"Host: 127.0.0.1:{site}\r\nAuthorization: Bearer {token}"
     writer.write(f"GET {path} HTTP/1.1\r\n{host}\r\n\r\n".encode())

@@ -28,7 +28,7 @@ def job():
 
 
 async def follow(hub: Hub, job_id, after: int = 0, until: int | None = None) -> list[int]:
-    """Give the seqs a stream gets, to the job's end or until it has got the seq `until`."""
+    """Return the seqs that a stream gets, to the job's end or up to the seq `until`."""
     got: list[int] = []
     async with asyncio.timeout(SOON):
         with hub.events(job_id, after) as stream:

@@ -34,7 +34,7 @@ window.WebSocket = class extends EventTarget {
 
 @pytest.fixture
 async def context(site: int) -> AsyncIterator[BrowserContext]:
-    """Give a browser that is signed in; nothing may go against the content security policy."""
+    """Open a signed-in browser, and check that nothing violates the content security policy."""
     session = await sync_to_async(lambda: running.session_of(story.user()))()
     complaints: list[str] = []
     async with async_playwright() as playwright:

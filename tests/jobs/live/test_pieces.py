@@ -27,13 +27,13 @@ HOSTILE = '<script>alert("x")</script>'
 
 
 def where(index: int) -> dict:
-    """Give the place of a stage, as its events name it."""
+    """Return the fields that identify a stage in its events."""
     id, name = STAGES[index]
     return {"stage": id, "stage_name": name, "stage_index": index, "total_stages": len(STAGES)}
 
 
 def call(step: str, **more: object) -> dict:
-    """Give the fields that every event of a call has."""
+    """Return the fields that every event of a call has."""
     return {
         "stage": "project",
         "step": f"project.{step}",
@@ -43,7 +43,7 @@ def call(step: str, **more: object) -> dict:
 
 
 def told(*events: ev.Event, title: str = "Aurora One") -> Progress:
-    """Give the fold over a queued job and these events, a second apart."""
+    """Return the progress of a queued job after these events, one second apart."""
     queued = ev.JobQueued(workflow="campaign-lifecycle", version=1, title=title, stages=STAGES)
     recorded = enumerate((queued, *events), 1)
     return Progress.from_events(
@@ -52,7 +52,7 @@ def told(*events: ev.Event, title: str = "Aurora One") -> Progress:
 
 
 def rendered(*events: ev.Event, title: str = "Aurora One") -> dict[str, str]:
-    """Give the pieces after these events."""
+    """Return the pieces after these events."""
     return pieces.pieces(Job(pk=ID, title=title, plan=STAGES), told(*events, title=title))
 
 
@@ -199,7 +199,7 @@ def test_the_fragment_replaces_every_piece_by_its_id_with_a_morph():
 
 
 def names_in(template: Template) -> set[str]:
-    """Give the names that a template takes from its context."""
+    """Return the names that a template reads from its context."""
     found: set[str] = set()
     bound: set[str] = {"forloop", "None"}
     for node in nodes_of(template.nodelist):
@@ -210,7 +210,7 @@ def names_in(template: Template) -> set[str]:
 
 
 def nodes_of(nodelist: object) -> Iterator[Node]:
-    """Give all nodes of a template, the inner ones too."""
+    """Yield all nodes of a template, nested nodes included."""
     for node in nodelist:
         yield node
         for name in ("nodelist", "nodelist_loop", "nodelist_empty"):
@@ -220,7 +220,7 @@ def nodes_of(nodelist: object) -> Iterator[Node]:
 
 
 def variables_of(node: Node) -> Iterator[Variable]:
-    """Give the variables that one node reads."""
+    """Yield the variables that one node reads."""
     todo = [value for value in vars(node).values() if not isinstance(value, list)]
     todo += [condition for condition, _ in getattr(node, "conditions_nodelists", ()) if condition]
     todo += list(getattr(node, "args", ()))
@@ -249,7 +249,7 @@ def test_templates_hold_no_inline_script_and_no_inline_style():
 
 
 def outcome(step: str, state: str, **more: object) -> list[ev.Event]:
-    """Give the events of a call that is sent and ends that way."""
+    """Return the events of a call that is sent and ends in this state."""
     start = ev.CallStart(**call(step), attempt=1)
     if state == "unknown":
         return [start, ev.CallUnknown(**call(step), attempt=1, reason="the connection closed")]
@@ -257,13 +257,13 @@ def outcome(step: str, state: str, **more: object) -> list[ev.Event]:
 
 
 def ended(index: int, status: str, **more: object) -> ev.Event:
-    """Give the end of a stage."""
+    """Return the event that ends a stage."""
     kind = ev.StageError if status == "failed" else ev.StageComplete
     return kind(**where(index), status=status, current=1, total=2, **more)
 
 
 def over(status: str) -> ev.WorkflowComplete:
-    """Give the end of the job."""
+    """Return the event that ends the job."""
     return ev.WorkflowComplete(status=status, total_stages=2)
 
 

@@ -69,7 +69,7 @@ def test_from_the_start_the_page_says_that_nothing_is_sent():
     assert "Every call is checked with its server" in parts["job-header"]
     assert "Cancel this dry run" in parts["job-header"]
     assert "nothing was created at any service" in parts["job-summary"]
-    assert "No call has been planned yet." in parts["job-calls"]
+    assert "No calls planned yet." in parts["job-calls"]
 
 
 def test_at_the_end_it_says_what_would_be_made_where_and_how_long_it_would_take():

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 SOON = 30.0
 PATIENCE = 2.0
-MOST = 2  # parts of 256 KB that may be sent to somebody who reads none of them: two buffers of 64 KB are full
+MOST = 2  # parts of 256 KB sent to a client that reads none of them, until two buffers of 64 KB are full
 SERVE = """
 from jobs.live import serving
 serving.PATIENCE = {patience}
@@ -29,12 +29,12 @@ class Flooding:
         self.port, self.process = port, process
 
     async def says(self) -> str:
-        """Give the next line."""
+        """Return the next line."""
         async with asyncio.timeout(SOON):
             return (await self.process.stdout.readline()).decode().strip()
 
     async def until(self, *ends: str) -> list[str]:
-        """Give the lines up to one that begins so."""
+        """Return the lines up to the first that starts like this."""
         lines = [await self.says()]
         while lines[-1] and not lines[-1].startswith(ends):
             lines.append(await self.says())

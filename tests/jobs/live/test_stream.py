@@ -35,7 +35,7 @@ def token() -> str:
 
 @pytest.fixture
 def ask(site, token):
-    """Give the answer to a GET of a job's events, whole."""
+    """Return the complete response to a GET of a job's events."""
 
     async def get(job, query: str = "", **headers: str) -> httpx2.Response:
         async with httpx2.AsyncClient(timeout=SOON) as client:
@@ -49,7 +49,7 @@ def ask(site, token):
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
-    """Give the events of a stream's text: id, event, and data read."""
+    """Return the events in a stream's text: id, event and parsed data."""
     blocks = [block for block in text.split("\n\n") if block.startswith("id: ")]
     fields = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
     return [one | {"id": int(one["id"]), "data": json.loads(one["data"])} for one in fields]

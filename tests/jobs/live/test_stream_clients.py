@@ -56,12 +56,12 @@ async def curl(site: int, token: str, path: str, *words: str) -> AsyncIterator[P
 
 
 async def lines(process: Process, count: int) -> list[str]:
-    """Give the next lines that it prints."""
+    """Return the next lines that it prints."""
     return [(await process.stdout.readline()).decode().rstrip("\n") for _ in range(count)]
 
 
 async def watched(expected: bool) -> None:
-    """Wait until the hub of the site's process has somebody who watches, or nobody: then its bell is down."""
+    """Wait until the hub of the site's process has viewers, or has none and has removed its bell."""
     async with asyncio.timeout(SOON):
         while expected != any(doorbell.bells().glob("web-*.sock")):  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
@@ -136,7 +136,7 @@ async def test_the_python_client_of_the_documents_reads_every_event_once_to_the_
 
 @asynccontextmanager
 async def browsing(site: int) -> AsyncIterator[Page]:
-    """Give a page of the site in a browser that has signed in."""
+    """Open a page of the site in a signed-in browser."""
     session = await sync_to_async(lambda: running.session_of(story.user()))()
     cookie = {"name": "sessionid", "value": session, "url": f"http://127.0.0.1:{site}"}
     async with async_playwright() as playwright:
@@ -160,7 +160,7 @@ async def test_a_browser_follows_a_job_reconnects_and_stops_at_the_end(site):
         await page.wait_for_function("() => window.seen.length === 3")
         await append(job.pk, story.end())
         await page.wait_for_function("() => window.seen.length === 5")
-        # the stream has ended; the browser asks again with its last id, and is told not to come back
+        # the stream has ended; the browser reconnects with its last id and gets 204
         await page.wait_for_function("() => window.source.readyState === EventSource.CLOSED")
         seen = await page.evaluate("() => window.seen")
     assert seen == [

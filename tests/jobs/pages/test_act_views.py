@@ -19,13 +19,13 @@ LONG = "First line of the notes\n" + "words " * 80
 
 
 def place(index: int) -> dict[str, Any]:
-    """Give the place of a stage, as its events name it."""
+    """Return the fields that identify a stage in its events."""
     id, name = PLAN[index]
     return {"stage": id, "stage_name": name, "stage_index": index, "total_stages": len(PLAN)}
 
 
 def named(item: str) -> dict[str, str]:
-    """Give the names of a task's call."""
+    """Return the fields that identify a task's call."""
     tool = {"server": "asana-v2", "tool": "asana_create_task"}
     return {"stage": "project", "step": f"project.task.{item}", "item": item} | tool
 
@@ -49,7 +49,7 @@ def call(job: Job, item: str, state: str = "done", **values: Any) -> ToolCall:
 
 
 def running(owner: Any = None) -> Job:
-    """Give a job whose first stage runs, with a task that is made and one that is unknown."""
+    """Create a job whose first stage runs, with one finished and one unknown task."""
     job = story.job(owner, plan=PLAN)
     feed.append(job.pk, [ev.StageStart(**place(0))])
     call(job, "kickoff", remote_id="t-1", remote_url="https://tasks.example/t-1", source="live")
@@ -58,7 +58,7 @@ def running(owner: Any = None) -> Job:
 
 
 def partial(owner: Any = None, *, failed: bool = True) -> Job:
-    """Give that job at its end, with a third task that failed or not."""
+    """End that job, optionally with a third task that failed."""
     job = running(owner)
     if failed:
         call(job, "budget", "failed", error="out of order")
@@ -71,7 +71,7 @@ def partial(owner: Any = None, *, failed: bool = True) -> Job:
 
 
 def at(name: str, job: Job, *more: str) -> str:
-    """Give the address of a page of this job."""
+    """Return the address of a page of this job."""
     return reverse(name, args=[job.pk, *more])
 
 
@@ -81,7 +81,7 @@ def answer(job: Job, client: Client | None = None, item: str = "visuals", **form
 
 
 def after(response: Any, job: Job, client: Client) -> str:
-    """Give the job's page to which an act has led."""
+    """Return the job's page to which an action has redirected."""
     assert (response.status_code, response.url) == (302, at("job", job))
     return text(client.get(response.url))
 

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def folder(settings: Any, tmp_path: Path) -> Path:
-    """Let files lie in a folder of the test's own."""
+    """Store files in a folder of the test."""
     settings.MEDIA_ROOT = settings.DATA_DIR = tmp_path
     return tmp_path
 
 
 def made(name: str, data: bytes | str, job: Job | None = None, **values: Any) -> Row:
-    """Give an artifact of a job with our own copy."""
+    """Create an artifact of a job with a file."""
     job = job or story.job()
     JobFiles(job.folder).write(name, data)
     values = {"stage": "brief", "title": name, "kind": "document", "source": "local"} | values
@@ -37,7 +37,7 @@ def made(name: str, data: bytes | str, job: Job | None = None, **values: Any) ->
 
 
 def fetch(row: Row, user: Any = None, page: str = "artifact") -> HttpResponse:
-    """Ask for an artifact."""
+    """Request an artifact."""
     return browser(user).get(reverse(page, args=[row.job_id, row.name]))
 
 

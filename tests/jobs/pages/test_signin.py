@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def signed_in(client: Client) -> bool:
-    """Tell whether the client has a session with a user."""
+    """Return whether the client is signed in."""
     return "_auth_user_id" in client.session
 
 

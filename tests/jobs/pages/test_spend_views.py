@@ -31,7 +31,7 @@ def at(job: Job) -> str:
 
 
 def form(html: str) -> dict[str, str]:
-    """Give what the page's form holds, with its box ticked."""
+    """Return the data of the page's form with its box ticked."""
     return {"hash": re.search(r'name="hash" value="([0-9a-f]{64})"', html)[1], "checked": "yes"}
 
 
@@ -60,9 +60,7 @@ def test_the_page_shows_every_line_and_the_total_and_changes_nothing():
 def test_a_line_with_an_unknown_status_is_not_called_paused():
     job = spend.prepared()
     spend.called(job, "north", "unknown")
-    skipped = spend.called(
-        job, "south", "skipped"
-    )  # the person who left it out did not say that it is paused
+    skipped = spend.called(job, "south", "skipped")  # skipping it does not say that it is paused
     skipped.tries.update(outcome="unknown")
     html = text(browser(spend.spender()).get(at(job)))
     assert (html.count("<td>unknown: it may be live</td>"), html.count("<td>paused</td>")) == (2, 1)

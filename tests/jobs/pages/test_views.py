@@ -23,7 +23,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def poll(client: Client, job: Job, tag: str = ""):
-    """Ask for the pieces as the page's script does."""
+    """Request the pieces as the page's script does."""
     headers = {"If-None-Match": tag} if tag else {}
     return client.get(reverse("job-progress", args=[job.pk]), headers=headers)
 
