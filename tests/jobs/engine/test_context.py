@@ -171,8 +171,8 @@ async def test_a_fallback_is_emitted_with_its_reason():
         await ctx.fallback("canva", "create_design", "refused", step="design", item="Square")
         return DONE
 
-    told = next(event for event in (await play(run)).events if event.type == "call:fallback")
-    assert (told.step, told.server, told.reason) == ("a.design.square", "canva", "refused")
+    fallback = next(event for event in (await play(run)).events if event.type == "call:fallback")
+    assert (fallback.step, fallback.server, fallback.reason) == ("a.design.square", "canva", "refused")
 
 
 @pytest.mark.parametrize(

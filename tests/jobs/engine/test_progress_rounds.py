@@ -99,14 +99,14 @@ def test_a_paused_server_is_shown_until_it_answers_or_a_new_round_begins():
 
 
 def test_an_activation_adds_its_stage_once_with_the_user_and_the_time():
-    told = ev.JobActivating(
+    activating = ev.JobActivating(
         by="sol", round=2, stage="live", stage_name="Set Lines Live", digest="d" * 64, what="5 lines"
     )
-    progress = fold(*tried(), told)
+    progress = fold(*tried(), activating)
     assert [(stage.id, stage.index) for stage in progress.stages][-1] == ("live", 2)
-    assert (progress.status, progress.round, progress.activating) == (JobStatus.QUEUED, 2, told)
+    assert (progress.status, progress.round, progress.activating) == (JobStatus.QUEUED, 2, activating)
     assert progress.activating_at is not None
     assert progress.log[-1].text == "Going live, requested by sol: 5 lines"
-    again = fold(*tried(), told, ended(), replace(told, round=3, steps=["creative.image.a"]))
+    again = fold(*tried(), activating, ended(), replace(activating, round=3, steps=["creative.image.a"]))
     assert [stage.id for stage in again.stages].count("live") == 1
     assert call_of(again).state == "waiting"

@@ -164,13 +164,13 @@ async def test_a_stop_inside_nested_items_stops_the_job():
 
 
 async def test_a_stage_can_read_when_the_stages_it_needs_ran_even_in_an_earlier_run():
-    told = {}
+    seen = {}
 
     async def first(ctx) -> StageResult:
         return DONE
 
     async def last(ctx) -> StageResult:
-        told.update(ctx.timings)
+        seen.update(ctx.timings)
         return DONE
 
     earlier = Timing(datetime(2031, 5, 14, 9, tzinfo=UTC), 90.0)
@@ -178,18 +178,18 @@ async def test_a_stage_can_read_when_the_stages_it_needs_ran_even_in_an_earlier_
     before = Before({"old": DONE}, timings={"old": earlier})
     begun = datetime.now(UTC)
     await runner(*stages, Stage("end", "End", last, ("old", "new")), tools=Tools(), before=before).run()
-    assert told["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
-    assert begun <= told["new"].began <= datetime.now(UTC) and 0 <= told["new"].seconds < 60
+    assert seen["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
+    assert begun <= seen["new"].began <= datetime.now(UTC) and 0 <= seen["new"].seconds < 60
 
 
 async def test_a_stage_can_read_the_names_of_the_stages_it_needs():
-    told = {}
+    seen = {}
 
     async def first(ctx) -> StageResult:
         return DONE
 
     async def last(ctx) -> StageResult:
-        told.update(ctx.names)
+        seen.update(ctx.names)
         return DONE
 
     stages = (
@@ -198,7 +198,7 @@ async def test_a_stage_can_read_the_names_of_the_stages_it_needs():
         Stage("end", "End", last, ("two",)),
     )
     await runner(*stages, tools=Tools()).run()
-    assert told == {"two": "Second"}
+    assert seen == {"two": "Second"}
 
 
 async def test_a_job_with_an_unknown_call_is_never_completed():

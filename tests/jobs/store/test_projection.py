@@ -80,8 +80,10 @@ def test_an_artifact_replaced_by_a_later_stage_belongs_to_that_stage():
 
 def test_an_activation_reruns_only_its_stage():
     job = acting.ended(acting.end("creative", "partial"))
-    told = ev.JobActivating(by="sol", round=2, stage="report", stage_name="Report", digest="d", what="1 line")
-    feed.append(job.pk, [told])
+    activating = ev.JobActivating(
+        by="sol", round=2, stage="report", stage_name="Report", digest="d", what="1 line"
+    )
+    feed.append(job.pk, [activating])
     job.refresh_from_db()
     assert (job.status, job.round, job.stages_ended) == (JobStatus.QUEUED, 2, 2)
     assert set(projection.ends(job.pk)) == {"brief", "creative"}
