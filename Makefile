@@ -4,8 +4,8 @@
 #   make trust         kill it at every call and every commit, and print what that did (about an hour; SEEDS=3)
 #   make cover         every branch of journal, lease and reconcile is taken by its tests
 #   make long          workers that die or sleep, hostile and faulty servers, acts in a browser: whole installations
-#   make lint          ruff and mypy                        make format    let ruff rewrite the code
-#   make lock          pin the dependencies anew            make screenshots  docs/pictures, from a running demo
+#   make lint          ruff, mypy and plain English         make format    let ruff rewrite the code
+#   make lock          pin the dependencies again           make screenshots  docs/pictures, from a running demo
 
 PORT ?= 8000
 LOCAL_LATENCY ?= realistic
@@ -64,6 +64,7 @@ lint: $(VENV)/.develop
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy --no-error-summary
+	@$(PY) -m tests.plain_english
 
 format: $(VENV)/.develop
 	@$(PY) -m ruff check --fix .

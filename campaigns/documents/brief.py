@@ -191,7 +191,7 @@ def _next_steps(brief: Brief) -> str:
         if task.due_on <= brief.flight_start
     ]
     gate = (
-        "All lines are created paused or as drafts. A user with the right to spend sets them live "
+        "All lines are created paused or as drafts. A user with permission to spend sets them live "
         f"before {day(brief.flight_start)}."
     )
     return f"{gate}\n\n{table(['Due', 'Task', 'Notes'], rows)}" if rows else gate

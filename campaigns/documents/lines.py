@@ -158,6 +158,6 @@ def render_line(
     spent = "This line was set live: it spends its budget during its flight."
     if live and source == "simulated":
         spent = "This line was set live. It is simulated: it buys no ads and spends no money."
-    waits = "Nothing is spent until a user with the right to spend sets this line live."
+    waits = "Nothing is spent until a user with permission to spend sets this line live."
     parts.append(spent if live else waits)
     return "\n\n".join(parts)

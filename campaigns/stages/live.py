@@ -1,4 +1,4 @@
-"""Set Lines Live: exactly the lines, by id, that a user with the right to spend has confirmed."""
+"""Set Lines Live: exactly the lines, by id, that a user with permission to spend has confirmed."""
 
 from __future__ import annotations
 

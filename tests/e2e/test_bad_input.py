@@ -25,7 +25,7 @@ LAUNCHES: dict[str, tuple[Any, str, str]] = {
         "includeSearch",
         "true|bool",
     ),
-    "unknown key of the launch": ({"campaign": "aurora-one", "speed": 1}, "speed", "not known"),
+    "unknown key of the launch": ({"campaign": "aurora-one", "speed": 1}, "speed", "not a known field"),
     **{name: ({"campaign": campaign}, field, words) for name, (campaign, field, words) in BAD.items()},
 }
 #: The same on the form: the inputs that are changed, as their names are.

@@ -1,4 +1,4 @@
-"""A job of three stages for tests of what people do to it: its calls, its ends, and how it stands after."""
+"""A job of three stages for tests of user actions: its calls, its stage ends, and its state afterwards."""
 
 from typing import Any
 
@@ -17,29 +17,29 @@ PLAN = [
 
 
 def made(name: str, source: Source = Source.LIVE) -> Artifact:
-    """Give an artifact of this name."""
+    """Return an artifact with this name."""
     return Artifact(name=name, title=name, kind="doc", source=source)
 
 
 def place(stage: str) -> dict[str, Any]:
-    """Give a stage's place among the three."""
+    """Return a stage's position among the three."""
     index = [id for id, *_ in PLAN].index(stage)
     return {"stage": stage, "stage_name": PLAN[index][1], "stage_index": index, "total_stages": len(PLAN)}
 
 
 def end(stage: str, status: str = "completed", *artifacts: Artifact, **data: Any) -> ev.StageEnd:
-    """Give the end of a stage."""
+    """Return the end of a stage."""
     kind = ev.StageError if status == "failed" else ev.StageComplete
     return kind(**place(stage), status=status, current=1, total=1, artifacts=artifacts, data=data)
 
 
 def over(status: str = "partial") -> ev.WorkflowComplete:
-    """Give the end of the job's round."""
+    """Return the end of the job's round."""
     return ev.WorkflowComplete(status=status, total_stages=len(PLAN))
 
 
 def call(job: Job, step: str, state: str, **values: Any) -> ToolCall:
-    """Give a call of the job that stands like this, with its attempt."""
+    """Create a call of the job in this state, with its attempt."""
     stage = step.split(".")[0]
     values = {"server": "docs", "tool": "create", "key": "k", "args": {"a": 1}, "args_hash": "h"} | values
     ended = {} if state in ("waiting", "sent", "retry") else {"ended_at": job.created_at}
@@ -59,7 +59,7 @@ def call(job: Job, step: str, state: str, **values: Any) -> ToolCall:
 
 
 def running(**values: Any) -> Job:
-    """Give a job that a worker holds and has begun."""
+    """Return a job that a worker has claimed and started."""
     job = leases.claim(story.job(plan=PLAN, **values).pk, "worker-a")
     assert job is not None
     feed.append(job.pk, [ev.StageStart(**place("brief"))], epoch=job.epoch)
@@ -67,7 +67,7 @@ def running(**values: Any) -> Job:
 
 
 def ended(*ends: ev.StageEnd, status: str = "partial", calls: dict[str, str] | None = None) -> Job:
-    """Give a job whose worker ended it with these ends of its stages; the others ended completed."""
+    """Return a finished job whose stages ended like this; the others completed."""
     job = running()
     for step, state in (calls or {}).items():
         call(job, step, state, error="it broke" if state in ("failed", "unknown", "skipped") else "")
@@ -78,7 +78,7 @@ def ended(*ends: ev.StageEnd, status: str = "partial", calls: dict[str, str] | N
 
 
 def states(job: Job) -> dict[str, str]:
-    """Give how each call stands, and check that what people are shown says the same."""
+    """Return the state of each call, and check that the projection shows the same."""
     rows = {row.step: str(row.state) for row in ToolCall.objects.filter(job=job)}
     shown = {step: view.state for step, view in feed.progress(job.pk).calls.items()}
     assert {step: shown.get(step, "waiting") for step in rows} == rows
@@ -86,11 +86,11 @@ def states(job: Job) -> dict[str, str]:
 
 
 def types(job: Job, after: int = 0) -> list[str]:
-    """Give the types of the job's events after this seq."""
+    """Return the types of the job's events after this seq."""
     return [one.event.type for one in feed.after(job.pk, after)]
 
 
 def last_round(job: Job) -> ev.JobRetrying:
-    """Give the event that began the last round."""
+    """Return the event that started the last round."""
     found = [one.event for one in feed.whole(job.pk) if isinstance(one.event, ev.JobRetrying)]
     return found[-1]

@@ -1,4 +1,4 @@
-"""Calling the API in tests: a workflow of two stages, clients with tokens, and answers taken apart."""
+"""Calling the API in tests: a workflow of two stages, clients with tokens, and parsed answers."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ BODY = {"campaign": "aurora-one", "includeSearch": False, "dryRun": True}
 
 
 def parse(raw: dict[str, Any]) -> Request:
-    """Read a launch: a preset is all it needs."""
+    """Parse a launch, which needs only a preset."""
     if not isinstance(raw.get("campaign"), str):
         raise InvalidInput(
             [Fault("campaign", "is required"), Fault("campaign.media_plan.2.budget", "is too low")]
@@ -48,7 +48,7 @@ FLOW = Workflow(
 
 
 def use_flow(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
-    """Let FLOW be the only workflow, with these of its fields changed."""
+    """Install FLOW as the only workflow, with these fields changed."""
     flow = replace(FLOW, **changed)
     monkeypatch.setattr(registry, "workflows", lambda: {flow.id: flow})
     for place in ("jobs.api.operations", "jobs.api.openapi"):
@@ -56,7 +56,7 @@ def use_flow(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
 
 
 def bearer(*scopes: str, user: Any = None, days: int = 1) -> Client:
-    """Give a client with a token of these scopes."""
+    """Return a client with a token that has these scopes."""
     token = ApiToken.make(user or story.user(), list(scopes), days)
     return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {token}"})
 
@@ -69,7 +69,7 @@ def post(client: Client, body: Any = BODY, path: str = START, **headers: str) ->
 
 
 def problem(answer: HttpResponse, status: int) -> dict[str, Any]:
-    """Give the problem that an answer is."""
+    """Return the problem document of an answer."""
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     told = answer.json()
@@ -81,5 +81,5 @@ def problem(answer: HttpResponse, status: int) -> dict[str, Any]:
 
 
 def fields(answer: HttpResponse, status: int = 422) -> list[str]:
-    """Give the fields at fault."""
+    """Return the names of the invalid fields."""
     return [fault["field"] for fault in problem(answer, status)["errors"]]

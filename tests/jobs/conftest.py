@@ -1,4 +1,4 @@
-"""The running site, one process for all tests of this folder that want it; workers of the small workflow."""
+"""Fixtures: a running site, shared by all tests that use it, and workers of the small workflow."""
 
 from collections.abc import Iterator
 
@@ -16,13 +16,13 @@ from tests.jobs import running, story
 
 @pytest.fixture(scope="session")
 def site(django_db_setup: None) -> Iterator[int]:
-    """Give the port of a Daphne that serves the tests' database."""
+    """Return the port of a Daphne process that serves the test database."""
     with running.daphne() as port:
         yield port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the site as slow."""
+    """Mark tests that start the site as slow."""
     for item in items:
         if "site" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def writer() -> Iterator[Writer]:
-    """Give a worker's writer; it is closed at the test's end."""
+    """Return a worker's writer; it is closed when the test ends."""
     made = Writer()
     yield made
     made.close()
@@ -38,7 +38,7 @@ def writer() -> Iterator[Writer]:
 
 @pytest.fixture
 def world(settings, tmp_path, monkeypatch):
-    """Let the installation run the small workflow on one fake server; give what sets its faults."""
+    """Install the small workflow on one fake server; return a function that sets the server's faults."""
     settings.WORKFLOWS = ["tests.jobs.small.SMALL"]
     settings.TOOL_ROLES = "tests.jobs.small.ROLES"
     settings.BUNDLED_SERVERS = "tests.jobs.small.no_bundled"
@@ -61,7 +61,7 @@ def world(settings, tmp_path, monkeypatch):
 
 @pytest.fixture
 def worker():
-    """Start workers; all are stopped at the end."""
+    """Return a function that starts a worker; all workers are stopped when the test ends."""
     started = []
 
     def start():
@@ -78,21 +78,21 @@ def worker():
 
 @pytest.fixture
 def house() -> Iterator[receiver.Receiver]:
-    """Run a receiver of webhooks inside the house."""
+    """Run a webhook receiver on the local network."""
     with receiver.receiver() as made:
         yield made
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Let an attempt of a delivery end soon."""
+    """Shorten the deadline of a delivery attempt."""
     monkeypatch.setattr(deliver, "DEADLINE", 0.4)
     monkeypatch.setattr(deliver, "READ_SECONDS", 0.3)
 
 
 @pytest.fixture
 async def make_hub():
-    """Make hubs that wait for nothing and never look for lost rings; at the end nobody may watch."""
+    """Return a factory of hubs that never wait or poll; when the test ends, no watcher may be left."""
     made = []
 
     def make(render=story.plain, **pace) -> Hub:

@@ -1,4 +1,4 @@
-"""Between a client and an installation in tests: a line that is cut, and servers that are no Flightplan."""
+"""What may be between a client and an installation: a connection that is cut, or some other server."""
 
 import contextlib
 import select
@@ -12,9 +12,9 @@ WHOLE = 1 << 40
 
 
 class Line:
-    """A line to a port that is cut: `cuts` names how many bytes of answer each connection carries in turn.
+    """A proxy to a port whose n-th connection is cut after `cuts[n]` bytes of the answer.
 
-    After the last of them the others carry all, or as many as `after` says.
+    Later connections carry everything, or the first `after` bytes.
     """
 
     def __init__(self, port: int, cuts: list[int], after: int = WHOLE) -> None:
@@ -54,9 +54,9 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def stranger(*answers: Answer) -> Iterator[tuple[str, list[str]]]:
-    """Run a server that gives these answers in turn, the last one ever after; give its address and what came.
+    """Run a server that sends these answers in turn and repeats the last one.
 
-    What came: the method and path of each request.
+    Return its address and the list of received requests, each as method and path.
     """
     left, asked = list(answers), []
 

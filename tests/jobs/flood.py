@@ -1,4 +1,4 @@
-"""A site that sends more than anybody wants and tells on its standard output how far it came."""
+"""A site that sends far too much and prints its progress to standard output."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ SIZES = (1, 62, 63, 32_767, 32_768, 700_000)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Send sixteen megabytes to whoever connects, in parts; say of each that it is sent."""
+    """Send sixteen megabytes to every client, in parts, and print a line for each part."""
     await receive()
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
@@ -38,6 +38,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

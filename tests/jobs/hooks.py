@@ -1,4 +1,4 @@
-"""Webhooks for tests: one that is set up, what is in its outbox, and a post that works it off."""
+"""Webhooks for tests: create them, read their outbox, and send what is due."""
 
 import asyncio
 from typing import Any
@@ -12,19 +12,19 @@ from jobs.webhooks import sender as deliver
 
 
 def hook(*kinds: str, url: str = "https://hooks.example.com/a", **values: Any) -> Webhook:
-    """Give a new webhook that is told of these kinds, of ends where none is named."""
+    """Create a webhook that is notified of these kinds, by default of the ends of jobs."""
     count = Webhook.objects.count()
     values = {"name": f"desk {count}", "url": url, "kinds": list(kinds or ("ended",))} | values
     return Webhook.objects.create(**values)
 
 
 def inside(url: str, *kinds: str, **values: Any) -> Webhook:
-    """Give a webhook inside the house."""
+    """Create a webhook that may reach private addresses."""
     return hook(*kinds, url=url, allow_private=True, **values)
 
 
 def letter(hook: Webhook, **values: Any) -> Delivery:
-    """Give a delivery that is due."""
+    """Create a delivery that is due."""
     made = outbox.write_test(hook)
     if values:
         Delivery.objects.filter(pk=made.pk).update(**values)
@@ -33,24 +33,24 @@ def letter(hook: Webhook, **values: Any) -> Delivery:
 
 
 def told(hook: Webhook | None = None) -> list[tuple[str, str]]:
-    """Give the kind and subject of everything in the outbox, of one webhook or of all."""
+    """Return the kind and subject of every row in the outbox, for one webhook or all."""
     rows = Delivery.objects.filter(webhook=hook) if hook else Delivery.objects.all()
     return sorted(rows.values_list("kind", "about"))
 
 
 def stands(row: Delivery) -> tuple[str, int, int | None, str]:
-    """Give how a delivery stands: state, attempts, last status, detail."""
+    """Return a delivery's state, attempts, last status code and detail."""
     row.refresh_from_db()
     return row.state, row.attempts, row.status_code, row.detail
 
 
 def due_now() -> None:
-    """Let everything that waits be due at once."""
+    """Make every pending delivery due now."""
     Delivery.objects.filter(state="pending").update(next_at=timezone.now())
 
 
 def work_off(times: int = 1, **post: Any) -> None:
-    """Have a worker's post look so many times, each time for what is due, and wait for what it takes up."""
+    """Let a worker's sender look for due deliveries this many times, and wait for each batch to finish."""
 
     async def work() -> None:
         writer = Writer()

@@ -1,4 +1,4 @@
-"""The site as it really runs: Daphne as a separate process on the tests' database, and a socket client."""
+"""The site as it runs in production: Daphne in its own process on the test database; a socket client."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ SOON = 15.0
 
 @contextmanager
 def daphne() -> Iterator[int]:
-    """Run the site and yield its port. Its socket listens from the start, so no test has to wait."""
+    """Run the site and yield its port. Its socket listens from the start, so tests need not wait."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         database = settings.DATABASES["default"]["NAME"]
         own = {"DATABASE_URL": f"sqlite:///{database}"} if settings.SQLITE else {}
@@ -61,7 +61,7 @@ class Closed(Exception):
 
 @dataclass
 class Socket:
-    """A WebSocket, reduced to reading texts and close codes and answering pings."""
+    """A minimal WebSocket client that reads texts and close codes and answers pings."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter

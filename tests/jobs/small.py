@@ -14,7 +14,7 @@ LINES = ("north", "south", "east")
 
 
 async def lines(ctx: StageContext) -> StageResult:
-    """Create three lines side by side."""
+    """Create three lines concurrently."""
 
     async def line(name: str) -> str:
         args = {"name": name, "budget": 10}
@@ -29,19 +29,19 @@ async def lines(ctx: StageContext) -> StageResult:
 
 
 async def note(ctx: StageContext) -> StageResult:
-    """Write down what the lines became."""
+    """Write a file with the ids of the lines."""
     ctx.files.write("note.md", ", ".join(ctx.results["lines"].data["ids"]))
     artifact = Artifact(name="note.md", title="Note", kind="report", source="local", file="note.md")
     return StageResult(status=judge(1, 1), made=1, total=1, artifacts=(artifact,))
 
 
 async def broken(ctx: StageContext) -> StageResult:
-    """Break in a way that nobody planned."""
+    """Raise an unexpected error."""
     raise KeyError("secret detail")
 
 
 def parse(raw: Mapping[str, Any]) -> Request:
-    """Take any title but an empty one."""
+    """Accept any title that is not empty."""
     if not raw.get("title"):
         raise InvalidInput([Fault("title", "must be given")])
     params = {"title": raw["title"], "broken": bool(raw.get("broken"))}
@@ -73,5 +73,5 @@ ROLES = {
 
 
 def no_bundled(local_dir: Path, latency: str, url: str) -> dict[str, Any]:
-    """Bring no servers along."""
+    """Return no bundled servers."""
     return {}

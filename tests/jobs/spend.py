@@ -1,4 +1,4 @@
-"""Jobs with prepared lines for tests of setting them live, and a small workflow that does it."""
+"""Jobs with prepared lines, and a small workflow that sets them live."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ BUDGETS = {"north": ("100.50", "USD"), "south": ("200", "USD"), "east": ("70", "
 
 
 def spender(name: str = "sol", **values: Any) -> Any:
-    """Give a user with the right to spend, who sees every job."""
+    """Return a user who has permission to spend and sees every job."""
     user = story.user(name, is_staff=True, **values)
     user.user_permissions.add(Permission.objects.get(codename="spend"))
-    return type(user).objects.get(pk=user.pk)  # rights are remembered by the object
+    return type(user).objects.get(pk=user.pk)  # the object caches its permissions
 
 
 def record(item: str, **values: str) -> dict[str, str]:
-    """Give a line as the stage that created it tells it."""
+    """Return a line as the stage that creates it reports it."""
     budget, currency = BUDGETS[item]
     told = {"item": item, "id": f"c-{item}", "source": "simulated", "budget": budget, "currency": currency}
     return told | values
 
 
 def lines_of(params: Any, data: Any) -> list[SpendLine]:
-    """Give the lines of a job of the workflow SPEND."""
+    """Return the lines of a job of the workflow SPEND."""
     return [
         SpendLine(
             item=one["item"],
@@ -52,7 +52,7 @@ def lines_of(params: Any, data: Any) -> list[SpendLine]:
 
 
 async def create(ctx: StageContext) -> StageResult:
-    """Create the lines side by side."""
+    """Create the lines concurrently."""
 
     async def line(item: str) -> dict[str, str]:
         reply = await ctx.call("ttd", "create_campaign", {"name": item, "budget": 10}, step="line", item=item)
@@ -65,7 +65,7 @@ async def create(ctx: StageContext) -> StageResult:
 
 
 async def set_live(ctx: StageContext) -> StageResult:
-    """Set the confirmed lines live side by side."""
+    """Set the confirmed lines live concurrently."""
 
     async def line(one: SpendLine) -> str:
         args = {"id": one.remote_id, "status": "ACTIVE"}
@@ -88,7 +88,7 @@ async def set_live(ctx: StageContext) -> StageResult:
 
 
 async def note(ctx: StageContext) -> StageResult:
-    """Write something down."""
+    """Write a short file."""
     return StageResult(status=Status.COMPLETED, made=1, total=1)
 
 
@@ -113,20 +113,20 @@ ROLES = {"ttd": Role("ttd", concurrency=2, timeout=5, tools=TOOLS)}
 
 
 def place(stage: str, total: int = 2) -> dict[str, Any]:
-    """Give a stage's place."""
+    """Return a stage's position."""
     index = ["lines", "note", "live"].index(stage)
     name = ["Lines", "Note", "Set Lines Live"][index]
     return {"stage": stage, "stage_name": name, "stage_index": index, "total_stages": total}
 
 
 def end(stage: str, status: str = "completed", **data: Any) -> ev.StageEnd:
-    """Give the end of a stage."""
+    """Return the end of a stage."""
     kind = ev.StageError if status == "failed" else ev.StageComplete
     return kind(**place(stage), status=status, current=1, total=1, data=data)
 
 
 def prepared(*items: str, status: str = "completed", **values: Any) -> Job:
-    """Give an ended job with these lines, all three where none is named."""
+    """Return an ended job with these lines, by default all three."""
     job = story.job(**({"workflow": "spend", "plan": PLAN} | values))
     lines = [record(item) for item in items or small.LINES]
     feed.append(job.pk, [ev.StageStart(**place("lines")), end("lines", lines=lines), end("note")])
@@ -136,14 +136,14 @@ def prepared(*items: str, status: str = "completed", **values: Any) -> Job:
 
 
 def called(job: Job, item: str, state: str, **values: Any) -> Any:
-    """Give the call that was to set a line live, as it stands."""
+    """Return the call that was to set a line live, in its current state."""
     args = {"id": f"c-{item}", "status": "ACTIVE"}
     named = {"server": "ttd", "tool": "set_campaign_status", "item": item, "args": args}
     return acting.call(job, f"live.status.{item}", state, **named, **values)
 
 
 def over(job: Job, *live: str, status: str = "completed") -> None:
-    """End the round that sets lines live, with these as live."""
+    """End the round that sets lines live; these are live now."""
     feed.append(job.pk, [end("live", "completed" if status == "completed" else "partial", live=list(live))])
     feed.append(job.pk, [ev.WorkflowComplete(status=status, total_stages=3)])
     job.refresh_from_db()

@@ -1,4 +1,4 @@
-"""A job's story for tests, told by hand: the job, its events, and a renderer that shows only the fold."""
+"""A scripted job for tests: the job, its events, and a minimal renderer of their projection."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,13 +17,13 @@ CALL = {"stage": "creative", "step": "creative/image/a", "server": "image-gen", 
 
 
 def user(name: str = "mara", **values: Any) -> Any:
-    """Give the user of this name; made where missing."""
+    """Return the user with this name; create it if missing."""
     found, _ = get_user_model().objects.get_or_create(username=name, defaults=values)
     return found
 
 
 def job(owner: Any = None, **values: Any) -> Job:
-    """Give a new job with its first event."""
+    """Return a new job with its first event."""
     values = {"workflow": "campaign-lifecycle", "title": "Aurora One", "params": {}, "plan": PLAN} | values
     made = Job.objects.create(owner=owner or user(), **values)
     queued = ev.JobQueued(
@@ -34,17 +34,17 @@ def job(owner: Any = None, **values: Any) -> Job:
 
 
 def begin() -> ev.StageStart:
-    """Give the start of the creative stage."""
+    """Return the start of the creative stage."""
     return ev.StageStart(**STAGE)
 
 
 def step(current: int, total: int = 1000) -> ev.StageProgress:
-    """Give a step of the creative stage."""
+    """Return a step of the creative stage."""
     return ev.StageProgress(**STAGE, current=current, total=total, detail=f"image {current}")
 
 
 def end(status: str = "completed") -> list[ev.Event]:
-    """Give the end of the creative stage and of the job."""
+    """Return the end of the creative stage and of the job."""
     artifact = Artifact(
         name="creative-1x1.png", title="Square", kind="image", source=Source.LOCAL, file="creative-1x1.png"
     )
@@ -55,7 +55,7 @@ def end(status: str = "completed") -> list[ev.Event]:
 
 
 def ended_job(owner: Any = None, **values: Any) -> Job:
-    """Give a job that has run to its end: six events, of them one of a call."""
+    """Return a job that has ended, with six events, one of them for a call."""
     made = job(owner, **values)
     feed.append(made.pk, [begin(), step(1, 4), ev.CallStart(**CALL, attempt=1), *end()])
     return made
@@ -70,5 +70,5 @@ def plain(job: Job, progress: Progress) -> dict[str, str]:
 
 
 def seqs(recorded: Iterable[ev.Recorded]) -> list[int]:
-    """Give the seq of each event."""
+    """Return the seq of each event."""
     return [one.seq for one in recorded]

@@ -1,4 +1,4 @@
-"""A worker in a test: launching the small workflow, running it, waiting for what comes of it."""
+"""Launch the small workflow in a test, run it on a worker, and wait for results."""
 
 import threading
 
@@ -13,7 +13,7 @@ def launch(title="Small", **values):
 
 
 def run(worker, job):
-    """Run a job in a thread of its own, as Huey does, and wait for its end."""
+    """Run a job in its own thread, as Huey does, and wait for its end."""
     thread = threading.Thread(target=worker.run, args=(str(job.pk),))
     thread.start()
     thread.join(SOON)
@@ -23,7 +23,7 @@ def run(worker, job):
 
 
 def until(check):
-    """Wait until a check holds, looking again at each commit's bell or ten times a second."""
+    """Wait until a check holds; repeat it whenever a commit rings the bell, or ten times a second."""
     deadline = threading.Event()
     timer = threading.Timer(SOON, deadline.set)
     timer.start()

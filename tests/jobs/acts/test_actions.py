@@ -14,8 +14,8 @@ PRESET = {"campaign": "aurora-one", "includeSearch": True}
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here, and give them."""
+def worker_messages(monkeypatch):
+    """Catch messages to the worker and return them."""
     messages = []
     monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
@@ -25,7 +25,7 @@ def launch(raw=PRESET, **values):
     return actions.launch("campaign-lifecycle-demo", raw, story.user(), **values)
 
 
-def test_a_launch_stores_the_job_its_plan_its_first_event_and_its_campaign(told):
+def test_a_launch_stores_the_job_its_plan_its_first_event_and_its_campaign(worker_messages):
     job = launch().job
     assert [id for id, *_ in job.plan] == [
         "brief",
@@ -39,14 +39,14 @@ def test_a_launch_stores_the_job_its_plan_its_first_event_and_its_campaign(told)
     ]
     assert job.events.get().type == "job:queued"
     assert Campaign.objects.get(job=job).slug == "aurora-one"
-    assert told == [str(job.pk)]
+    assert worker_messages == [str(job.pk)]
 
 
 def test_without_search_there_are_seven_stages():
     assert len(launch({"campaign": "aurora-one"}).job.plan) == 7
 
 
-def test_the_same_key_and_body_give_the_same_job_once():
+def test_the_same_key_and_body_return_the_same_job():
     first, second = launch(idempotency_key="k"), launch(idempotency_key="k")
     assert first.job == second.job
     assert (first.created, second.created) == (True, False)
@@ -59,7 +59,7 @@ def test_the_same_key_with_another_body_is_refused():
         launch({"campaign": "aurora-one"}, idempotency_key="k")
 
 
-def test_keys_of_two_people_do_not_meet():
+def test_two_users_can_launch_with_the_same_key():
     launch(idempotency_key="k")
     actions.launch("campaign-lifecycle", PRESET, story.user("other"), idempotency_key="k")
     assert Job.objects.count() == 2
@@ -68,15 +68,15 @@ def test_keys_of_two_people_do_not_meet():
 @pytest.mark.parametrize(
     "raw", [{}, {"campaign": "nope"}, {"campaign": {}}, {"campaign": "aurora-one", "x": 1}]
 )
-def test_bad_input_makes_nothing_and_tells_nobody(raw, told):
+def test_bad_input_stores_nothing_and_sends_no_message(raw, worker_messages):
     with pytest.raises(InvalidInput):
         launch(raw)
     assert not Job.objects.exists()
     assert not Campaign.objects.exists()
-    assert told == []
+    assert worker_messages == []
 
 
-def test_an_unknown_workflow_is_named():
+def test_an_unknown_workflow_is_refused_by_name():
     with pytest.raises(UnknownWorkflow, match="nope"):
         actions.launch("nope", PRESET, story.user())
 

@@ -27,29 +27,29 @@ TOOL = "set_campaign_status"
 
 @pytest.fixture(autouse=True)
 def spending_world(world, settings):
-    """Let the installation run the workflow with a second act."""
+    """Install the workflow that has an activation."""
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
     registry.workflows.cache_clear()
 
 
 def launched(worker) -> Job:
-    """Give a job that has prepared its three lines."""
+    """Return a job that has prepared its three lines."""
     return run(worker, actions.launch("spend", {"title": "Spend"}, story.user()).job)
 
 
 def confirm(job: Job) -> Job:
-    """Confirm what there is to set live."""
+    """Confirm every line that can be set live."""
     return actions.activate(job, spend.spender(), actions.activation(job).digest)
 
 
 def sent(file) -> list[tuple[str, str]]:
-    """Give what the server was asked to set, in order."""
+    """Return the status calls that reached the server, in order."""
     return [(one["args"]["id"], one["args"]["status"]) for one in ledger(file, "start", TOOL)]
 
 
 def wanted(job: Job) -> list[tuple[str, str]]:
-    """Give what the server is to be asked, in any order."""
+    """Return the status calls that the server should receive, sorted."""
     return sorted((line.remote_id, "ACTIVE") for line in actions.activation(job).lines)
 
 
@@ -66,7 +66,7 @@ def test_each_confirmed_line_is_set_live_once_by_its_id_and_a_repeat_does_nothin
     assert (row.stage, feed.progress(job.pk).stage("live").current) == ("live", 3)
 
 
-def test_a_line_that_its_dsp_refuses_is_partial_and_only_another_confirmation_sends_it_again(world, worker):
+def test_a_line_refused_by_its_dsp_is_sent_again_only_after_another_confirmation(world, worker):
     file, one = world(f"{TOOL}:iserror=Campaign not found@2"), worker()
     job = run(one, confirm(launched(one)))
     assert job.status == "partial"
@@ -78,14 +78,14 @@ def test_a_line_that_its_dsp_refuses_is_partial_and_only_another_confirmation_se
     assert (job.status, len(sent(file)), set(sent(file))) == ("completed", 4, set(wanted(job)))
 
 
-def test_a_server_that_dies_with_the_answer_is_asked_for_the_same_status_again(world, worker):
+def test_the_same_status_is_sent_again_to_a_server_that_died_before_it_answered(world, worker):
     file, one = world(f"{TOOL}:die-after@1"), worker()
     job = run(one, confirm(launched(one)))
     assert (job.status, set(sent(file))) == ("completed", set(wanted(job)))
     assert actions.activation(job).todo == ()
 
 
-def test_a_dead_worker_leaves_an_activation_that_goes_on_with_the_confirmed_lines_alone(world, worker):
+def test_an_activation_resumes_after_its_worker_died_with_only_the_confirmed_lines(world, worker):
     file, one = world(), worker()
     job = confirm(launched(one))
     line, *_ = actions.activation(job).lines
@@ -110,7 +110,7 @@ def test_a_dead_worker_leaves_an_activation_that_goes_on_with_the_confirmed_line
     assert (job.round, ToolCall.objects.get(job=job, step=step).attempts) == (2, 2)
 
 
-def test_no_call_starts_after_a_cancel_and_what_is_live_is_not_sent_again(world, worker):
+def test_no_call_starts_after_a_cancel_and_live_lines_are_not_sent_again(world, worker):
     file, one = world(f"{TOOL}:slow=1"), worker()
     job = confirm(launched(one))
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
@@ -125,7 +125,7 @@ def test_no_call_starts_after_a_cancel_and_what_is_live_is_not_sent_again(world,
     assert (job.status, len(sent(file)), set(sent(file))) == ("completed", 3, set(wanted(job)))
 
 
-def test_a_round_that_nobody_allowed_to_spend_sets_nothing_live_whatever_was_confirmed_before(world, worker):
+def test_a_round_without_permission_to_spend_sets_nothing_live_despite_earlier_confirmations(world, worker):
     file, one = world(), worker()
     job = confirm(launched(one))
     job = actions.cancel(job, spend.spender())  # the stage that sets lines live has no end
@@ -138,7 +138,7 @@ def test_a_round_that_nobody_allowed_to_spend_sets_nothing_live_whatever_was_con
 
 
 @pytest.mark.parametrize("lost", ["right", "account"])
-def test_a_right_to_spend_that_is_taken_back_before_a_line_is_sent_sends_nothing(world, worker, lost):
+def test_nothing_is_sent_once_the_permission_to_spend_is_revoked(world, worker, lost):
     file, one = world(), worker()
     job = confirm(spend.prepared("north"))
     if lost == "right":
@@ -152,7 +152,7 @@ def test_a_right_to_spend_that_is_taken_back_before_a_line_is_sent_sends_nothing
     )
 
 
-def test_a_line_that_an_earlier_attempt_may_have_set_live_is_unknown_and_not_called_paused(world, worker):
+def test_a_line_that_an_earlier_attempt_may_have_set_live_is_unknown_not_paused(world, worker):
     file, one = world(f"{TOOL}:noid@1", f"{TOOL}:iserror=It is active already@2"), worker()
     job = run(one, confirm(spend.prepared("north")))
     row = ToolCall.objects.get(job=job, step="live.status.north")
@@ -160,7 +160,7 @@ def test_a_line_that_an_earlier_attempt_may_have_set_live_is_unknown_and_not_cal
     assert "may have taken effect" in row.error
 
 
-def test_a_cancel_between_two_attempts_leaves_what_the_first_may_have_done_unknown(world, worker, settings):
+def test_a_call_cancelled_between_two_attempts_is_unknown(world, worker, settings):
     settings.RETRY_BACKOFF = 60
     file, one = world(f"{TOOL}:noid@1"), worker()
     job = confirm(spend.prepared("north"))
@@ -174,7 +174,7 @@ def test_a_cancel_between_two_attempts_leaves_what_the_first_may_have_done_unkno
     assert acting.states(job)["live.status.north"] == "unknown"
 
 
-def test_an_activation_cancelled_before_its_worker_came_leaves_unknown_what_was_unknown():
+def test_unknown_calls_stay_unknown_when_an_activation_is_cancelled_before_it_starts():
     job = spend.prepared("north")
     spend.called(job, "north", "unknown").tries.update(outcome="unknown", ended_at=timezone.now())
     job = actions.cancel(confirm(job), spend.spender("ines"))

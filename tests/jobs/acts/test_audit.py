@@ -1,4 +1,4 @@
-"""The audit log is written once: no code and no SQL changes an entry, and its job stays."""
+"""The audit log is append-only: neither code nor SQL changes an entry, and its job cannot be deleted."""
 
 import pytest
 from django.db import DatabaseError, connection, models, transaction
@@ -37,7 +37,7 @@ def test_no_code_changes_or_removes_an_entry(entry, change):
     assert AuditEntry.objects.get().act == "cancel"
 
 
-def test_the_database_refuses_a_changed_row_whoever_asks(entry):
+def test_the_database_refuses_to_change_an_entry(entry):
     with (
         pytest.raises(DatabaseError, match="written once"),
         transaction.atomic(),
@@ -47,7 +47,7 @@ def test_the_database_refuses_a_changed_row_whoever_asks(entry):
     assert AuditEntry.objects.get().act == "cancel"
 
 
-def test_a_job_with_entries_cannot_be_removed(entry):
+def test_a_job_with_entries_cannot_be_deleted(entry):
     with pytest.raises(models.ProtectedError):
         Job.objects.all().delete()
     assert AuditEntry.objects.count() == Job.objects.count() == 1

@@ -1,4 +1,4 @@
-"""Cancelling: nothing is sent after it, it is told once, and a job that nobody runs ends at once."""
+"""Cancelling: nothing is sent afterwards, one event is emitted, and a job without a worker ends at once."""
 
 from datetime import timedelta
 
@@ -15,14 +15,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here, and give them."""
+def worker_messages(monkeypatch):
+    """Catch messages to the worker and return them."""
     messages = []
     monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 
-def test_a_job_that_nobody_has_taken_ends_at_once():
+def test_a_job_without_a_worker_ends_at_once():
     job = actions.cancel(story.job(), story.user("noor"))
     assert (job.status, job.ended_at is not None, job.lease_until) == ("cancelled", True, None)
     assert acting.types(job) == ["job:queued", "job:cancelling", "workflow:complete"]
@@ -31,17 +31,17 @@ def test_a_job_that_nobody_has_taken_ends_at_once():
     assert leases.claim(job.pk, "late") is None
 
 
-def test_a_running_job_is_only_told_to_stop_and_its_worker_ends_it():
+def test_a_running_job_is_asked_to_stop_and_its_worker_ends_it():
     job = acting.running()
-    told = actions.cancel(job.pk, story.user())
-    assert (told.status, told.ended, told.cancel_asked_at is not None) == ("running", False, True)
+    asked = actions.cancel(job.pk, story.user())
+    assert (asked.status, asked.ended, asked.cancel_asked_at is not None) == ("running", False, True)
     assert feed.progress(job.pk).cancelling
     ended = actions.finish(job.pk, job.epoch, acting.over("cancelled"))
     assert ended.status == "cancelled"
     assert not feed.progress(job.pk).cancelling
 
 
-def test_cancelling_twice_is_one_event_while_it_stops_and_after():
+def test_cancelling_again_emits_no_second_event():
     job = acting.running()
     for _ in range(2):
         actions.cancel(job, story.user())
@@ -50,7 +50,7 @@ def test_cancelling_twice_is_one_event_while_it_stops_and_after():
     assert acting.types(job).count("job:cancelling") == AuditEntry.objects.count() == 1
 
 
-def test_a_job_that_has_ended_by_itself_cannot_be_cancelled():
+def test_a_job_that_has_already_ended_cannot_be_cancelled():
     job = story.ended_job()
     with pytest.raises(actions.ActionRefused, match=r"has ended \(completed\)"):
         actions.cancel(job, story.user())
@@ -58,7 +58,7 @@ def test_a_job_that_has_ended_by_itself_cannot_be_cancelled():
     assert acting.types(job).count("job:cancelling") == 0
 
 
-def test_where_the_worker_was_lost_its_calls_are_unknown_what_exists_is_told_and_it_writes_nothing_more():
+def test_cancelling_after_the_worker_was_lost_makes_its_calls_unknown_and_fences_it_off():
     job = acting.running()
     acting.call(job, "brief.document", "done")
     acting.call(job, "creative.image.a", "sent")
@@ -73,7 +73,7 @@ def test_where_the_worker_was_lost_its_calls_are_unknown_what_exists_is_told_and
         feed.append(job.pk, [acting.end("creative")], epoch=job.epoch)
 
 
-def test_cancelled_wins_over_a_round_that_an_answer_asked_for():
+def test_a_cancel_wins_over_a_round_that_a_resolution_asked_for():
     job = acting.running()
     acting.call(job, "brief.document", "unknown")
     actions.resolve(job, "brief.document", "absent", story.user())
@@ -82,7 +82,7 @@ def test_cancelled_wins_over_a_round_that_an_answer_asked_for():
     assert (ended.status, ended.again, ended.round) == ("cancelled", [], 1)
 
 
-def test_a_round_that_came_to_its_own_end_after_the_cancel_begins_no_other():
+def test_no_round_follows_one_that_finished_after_a_cancel():
     job = acting.running()
     acting.call(job, "brief.document", "unknown")
     actions.resolve(job, "brief.document", "absent", story.user())
@@ -91,7 +91,7 @@ def test_a_round_that_came_to_its_own_end_after_the_cancel_begins_no_other():
     assert (ended.status, ended.again, ended.round) == ("partial", [], 1)
 
 
-def test_a_worker_without_the_lease_ends_nothing():
+def test_a_worker_without_the_lease_cannot_end_a_job():
     job = acting.running()
     with pytest.raises(feed.LeaseLost):
         actions.finish(job.pk, job.epoch + 1, acting.over())
@@ -99,7 +99,7 @@ def test_a_worker_without_the_lease_ends_nothing():
     assert job.status == "running"
 
 
-def test_a_job_that_is_not_there_is_told_so():
+def test_cancelling_a_missing_job_raises_does_not_exist():
     job = story.job()
     Job.objects.all().delete()
     with pytest.raises(Job.DoesNotExist):

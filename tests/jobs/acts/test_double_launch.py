@@ -1,4 +1,4 @@
-"""A double click on Launch: the form is sent twice, or many times at once, and makes one job."""
+"""A double click on Launch: however often the form is sent, it launches one job."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,15 +18,15 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here, and give them."""
+def worker_messages(monkeypatch):
+    """Catch messages to the worker and return them."""
     messages = []
     monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
 
 
 @pytest.mark.parametrize("clicks", [2, 20])
-def test_any_number_of_clicks_at_once_on_one_form_makes_one_job(clicks, told):
+def test_simultaneous_clicks_on_one_form_launch_one_job(clicks, worker_messages):
     first = Client()
     first.force_login(story.user())
     page = first.get(reverse("campaign-new"), {"preset": preset_names()[0]})
@@ -46,4 +46,4 @@ def test_any_number_of_clicks_at_once_on_one_form_makes_one_job(clicks, told):
     job = Job.objects.get()
     assert places == {reverse("job", args=[job.pk])}
     assert Campaign.objects.get().job == job
-    assert (story.seqs(feed.whole(job.pk)), told) == ([1], [str(job.pk)])
+    assert (story.seqs(feed.whole(job.pk)), worker_messages) == ([1], [str(job.pk)])

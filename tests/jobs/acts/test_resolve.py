@@ -1,4 +1,4 @@
-"""Answering for an unknown call: it exists, it does not, it is left out; one answer counts, none is lost."""
+"""Resolving an unknown call: it exists, is absent or is skipped; one resolution counts, none is lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +18,8 @@ STEP = "creative.image.a"
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here, and give them."""
+def worker_messages(monkeypatch):
+    """Catch messages to the worker and return them."""
     messages = []
     monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
@@ -35,14 +35,14 @@ def row(job: Job) -> ToolCall:
     return ToolCall.objects.get(job=job, step=STEP)
 
 
-def test_what_exists_is_done_under_its_id_and_the_job_goes_on_with_it(job, told):
+def test_an_existing_effect_makes_its_call_done_and_the_job_continues(job, worker_messages):
     ToolCall.objects.filter(job=job, state="done").update(source="simulated")
     again = actions.resolve(job, STEP, "exists", story.user("noor"), remote_id=" 77 ")
     found = row(job)
     assert (found.state, found.remote_id, found.error, found.source) == ("done", "77", "", "simulated")
     assert found.reply == {"data": {"id": "77"}, "text": ""}
     assert found.ended_at is not None
-    assert (again.status, again.round, told) == ("queued", 2, [str(job.pk)])
+    assert (again.status, again.round, worker_messages) == ("queued", 2, [str(job.pk)])
     assert acting.last_round(job).stages == ["creative", "report"]
     assert acting.last_round(job).what == f"the resolution of {STEP}"
     entry = AuditEntry.objects.get()
@@ -53,26 +53,26 @@ def test_what_exists_is_done_under_its_id_and_the_job_goes_on_with_it(job, told)
     assert feed.progress(job.pk).calls[STEP].remote_id == "77"
 
 
-def test_where_nothing_else_was_made_on_that_server_what_exists_is_live(job):
+def test_an_existing_effect_is_live_if_it_is_the_only_one_on_its_server(job):
     ToolCall.objects.filter(job=job, state="done").update(server="other", source="local")
     actions.resolve(job, STEP, "exists", story.user(), remote_id="77")
     assert row(job).source == "live"
 
 
-def test_one_thing_is_not_the_answer_for_two_calls(job):
+def test_two_calls_cannot_be_resolved_with_the_same_id(job):
     actions.resolve(job, STEP, "exists", story.user("mara"), remote_id="77")
     with pytest.raises(InvalidInput, match=f"remoteId: already belongs to {STEP}"):
         actions.resolve(job, "creative.image.b", "exists", story.user("noor"), remote_id="77")
     assert actions.resolve(job, "creative.image.b", "exists", story.user("ines"), remote_id="78")
 
 
-def test_what_exists_on_a_bundled_simulation_is_simulated_where_nothing_else_was_done_there(job):
+def test_an_existing_effect_on_a_bundled_simulation_is_simulated_if_it_is_the_only_one(job):
     ToolCall.objects.filter(job=job, step=STEP).update(server="ttd")
     actions.resolve(job, STEP, "exists", story.user("mara"), remote_id="77")
     assert row(job).source == "simulated"
 
 
-def test_what_is_absent_is_sent_again_under_the_same_key(job):
+def test_an_absent_effect_is_sent_again_under_the_same_key(job):
     actions.resolve(job, STEP, "absent", story.user())
     found = row(job)
     assert (found.state, found.key, found.error, found.ended_at) == ("waiting", "k", "", None)
@@ -80,7 +80,7 @@ def test_what_is_absent_is_sent_again_under_the_same_key(job):
     assert acting.states(job)["creative.image.b"] == "unknown"
 
 
-def test_what_is_to_skip_says_who_gave_it_up(job):
+def test_a_skipped_call_names_the_user_who_skipped_it(job):
     actions.resolve(job, STEP, "skip", story.user("noor"))
     assert (row(job).state, row(job).error) == ("skipped", "skipped by noor")
     assert acting.states(job)[STEP] == "skipped"
@@ -97,14 +97,14 @@ def test_what_is_to_skip_says_who_gave_it_up(job):
         ("perhaps", "", "outcome"),
     ],
 )
-def test_an_answer_that_does_not_hold_together_changes_nothing(job, outcome, remote_id, field):
+def test_an_inconsistent_resolution_changes_nothing(job, outcome, remote_id, field):
     with pytest.raises(InvalidInput) as caught:
         actions.resolve(job, STEP, outcome, story.user(), remote_id=remote_id)
     assert [fault.field for fault in caught.value.faults] == [field]
     assert (row(job).state, Job.objects.get().round) == ("unknown", 1)
 
 
-def test_only_what_is_unknown_wants_an_answer(job):
+def test_only_unknown_calls_can_be_resolved(job):
     with pytest.raises(actions.ActionRefused, match="needs no resolution: it is done"):
         actions.resolve(job, "brief.document", "skip", story.user())
     for step in ("nope", STEP + "\0"):
@@ -113,44 +113,44 @@ def test_only_what_is_unknown_wants_an_answer(job):
     assert not AuditEntry.objects.exists()
 
 
-def test_answers_given_before_the_next_round_is_taken_are_one_round(job):
+def test_resolutions_before_the_next_round_starts_share_that_round(job):
     actions.resolve(job, STEP, "absent", story.user())
     second = actions.resolve(job, "creative.image.b", "skip", story.user())
     assert (second.again, second.round) == ([], 2)
 
 
-def test_an_answer_for_a_running_job_makes_its_next_round_when_this_one_ends(told):
+def test_a_resolution_in_a_running_job_starts_the_next_round_when_this_one_ends(worker_messages):
     job = acting.running()
     acting.call(job, STEP, "unknown")
     acting.call(job, "creative.image.b", "unknown")
     for step in (STEP, "creative.image.b"):
         waiting = actions.resolve(job, step, "absent", story.user("noor"))
-        assert (waiting.again, waiting.status, told) == (["creative"], "running", [])
+        assert (waiting.again, waiting.status, worker_messages) == (["creative"], "running", [])
     stages = [acting.end(id) for id, *_ in acting.PLAN]
     feed.append(job.pk, stages, epoch=job.epoch)
     again = actions.finish(job.pk, job.epoch, acting.over())
     assert (again.status, again.round, again.again, again.stages_ended) == ("queued", 2, [], 1)
-    assert told == [str(job.pk)]
+    assert worker_messages == [str(job.pk)]
     round_ = acting.last_round(job)
     assert (round_.by, round_.stages) == ("noor", ["creative", "report"])
     assert acting.types(job)[-2:] == ["workflow:complete", "job:retrying"]
     assert leases.claim(job.pk, "worker-b") is not None
 
 
-def test_a_next_round_is_not_lost_with_the_name_of_who_asked_for_it():
+def test_the_next_round_starts_even_if_the_user_who_asked_for_it_is_not_recorded():
     job = acting.running()
     Job.objects.filter(pk=job.pk).update(again=["creative"])
     assert actions.finish(job.pk, job.epoch, acting.over()).round == 2
     assert acting.last_round(job).by == "Flightplan"
 
 
-def test_a_cancelled_job_stays_cancelled_whatever_is_answered(told):
+def test_a_cancelled_job_stays_cancelled_after_a_resolution(worker_messages):
     job = acting.running()
     acting.call(job, STEP, "unknown")
     actions.cancel(job, story.user())
     actions.finish(job.pk, job.epoch, acting.over("cancelled"))
     stays = actions.resolve(job, STEP, "exists", story.user(), remote_id="7")
-    assert (stays.status, stays.again, told) == ("cancelled", [], [])
+    assert (stays.status, stays.again, worker_messages) == ("cancelled", [], [])
     assert feed.progress(job.pk).ended
     assert acting.states(job)[STEP] == "done"
 
@@ -175,7 +175,7 @@ def test_of_two_simultaneous_resolutions_one_wins_and_the_other_is_refused(job):
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_an_answer_that_meets_the_end_of_the_round_is_never_lost(number):
+def test_a_resolution_at_the_end_of_the_round_is_never_lost(number):
     job = acting.running()
     acting.call(job, STEP, "unknown")
     feed.append(job.pk, [acting.end(id) for id, *_ in acting.PLAN], epoch=job.epoch)
@@ -198,7 +198,7 @@ def test_an_answer_that_meets_the_end_of_the_round_is_never_lost(number):
 
 
 @pytest.mark.parametrize("outcome", ["exists", "skip"])
-def test_the_last_answer_reopens_every_stage_that_ended_in_doubt_about_a_step_they_share(outcome):
+def test_the_last_resolution_reruns_every_stage_that_shares_the_unknown_step(outcome):
     doubt = acting.end("creative", "completed", unknown=["the folder"])
     mine = acting.end("brief", "completed", unknown=["the folder"])
     job = acting.ended(mine, doubt, calls={"brief.folder": "unknown"})
@@ -209,7 +209,7 @@ def test_the_last_answer_reopens_every_stage_that_ended_in_doubt_about_a_step_th
     assert begun.stages == ["brief", "creative", "report"]
 
 
-def test_a_stage_left_in_doubt_by_an_answer_of_old_can_be_tried_again():
+def test_a_stage_left_unknown_by_an_earlier_version_can_be_retried():
     job = acting.ended(acting.end("creative", "completed", unknown=["the folder"]))
     actions.retry(job, story.user())
     assert Job.objects.get(pk=job.pk).round == 2

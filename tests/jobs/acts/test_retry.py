@@ -1,4 +1,4 @@
-"""Trying again in place: one step, one stage or all that failed; what is done is never done again."""
+"""Retrying one step, one stage or everything that failed; finished work is never repeated."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,8 +24,8 @@ CALLS = {
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here, and give them."""
+def worker_messages(monkeypatch):
+    """Catch messages to the worker and return them."""
     messages = []
     monkeypatch.setattr("jobs.acts.actions.run_job", messages.append)
     return messages
@@ -36,7 +36,7 @@ def job():
     return acting.ended(acting.end("creative", "partial", missed=[{"item": "a"}]), calls=CALLS)
 
 
-def test_everything_that_failed_is_made_anew_with_the_stages_behind_it_and_nothing_else(job, told):
+def test_a_retry_repeats_every_failed_call_and_the_stages_after_it_and_nothing_else(job, worker_messages):
     Job.objects.filter(pk=job.pk).update(error="x", crashes=2, suspects=["a"], leased_by="worker-a")
     again = actions.retry(job, story.user("noor"))
     assert acting.states(job) == CALLS | {"creative.image.a": "waiting", "creative.image.b": "waiting"}
@@ -46,13 +46,13 @@ def test_everything_that_failed_is_made_anew_with_the_stages_behind_it_and_nothi
     row = {name: getattr(again, name) for name in ("status", "round", "stages_ended", "crashes", "suspects")}
     assert row == {"status": "queued", "round": 2, "stages_ended": 1, "crashes": 0, "suspects": []}
     assert (again.ended_at, again.error, again.lease_until, again.leased_by) == (None, "", None, "")
-    assert told == [str(job.pk)]
+    assert worker_messages == [str(job.pk)]
     assert leases.claim(job.pk, "worker-b").epoch == job.epoch + 1
     progress = feed.progress(job.pk)
     assert [stage.status for stage in progress.stages] == ["completed", "pending", "pending"]
 
 
-def test_a_call_that_is_made_anew_forgets_its_end_and_keeps_its_attempts(job):
+def test_a_retried_call_clears_its_result_and_keeps_its_attempts(job):
     row = ToolCall.objects.get(job=job, step="creative.image.a")
     ToolCall.objects.filter(pk=row.pk).update(
         reply={"data": {}}, remote_id="7", remote_url="u", source="live"
@@ -65,19 +65,19 @@ def test_a_call_that_is_made_anew_forgets_its_end_and_keeps_its_attempts(job):
     assert row.tries.count() == 1
 
 
-def test_one_step_alone_is_made_anew(job):
+def test_a_single_step_can_be_retried(job):
     actions.retry(job, story.user(), step="creative.image.b")
     assert acting.states(job) == CALLS | {"creative.image.b": "waiting"}
     assert acting.last_round(job).what == "creative.image.b"
     assert AuditEntry.objects.get().step == "creative.image.b"
 
 
-def test_what_was_skipped_is_made_anew_only_when_it_is_named(job):
+def test_a_skipped_step_is_retried_only_when_it_is_named(job):
     actions.retry(job, story.user(), stage="creative", step="creative.image.c")
     assert acting.states(job)["creative.image.c"] == "waiting"
 
 
-def test_what_failed_but_left_something_outside_is_not_made_a_second_time(job):
+def test_a_failed_call_that_left_something_behind_is_not_retried(job):
     half = acting.ended(acting.end("brief", "failed"), calls={"brief.document": "failed"})
     empty = {"server": "google-docs", "tool": "createDocument", "remote_id": "doc-1"}
     ToolCall.objects.filter(job=half).update(**empty)
@@ -90,13 +90,13 @@ def test_what_failed_but_left_something_outside_is_not_made_a_second_time(job):
     assert acting.states(job)["creative.image.a"] == "failed"
 
 
-def test_what_was_skipped_though_it_is_named_is_not_made_a_second_time(job):
+def test_a_skipped_call_that_left_something_behind_is_not_retried_even_by_name(job):
     ToolCall.objects.filter(job=job, step="creative.image.c").update(remote_id="image-1")
     with pytest.raises(actions.ActionRefused, match="would create a duplicate"):
         actions.retry(job, story.user(), step="creative.image.c")
 
 
-def test_one_stage_is_tried_again(job):
+def test_a_single_stage_can_be_retried(job):
     actions.retry(job, story.user(), stage="creative")
     assert acting.last_round(job).stages == ["creative", "report"]
     assert acting.last_round(job).what == "Generate Creatives"
@@ -112,11 +112,11 @@ def test_one_stage_is_tried_again(job):
         ({"stage": "brief"}, "nothing failed in Generate Campaign Brief"),
     ],
 )
-def test_what_cannot_be_tried_again_is_refused_with_the_reason(job, what, why, told):
+def test_an_impossible_retry_is_refused_with_the_reason(job, what, why, worker_messages):
     with pytest.raises(actions.ActionRefused, match=why):
         actions.retry(job, story.user(), **what)
     job.refresh_from_db()
-    assert (job.status, job.round, told) == ("partial", 1, [])
+    assert (job.status, job.round, worker_messages) == ("partial", 1, [])
     assert not AuditEntry.objects.exists()
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_tried_again_is_refused_with_the_reason(job, what, why, t
         ({"stage": "brief", "step": "creative.image.a"}, "step"),
     ],
 )
-def test_a_stage_or_step_that_the_job_does_not_have_is_named(job, what, field):
+def test_an_unknown_stage_or_step_is_an_error_in_its_field(job, what, field):
     with pytest.raises(InvalidInput) as caught:
         actions.retry(job, story.user(), **what)
     assert [fault.field for fault in caught.value.faults] == [field]
@@ -143,7 +143,7 @@ def test_a_stage_or_step_that_the_job_does_not_have_is_named(job, what, field):
         ({"creative.image.a": "done"}, "^nothing failed$"),
     ],
 )
-def test_a_job_whose_only_trouble_a_retry_cannot_mend_says_so(calls, why):
+def test_a_retry_that_would_fix_nothing_is_refused_with_the_reason(calls, why):
     trouble = acting.end("creative", "completed" if "done" in calls.values() else "partial")
     job = acting.ended(trouble, calls=calls)
     with pytest.raises(actions.ActionRefused, match=why):
@@ -153,14 +153,14 @@ def test_a_job_whose_only_trouble_a_retry_cannot_mend_says_so(calls, why):
 @pytest.mark.parametrize(
     "trouble", [("failed", {}), ("skipped", {}), ("completed", {"missed": [{"item": "a"}]})]
 )
-def test_a_stage_that_failed_without_a_call_that_did_runs_again(trouble):
+def test_a_failed_stage_without_a_failed_call_runs_again(trouble):
     status, data = trouble
     job = acting.ended(acting.end("brief", status, **data))
     actions.retry(job, story.user())
     assert acting.last_round(job).stages == ["brief", "report"]
 
 
-def test_stages_that_a_cancelled_job_never_came_to_run_too(told):
+def test_a_retry_runs_the_stages_that_a_cancel_prevented(worker_messages):
     job = acting.running()
     feed.append(job.pk, [acting.end("brief")], epoch=job.epoch)
     actions.cancel(job, story.user())
@@ -172,7 +172,7 @@ def test_stages_that_a_cancelled_job_never_came_to_run_too(told):
 
 
 def cut_off_with(*steps, **values):
-    """Give a job that was cancelled after its worker was lost, with these calls under way."""
+    """Return a job that was cancelled after its worker was lost while these calls were in progress."""
     job = acting.running()
     for step in steps:
         acting.call(job, step, "sent", **values)
@@ -180,30 +180,30 @@ def cut_off_with(*steps, **values):
     return actions.cancel(job, story.user())
 
 
-def test_what_was_under_way_when_the_job_was_ended_under_it_is_looked_up_by_the_next_round():
+def test_calls_in_progress_at_a_cancel_are_looked_up_in_the_next_round():
     job = cut_off_with("creative.image.a")
     assert acting.states(job) == {"creative.image.a": "unknown"}
     actions.retry(job, story.user(), stage="brief")
-    assert acting.states(job) == {"creative.image.a": "waiting"}, "its stage runs, and settles it"
+    assert acting.states(job) == {"creative.image.a": "waiting"}, "its stage runs and finds out"
     assert acting.last_round(job).steps == ["creative.image.a"]
-    assert ToolCall.objects.get().tries.get().outcome == CallAttempt.LOST, "nobody has called it absent"
+    assert ToolCall.objects.get().tries.get().outcome == CallAttempt.LOST, "no one has resolved it as absent"
 
 
-def test_an_answer_for_one_such_call_has_the_others_looked_up():
+def test_resolving_one_such_call_and_retrying_looks_up_the_others():
     job = cut_off_with("creative.image.a", "creative.image.b")
     actions.resolve(job, "creative.image.a", "exists", story.user(), remote_id="7")
     actions.retry(job, story.user())
     assert acting.states(job) == {"creative.image.a": "done", "creative.image.b": "waiting"}
 
 
-def test_what_may_have_set_a_line_live_when_the_job_was_ended_under_it_stays_unknown():
+def test_a_call_that_may_have_set_a_line_live_at_a_cancel_stays_unknown():
     job = cut_off_with("creative.status.a", server="ttd", tool="set_campaign_status")
     assert "trying again" not in ToolCall.objects.get().error
     actions.retry(job, story.user())
     assert acting.states(job) == {"creative.status.a": "unknown"}
 
 
-def test_a_stage_that_ended_with_such_a_call_can_be_tried_again_for_it():
+def test_a_stage_that_ended_with_such_a_call_can_be_retried():
     job = acting.ended(acting.end("creative", "partial"), calls={"creative.image.a": "unknown"})
     with pytest.raises(actions.ActionRefused, match="a call is unknown"):
         actions.retry(job, story.user(), stage="creative")
@@ -212,7 +212,7 @@ def test_a_stage_that_ended_with_such_a_call_can_be_tried_again_for_it():
     assert acting.states(job) == {"creative.image.a": "waiting"}
 
 
-def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):
+def test_a_stage_that_is_cancelled_during_a_retry_is_not_counted_as_ended(job):
     actions.retry(job, story.user())
     actions.cancel(job, story.user())
     actions.retry(job, story.user())
@@ -221,7 +221,7 @@ def test_a_retried_stage_that_a_cancel_cut_off_counts_as_never_ended(job):
     assert acting.last_round(job).stages == ["creative", "report"]
 
 
-def test_a_fallback_that_the_next_round_replaced_is_gone_and_the_count_of_stages_is_right():
+def test_the_next_round_replaces_a_fallback_and_counts_the_stages_correctly():
     fallback = acting.made("brief-local.md", Source.FALLBACK)
     job = acting.ended(acting.end("brief", "failed", fallback), calls={"brief.document": "failed"})
     actions.retry(job, story.user())
@@ -233,14 +233,14 @@ def test_a_fallback_that_the_next_round_replaced_is_gone_and_the_count_of_stages
     assert (ended.status, ended.stages_ended, ended.round) == ("completed", 3, 2)
 
 
-def test_a_job_whose_workflow_is_gone_is_refused():
+def test_a_job_of_an_uninstalled_workflow_cannot_be_retried():
     job = acting.ended(acting.end("brief", "failed"))
     Job.objects.filter(pk=job.pk).update(workflow="gone")
     with pytest.raises(actions.ActionRefused, match="no longer installed"):
         actions.retry(job, story.user())
 
 
-def test_of_two_people_who_try_again_at_once_one_does(job):
+def test_of_two_simultaneous_retries_one_wins(job):
     people = [story.user("mara"), story.user("noor")]
 
     def again(person) -> bool:

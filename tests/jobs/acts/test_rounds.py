@@ -1,4 +1,4 @@
-"""A log that goes on after an end: whoever follows it replays all of it, to the end of the last round."""
+"""A log that continues after an end: every follower replays all of it, to the end of the last round."""
 
 import asyncio
 
@@ -21,19 +21,19 @@ TWO_ENDS = ["workflow:complete", "job:retrying", "workflow:complete"]
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch):
-    """Let messages to the worker end here."""
+def discarded_messages(monkeypatch):
+    """Discard messages to the worker."""
     monkeypatch.setattr("jobs.acts.actions.run_job", lambda job_id: None)
 
 
 @pytest.fixture
 def again() -> Job:
-    """Give a job that has ended and waits for its second round."""
+    """Return a job that has ended and waits for its second round."""
     return actions.retry(acting.ended(acting.end("brief", "failed")), story.user())
 
 
 def second_end(job: Job) -> None:
-    """Tell the second round to its end."""
+    """Append the events of the second round, including its end."""
     taken = leases.claim(job.pk, "worker-b")
     feed.append(job.pk, [acting.end("brief"), acting.end("report")], epoch=taken.epoch)
     actions.finish(job.pk, taken.epoch, acting.over("completed"))
@@ -61,7 +61,7 @@ def test_a_terminal_waits_for_a_round_that_is_still_to_come(again):
     assert [one.event.type for one in following][-1] == "workflow:complete"
 
 
-def test_a_terminal_ends_after_an_answer_that_began_no_round():
+def test_a_terminal_ends_after_a_resolution_that_started_no_round():
     job = acting.running()
     acting.call(job, "brief.document", "unknown")
     actions.cancel(job, story.user())
@@ -97,7 +97,7 @@ def story_of(job: Job, progress) -> dict[str, str]:
     return {"head": str(progress.status)}
 
 
-async def test_who_was_told_not_to_come_back_may_come_back_for_a_new_round(again):
+async def test_a_stream_can_be_resumed_until_the_end_of_the_last_round_was_read(again):
     def answer(after: int) -> int:
         job = Job.objects.get(pk=again.pk)
         return stream.response(job, after, PUBLIC, lambda: True).status_code

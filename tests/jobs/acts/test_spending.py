@@ -1,4 +1,4 @@
-"""Setting lines live: what is offered, what the hash is bound to, who may, and what makes no second round."""
+"""Setting lines live: the offer, what its hash covers, permission, and what starts no second round."""
 
 import threading
 from dataclasses import fields, replace
@@ -23,8 +23,8 @@ lines = st.builds(SpendLine, **{field.name: words for field in fields(SpendLine)
 
 
 @pytest.fixture(autouse=True)
-def told(monkeypatch, settings):
-    """Let messages to the worker end here, and give them; the workflow is the small one with a second act."""
+def worker_messages(monkeypatch, settings):
+    """Catch messages to the worker and return them; install the small workflow that has an activation."""
     settings.WORKFLOWS = ["tests.jobs.spend.SPEND"]
     settings.TOOL_ROLES = "tests.jobs.spend.ROLES"
     registry.workflows.cache_clear()
@@ -35,18 +35,18 @@ def told(monkeypatch, settings):
 
 
 def activate(job: Job, by=None) -> Job:
-    """Set live what there is now."""
+    """Set live every line that is offered now."""
     return actions.activate(job, by or spend.spender(), actions.activation(job).digest)
 
 
-def untouched(job: Job, told: list) -> bool:
-    """Tell whether nothing was done to an ended job."""
+def untouched(job: Job, worker_messages: list) -> bool:
+    """Return whether an ended job is unchanged."""
     found = Job.objects.get(pk=job.pk)
     same = (found.status, found.round, found.last_seq) == (job.status, job.round, job.last_seq)
-    return same and found.spend_by is None and not AuditEntry.objects.exists() and told == []
+    return same and found.spend_by is None and not AuditEntry.objects.exists() and worker_messages == []
 
 
-def test_what_is_offered_is_every_line_with_the_sums_of_each_currency():
+def test_the_offer_lists_every_line_and_the_total_for_each_currency():
     offer = actions.activation(spend.prepared())
     assert [line.item for line in offer.lines] == ["north", "south", "east"]
     assert [(one.currency, one.amount) for one in offer.totals] == [("EUR", "70"), ("USD", "300.50")]
@@ -60,7 +60,7 @@ def test_what_is_offered_is_every_line_with_the_sums_of_each_currency():
 
 
 @given(st.lists(lines, min_size=1, max_size=4), st.data())
-def test_whatever_of_a_line_changes_changes_the_hash(some, data):
+def test_any_change_to_a_line_changes_the_hash(some, data):
     index = data.draw(st.integers(0, len(some) - 1))
     name = data.draw(st.sampled_from([field.name for field in fields(SpendLine)]))
     value = data.draw(words.filter(lambda text: text != getattr(some[index], name)))
@@ -73,7 +73,7 @@ def test_whatever_of_a_line_changes_changes_the_hash(some, data):
     assert spending.digest("job", data.draw(st.permutations(some))) == before
 
 
-def test_what_is_live_already_changes_no_hash():
+def test_lines_that_are_live_already_do_not_change_the_hash():
     job = spend.prepared()
     before = actions.activation(job).digest
     spend.called(job, "north", "done", reply={"data": {"status": "ACTIVE"}})
@@ -81,17 +81,17 @@ def test_what_is_live_already_changes_no_hash():
     assert (offer.live, offer.digest) == (frozenset({"north"}), before)
 
 
-def test_a_line_is_not_live_when_its_dsp_answered_otherwise():
+def test_a_line_is_not_live_if_its_dsp_reports_another_status():
     job = spend.prepared()
     spend.called(job, "north", "done", reply={"data": {"status": "PAUSED"}})
     assert actions.activation(job).live == frozenset()
 
 
-def test_an_activation_is_one_transaction_a_round_an_event_and_an_audit_entry(told):
+def test_an_activation_stores_a_round_an_event_and_an_audit_entry_in_one_transaction(worker_messages):
     job, sol = spend.prepared(), spend.spender()
     digest = actions.activation(job).digest
     job = actions.activate(job, sol, digest)
-    assert (job.status, job.round, job.spend_by, told) == ("queued", 2, sol, [str(job.pk)])
+    assert (job.status, job.round, job.spend_by, worker_messages) == ("queued", 2, sol, [str(job.pk)])
     assert [id for id, *_ in job.plan] == ["lines", "note", "live"]
     assert (job.confirmed["digest"], job.confirmed["by"]) == (digest, "sol")
     assert spending.confirmed(job) == actions.activation(job).lines
@@ -106,15 +106,15 @@ def test_an_activation_is_one_transaction_a_round_an_event_and_an_audit_entry(to
     assert (shown.round, str(shown.status), shown.activating) == (2, "queued", event)
 
 
-def test_nobody_spends_without_the_right_whatever_else_is_wrong(told):
+def test_spending_without_permission_is_refused_before_anything_else_is_checked(worker_messages):
     job = spend.prepared()
     for given_ in ("", "nonsense", actions.activation(job).digest):
         with pytest.raises(actions.MayNotSpend, match="mara doesn't have permission to spend"):
             actions.activate(job, story.user(), given_)
-    assert untouched(job, told)
+    assert untouched(job, worker_messages)
 
 
-def test_a_superuser_has_the_right():
+def test_a_superuser_may_spend():
     assert activate(spend.prepared(), story.user("root", is_superuser=True)).spend_by.username == "root"
 
 
@@ -128,26 +128,26 @@ def test_a_superuser_has_the_right():
         (lambda: spend.prepared(plan=[*spend.PLAN, ["tale", "Tale", []]]), "Tale did not finish"),
     ],
 )
-def test_what_cannot_be_set_live_is_refused_with_the_reason(told, make, why):
+def test_an_impossible_activation_is_refused_with_the_reason(worker_messages, make, why):
     job = make()
     job.refresh_from_db()
     assert why in actions.activation(job).reason
     with pytest.raises(actions.ActionRefused, match=why):
         actions.activate(job, spend.spender(), "")
-    assert untouched(job, told)
+    assert untouched(job, worker_messages)
 
 
-def test_the_hash_must_be_given_and_be_that_of_now(told):
+def test_the_hash_is_required_and_must_be_current(worker_messages):
     job = spend.prepared()
     with pytest.raises(InvalidInput) as missing:
         actions.activate(job, spend.spender(), "")
     assert [fault.field for fault in missing.value.faults] == ["hash"]
     with pytest.raises(actions.Changed, match="changed since they were shown: review them again"):
         actions.activate(job, spend.spender(), "0" * 64)
-    assert untouched(job, told)
+    assert untouched(job, worker_messages)
 
 
-def test_a_line_more_makes_the_old_hash_a_conflict():
+def test_the_old_hash_is_a_conflict_once_a_line_is_added():
     job = spend.prepared("north")
     shown = actions.activation(job).digest
     feed.append(job.pk, [spend.end("lines", lines=[spend.record("north"), spend.record("south")])])
@@ -155,17 +155,17 @@ def test_a_line_more_makes_the_old_hash_a_conflict():
         actions.activate(job, spend.spender(), shown)
 
 
-def test_the_same_again_while_it_is_under_way_changes_nothing(told):
+def test_repeating_an_activation_in_progress_changes_nothing(worker_messages):
     job = activate(spend.prepared())
     seq = job.last_seq
     again = actions.activate(job, spend.spender("lea"), job.confirmed["digest"])
     assert (again.round, again.last_seq, again.spend_by.username) == (2, seq, "sol")
-    assert (len(told), AuditEntry.objects.count()) == (1, 1)
+    assert (len(worker_messages), AuditEntry.objects.count()) == (1, 1)
     with pytest.raises(actions.ActionRefused, match="being set live now"):
         actions.activate(job, spend.spender(), "0" * 64)
 
 
-def test_once_all_lines_are_live_the_same_again_changes_nothing(told):
+def test_repeating_an_activation_changes_nothing_once_all_lines_are_live(worker_messages):
     job = activate(spend.prepared())
     for item in spend.BUDGETS:
         spend.called(job, item, "done")
@@ -173,10 +173,10 @@ def test_once_all_lines_are_live_the_same_again_changes_nothing(told):
     offer = actions.activation(job)
     assert offer.reason == "3 lines are live already"
     assert actions.activate(job, spend.spender(), offer.digest).round == 2
-    assert (len(told), AuditEntry.objects.count()) == (1, 1)
+    assert (len(worker_messages), AuditEntry.objects.count()) == (1, 1)
 
 
-def test_another_activation_makes_anew_what_is_not_live_and_nothing_else():
+def test_another_activation_sends_only_the_lines_that_are_not_live():
     job = activate(spend.prepared())
     spend.called(job, "north", "done")
     spend.called(job, "south", "failed", error="archived")
@@ -193,7 +193,7 @@ def test_another_activation_makes_anew_what_is_not_live_and_nothing_else():
 
 
 def partly(job: Job | None = None) -> Job:
-    """Give a job of which one line is live and one failed."""
+    """Return a job of which one line is live and one failed."""
     job = activate(job or spend.prepared())
     spend.called(job, "north", "done")
     spend.called(job, "south", "failed", error="archived")
@@ -202,25 +202,25 @@ def partly(job: Job | None = None) -> Job:
 
 
 @pytest.mark.parametrize("what", [{}, {"stage": "live"}, {"step": "live.status.south"}])
-def test_no_retry_sets_lines_live_and_it_says_what_does(told, what):
+def test_a_retry_sets_no_line_live_and_the_refusal_names_the_action_that_does(worker_messages, what):
     job = partly()
     with pytest.raises(actions.ActionRefused, match="a retry does not set lines live: set them live again"):
         actions.retry(job, spend.spender(), **what)
     assert acting.states(job)["live.status.south"] == "failed"
-    assert len(told) == 1
+    assert len(worker_messages) == 1
 
 
-def test_every_other_round_takes_the_right_to_spend_away_and_leaves_the_money_calls():
+def test_any_other_round_removes_the_permission_to_spend_and_leaves_the_spending_calls():
     job = partly()
     acting.call(job, "lines.line.west", "failed", tool="create_campaign", server="ttd", error="no")
     job = actions.retry(job, story.user("plain"), stage="lines")
     assert (job.round, job.spend_by) == (3, None)
     assert acting.states(job)["live.status.south"] == "failed"
-    assert "live" in projection.ends(job.pk)  # it is not run again
+    assert "live" in projection.ends(job.pk)  # so the stage does not run again
     assert not spending.allows(job, "ttd", {"id": "c-north"})
 
 
-def test_a_call_that_spends_must_name_a_line_that_was_confirmed_in_this_round():
+def test_a_spending_call_must_name_a_line_that_was_confirmed_in_this_round():
     job = activate(spend.prepared("north"))
     assert spending.allows(job, "ttd", {"id": "c-north", "status": "ACTIVE"})
     assert not spending.allows(job, "ttd", {"id": "c-south", "status": "ACTIVE"})
@@ -228,16 +228,16 @@ def test_a_call_that_spends_must_name_a_line_that_was_confirmed_in_this_round():
 
 
 @pytest.mark.parametrize(("outcome", "state"), [("absent", "failed"), ("skip", "skipped")])
-def test_an_answer_for_a_money_call_sends_nothing(outcome, state):
+def test_resolving_a_spending_call_sends_nothing(outcome, state):
     job = activate(spend.prepared("north"))
     spend.called(job, "north", "unknown", error="no answer")
     spend.over(job, status="partial")
     job = actions.resolve(job, "live.status.north", outcome, story.user())
     assert (acting.states(job)["live.status.north"], job.spend_by) == (state, None)
-    assert job.status == "queued"  # to tell of it anew; the journal lets nothing out
+    assert job.status == "queued"  # to emit its result again; the journal sends nothing
 
 
-def test_a_line_that_is_said_to_be_live_is_the_one_that_was_meant():
+def test_a_line_resolved_as_live_must_have_the_id_that_was_sent():
     job = activate(spend.prepared("north"))
     spend.called(job, "north", "unknown", error="no answer")
     spend.over(job, status="partial")
@@ -247,7 +247,7 @@ def test_a_line_that_is_said_to_be_live_is_the_one_that_was_meant():
     assert actions.activation(job).live == {"north"}
 
 
-def test_two_activations_at_the_same_moment_make_one(told):
+def test_two_simultaneous_activations_start_one_round(worker_messages):
     job, sol = spend.prepared(), spend.spender()
     digest, gate, rounds = actions.activation(job).digest, threading.Barrier(2), []
 
@@ -264,10 +264,11 @@ def test_two_activations_at_the_same_moment_make_one(told):
     for thread in threads:
         thread.join(30)
     assert rounds == [2, 2]
-    assert acting.types(job).count("job:activating") == AuditEntry.objects.count() == len(told) == 1
+    assert acting.types(job).count("job:activating") == AuditEntry.objects.count() == 1
+    assert len(worker_messages) == 1
 
 
-def test_the_page_offers_lines_only_at_the_end_and_while_some_are_not_live():
+def test_the_page_offers_lines_only_after_the_end_while_some_are_not_live():
     job = spend.prepared()
     assert spending.shown(job, feed.progress(job.pk)) == 3
     activate(job)

@@ -1,4 +1,4 @@
-"""Small in-memory workflows for the engine's tests: scripted stages, tools and recorded events."""
+"""Small in-memory workflows for tests of the engine: scripted stages and tools, and recorded events."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +12,12 @@ from jobs.engine.results import Source, StageResult, Status
 from jobs.engine.runner import Before, Runner
 
 DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
-#: The log's time of the first event is one second later, and so on.
+#: The first event is recorded one second later, the second event two seconds later, and so on.
 START = datetime(2031, 5, 14, tzinfo=UTC)
 
 
 async def done(ctx: StageContext) -> StageResult:
-    """End at once, completed."""
+    """Complete immediately."""
     return DONE
 
 
@@ -71,10 +71,10 @@ class Story:
         self.events.append(event)
         return START + timedelta(seconds=len(self.events))
 
-    def told(self, *types: str) -> list[tuple[str, str]]:
+    def event_types(self, *types: str) -> list[tuple[str, str]]:
         """Return type and stage of each event, filtered by type if any are given."""
-        told = ((event.type, getattr(event, "stage", "")) for event in self.events)
-        return [one for one in told if not types or one[0] in types]
+        pairs = ((event.type, getattr(event, "stage", "")) for event in self.events)
+        return [one for one in pairs if not types or one[0] in types]
 
     def counts(self, stage: str) -> list[int]:
         """Return the counts that a stage emitted, in order."""

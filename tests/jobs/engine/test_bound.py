@@ -1,4 +1,4 @@
-"""The bound: what no order of calls could beat, and for few calls exactly the best order's time."""
+"""The bound: a time that no order of calls can beat; for few calls exactly the best order's time."""
 
 from itertools import permutations
 
@@ -11,7 +11,7 @@ from jobs.engine.play import Limits, Played, play
 
 
 def alone(*seconds: float, permits: int = 2) -> float:
-    """The bound of one server's calls that wait for nothing."""
+    """Return the bound of independent calls to one server."""
     return bound(seconds, [set()] * len(seconds), {"s": range(len(seconds))}, {"s": permits})
 
 
@@ -23,12 +23,12 @@ def test_calls_that_follow_one_another_take_their_sum():
     assert bound([1, 2, 3], [set(), {0}, {1}], {"s": [0, 1, 2]}, {"s": 3}) == 6
 
 
-def test_calls_that_cannot_be_divided_evenly_take_what_their_best_order_takes():
+def test_calls_that_cannot_be_divided_evenly_take_the_time_of_their_best_order():
     assert alone(5, 5, 5) == 10
     assert alone(120, 105, 100, 95) == 215
 
 
-def test_what_leads_to_a_servers_calls_and_what_follows_them_counts():
+def test_calls_before_and_after_a_servers_calls_count():
     # 0 leads to 1 to 3 on the server, which are followed by 4
     needs = [set(), {0}, {0}, {0}, {1, 2, 3}]
     assert (
@@ -36,7 +36,7 @@ def test_what_leads_to_a_servers_calls_and_what_follows_them_counts():
     )
 
 
-def test_of_many_calls_the_work_is_taken_as_if_it_could_be_divided():
+def test_for_many_calls_the_work_is_treated_as_divisible():
     assert alone(*[10.0] * (MOST_ORDERED + 1)) == 35
 
 
@@ -45,7 +45,9 @@ SECONDS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
 
 @pytest.mark.parametrize("permits", [1, 2, 3])
 @given(seconds=SECONDS, tail=st.integers(0, 20))
-def test_of_few_calls_the_best_order_reaches_it_and_no_order_beats_it(permits: int, seconds: list, tail: int):
+def test_for_few_calls_the_best_order_reaches_the_bound_and_none_beats_it(
+    permits: int, seconds: list, tail: int
+):
     count = len(seconds)
     needs = [set() for _ in seconds] + [{place} for place in range(count)]
     tails = [tail + place for place in range(count)]
@@ -59,6 +61,6 @@ def test_of_few_calls_the_best_order_reaches_it_and_no_order_beats_it(permits: i
 
 
 @given(st.lists(st.integers(1, 20), min_size=MOST_ORDERED + 1, max_size=12), st.integers(1, 4))
-def test_no_order_of_many_calls_beats_it(seconds: list, permits: int):
+def test_no_order_of_many_calls_beats_the_bound(seconds: list, permits: int):
     calls = [Played("s", "t", one) for one in seconds]
     assert alone(*seconds, permits=permits) <= max(play(calls, {"s": Limits(permits)})) + 1e-9

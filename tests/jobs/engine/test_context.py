@@ -1,4 +1,4 @@
-"""A stage's context: stable step names, concurrent items with a count that never falls, fallbacks."""
+"""A stage's context: stable step names, concurrent items, a count that never decreases, fallbacks."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from tests.jobs.engine.flows import DONE, Story, Tools, stage
 
 
 async def play(run, tools: Tools | None = None) -> Story:
-    """Run one stage in a job of its own and give the story."""
+    """Run a job with this one stage and return its story."""
     story = Story(stage("a", run=run), tools=tools)
     await story.runner.run()
     return story
@@ -28,7 +28,7 @@ async def test_a_step_is_named_after_stage_step_and_item():
     assert (await play(run)).tools.steps == ["a.task.kick-off-legal-qa", "a.folder"]
 
 
-async def test_a_stage_can_ask_for_a_step_that_is_done_and_nothing_is_sent_for_it():
+async def test_a_stage_can_read_the_result_of_a_finished_step_without_a_call():
     class Remembering(Tools):
         async def done(self, step):
             return Done({"size": 1}, "reply") if step == "a.task.one" else None
@@ -61,7 +61,7 @@ async def test_two_items_that_are_no_slugs_make_two_step_names():
     assert len(set((await play(run)).tools.steps)) == 6
 
 
-async def test_items_run_side_by_side_and_come_back_in_order():
+async def test_items_run_concurrently_and_return_in_order():
     met = asyncio.Barrier(3)
     outcomes = []
 
@@ -83,7 +83,7 @@ async def test_items_run_side_by_side_and_come_back_in_order():
     assert story.counts("a") == [0, 1, 2, 3]
 
 
-async def test_a_failed_item_counts_as_missed_and_does_not_delay_others():
+async def test_a_failed_item_is_missed_and_does_not_delay_others():
     outcomes = []
 
     async def work(thing):
@@ -161,7 +161,7 @@ async def test_when_a_count_cannot_be_recorded_the_other_items_still_finish(erro
     assert sorted(ended) == ["a", "b"] and story.counts("a") == [0]
 
 
-async def test_no_items_are_no_failure():
+async def test_a_stage_without_items_does_not_fail():
     async def run(ctx):
         assert await ctx.items([], None, name=str) == []
         return DONE
@@ -169,7 +169,7 @@ async def test_no_items_are_no_failure():
     assert (await play(run)).counts("a") == [0]
 
 
-async def test_a_count_never_falls_even_if_a_stage_reports_less():
+async def test_a_count_never_decreases_even_if_a_stage_reports_less():
     async def run(ctx):
         for made in (3, 1, 2, 4):
             await ctx.progress(made, 4)
@@ -183,8 +183,8 @@ async def test_a_fallback_is_emitted_with_its_reason():
         await ctx.fallback("canva", "create_design", "refused", step="design", item="square")
         return DONE
 
-    told = next(event for event in (await play(run)).events if event.type == "call:fallback")
-    assert (told.step, told.server, told.reason) == ("a.design.square", "canva", "refused")
+    fallback = next(event for event in (await play(run)).events if event.type == "call:fallback")
+    assert (fallback.step, fallback.server, fallback.reason) == ("a.design.square", "canva", "refused")
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ async def test_a_fallback_is_emitted_with_its_reason():
         (0, 0, Status.COMPLETED),
     ],
 )
-def test_three_quarters_made_is_completed_fewer_partial_none_failed(made, total, status):
+def test_three_quarters_is_completed_less_is_partial_and_none_is_failed(made, total, status):
     assert judge(made, total) is status
 
 
-def test_a_jobs_short_name_is_eight_characters_of_its_id():
+def test_a_jobs_short_name_is_the_first_eight_characters_of_its_id():
     assert JobInfo("12345678-9abc-def0-1234-56789abcdef0", "Job", None).short == "12345678"

@@ -1,4 +1,4 @@
-"""Learned durations: medians by server, tool and size, out of the last calls of each."""
+"""Learned durations: medians of the latest calls by server, tool and size."""
 
 import pytest
 
@@ -8,7 +8,7 @@ IMAGE = ("image-gen", "generate_image")
 
 
 def learned(*seconds: float, size: str = "") -> Learned:
-    """What is known after image calls that took so long."""
+    """Return what is known after image calls that took these seconds."""
     known = Learned()
     for one in seconds:
         known.add(*IMAGE, size, one)
@@ -20,15 +20,15 @@ def test_nothing_is_known_before_the_first_call():
     assert learned(9)(*IMAGE) == 9
 
 
-def test_one_slow_call_does_not_change_what_is_expected():
+def test_one_slow_call_does_not_change_the_estimate():
     assert learned(5, 5, 5, 5, 600)(*IMAGE) == 5
 
 
-def test_a_service_that_has_become_slower_is_known_to_be_so_after_the_last_calls():
+def test_the_estimate_follows_a_service_that_has_become_slower():
     assert learned(*[5.0] * 100, *[50.0] * (RECENT // 2 + 1))(*IMAGE) == 50
 
 
-def test_sizes_are_known_apart_and_one_that_is_new_is_like_all_of_them():
+def test_each_size_has_its_own_estimate_and_a_new_size_gets_the_overall_one():
     known = learned(1, 1, 1, size="300x250")
     for _ in range(3):
         known.add(*IMAGE, "1920x1080", 9.0)
@@ -37,7 +37,7 @@ def test_sizes_are_known_apart_and_one_that_is_new_is_like_all_of_them():
     assert known(*IMAGE, "160x600") == known(*IMAGE) == 5
 
 
-def test_what_was_learned_counts_at_once_also_for_what_was_asked_before():
+def test_a_new_duration_updates_cached_estimates_at_once():
     known = learned(1, 1, 1, size="300x250")
     assert known(*IMAGE) == 1
     for _ in range(5):
@@ -50,14 +50,14 @@ def test_durations_of_one_tool_do_not_affect_another(other: tuple[str, str]):
     assert learned(1, 1, 1)(*other) is None
 
 
-def test_what_is_new_is_given_away_once_to_be_stored():
+def test_new_durations_are_returned_once_for_storing():
     known = learned(1, 2, size="300x250")
     known.add(*IMAGE, "", 3)
     assert known.take_fresh() == {(*IMAGE, "300x250"): [1, 2], (*IMAGE, ""): [3]}
     assert known.take_fresh() == {}
 
 
-def test_what_was_stored_is_known_again_and_is_not_new():
+def test_stored_durations_are_known_and_not_new():
     known = Learned()
     known.put((*IMAGE, "300x250"), [4, 4, 4])
     assert known(*IMAGE, "300x250") == 4

@@ -1,4 +1,4 @@
-"""How long planned calls would take: stages' needs, permits, rates and ids taken from one another count."""
+"""How long planned calls would take, given the needs of stages, permits, rates and ids from other calls."""
 
 import pytest
 from hypothesis import given
@@ -18,22 +18,22 @@ FLOW = flow(
 
 
 def planned(step: str, seconds: float = 10, server: str = "docs", **more) -> PlannedCall:
-    """A call of the stage that its step begins with."""
+    """Return a planned call of the stage that its step begins with."""
     return PlannedCall(step.split(".")[0], step, server, more.pop("tool", "create"), seconds, **more)
 
 
 def took(*calls: PlannedCall, **limits: int | Limits) -> tuple[float, float]:
-    """Seconds and bound of these calls; a limit by number is one of calls at once."""
+    """Return the seconds and the bound of these calls; a number as a limit means concurrent calls."""
     known = {name: one if isinstance(one, Limits) else Limits(one) for name, one in limits.items()}
     found = estimate(FLOW, calls, known)
     return found.seconds, found.bound
 
 
-def test_nothing_to_do_takes_no_time():
+def test_a_plan_without_calls_takes_no_time():
     assert took() == (0, 0)
 
 
-def test_calls_of_different_items_go_side_by_side_within_the_permits():
+def test_calls_of_different_items_run_concurrently_within_the_permits():
     calls = [planned(f"a.{n}", item=str(n)) for n in range(5)]
     assert took(*calls, docs=2) == (30, 30)
     assert took(*calls, docs=5) == (10, 10)
@@ -47,18 +47,18 @@ def test_calls_of_one_item_follow_one_another():
     assert took(planned("a.image", item="x"), planned("a.upload", item="x"), docs=5) == (20, 20)
 
 
-def test_a_call_waits_for_those_that_it_takes_ids_from_in_whatever_stage():
+def test_a_call_waits_for_the_calls_that_it_takes_ids_from_in_any_stage():
     folder = planned("a.folder", 5)
     sheet = planned("b.sheet", 3, after=("a.folder", "a.never-planned"))
     assert took(folder, sheet, docs=5) == (8, 8)
 
 
-def test_a_stage_waits_for_all_that_it_needs_even_through_one_that_calls_nothing():
+def test_a_stage_waits_for_indirect_needs_through_a_stage_without_calls():
     report = planned("c.report", 4)
     assert took(report, planned("a.1", 7), planned("b.1", 2, "ads"), docs=5) == (11, 11)
 
 
-def test_who_waits_for_whom_can_be_asked():
+def test_the_dependencies_of_each_call_are_available():
     calls = [
         planned("c.1"),
         planned("a.1", item="x"),
@@ -73,7 +73,7 @@ def test_who_waits_for_whom_can_be_asked():
     }
 
 
-def test_the_longest_remaining_path_goes_first_as_the_permits_do_it():
+def test_the_call_with_the_longest_remaining_path_goes_first():
     fill = planned("a.fill", 15, tool="fill", item="x")
     long = planned("a.create", 30, item="y")
     after = planned("b.after", 5, "ads", after=("a.create",))
@@ -81,19 +81,19 @@ def test_the_longest_remaining_path_goes_first_as_the_permits_do_it():
     assert took(fill, long, after, docs=1) == (45, 45)
 
 
-def test_a_rate_a_minute_holds_calls_back_until_a_minute_after_the_ends_of_earlier_ones():
+def test_a_rate_delays_calls_until_a_minute_after_earlier_calls_ended():
     calls = [planned(f"a.{n}", 1, item=str(n)) for n in range(3)]
     assert took(*calls, docs=Limits(3, per_minute=2)) == (62, 1)
 
 
-def test_a_rate_of_one_tool_holds_no_other_back():
+def test_the_rate_of_one_tool_does_not_delay_others():
     calls = [planned(f"a.{n}", 1, item=str(n)) for n in range(3)]
     other = planned("b.other", 1, tool="fill", item="other")
     assert took(*calls, docs=Limits(4, per_minute={"create": 1})) == (123, 1)
     assert took(calls[0], other, docs=Limits(4, per_minute={"create": 1})) == (1, 1)
 
 
-def test_the_expected_seconds_are_those_of_the_stages_own_path_then_of_another_ones():
+def test_expected_seconds_come_from_the_stages_own_path_before_other_stages():
     assert expected(FLOW, "c", "docs", "create") == 20
     assert expected(FLOW, "b", "docs", "fill") == 15
     assert expected(FLOW, "a", "docs", "read") == DEFAULT_SECONDS
@@ -106,7 +106,7 @@ TIMES = st.integers(0, 100)
 
 @st.composite
 def plans(draw, servers: tuple[str, ...] = SERVERS) -> list[PlannedCall]:
-    """Some calls, each with ids from some of those before it."""
+    """Generate calls that each need ids from some of the earlier calls."""
     calls: list[PlannedCall] = []
     for number in range(draw(st.integers(0, 14))):
         place = draw(st.sampled_from(STAGES))
@@ -122,7 +122,7 @@ PERMITS = st.fixed_dictionaries({name: st.integers(1, 4) for name in SERVERS})
 
 
 @given(plans(), PERMITS, st.sampled_from([None, 1, 3, {"create": 2}]))
-def test_no_schedule_beats_the_bound_nor_the_longest_call(calls, permits, rate):
+def test_no_schedule_is_shorter_than_the_bound_or_the_longest_call(calls, permits, rate):
     found = estimate(FLOW, calls, {name: Limits(n, rate) for name, n in permits.items()})
     longest = max((call.seconds for call in calls), default=0)
     assert longest <= found.bound <= found.seconds

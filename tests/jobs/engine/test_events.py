@@ -1,4 +1,4 @@
-"""Events: each comes back from its stored form as it was, and nothing unknown gets in."""
+"""Events: each survives being stored and read unchanged, and unknown types and fields are refused."""
 
 import json
 
@@ -43,16 +43,16 @@ EVERY = [
 ]
 
 
-def test_every_kind_of_event_is_tried_here():
+def test_every_type_of_event_is_covered_here():
     assert {event.type for event in EVERY} == set(ev.KINDS)
 
 
 @pytest.mark.parametrize("event", EVERY, ids=lambda event: event.type)
-def test_an_event_comes_back_from_json_as_it_was(event):
+def test_an_event_survives_a_round_trip_through_json(event):
     assert ev.event_from(event.type, json.loads(json.dumps(event.payload()))) == event
 
 
-def test_names_are_written_in_camel_case_and_what_a_stage_hands_on_stays_as_it_is():
+def test_names_are_in_camel_case_and_the_data_of_a_stage_is_unchanged():
     payload = EVERY[5].payload()
     assert (payload["stageName"], payload["totalStages"]) == ("Generate Creatives", 8)
     assert payload["data"] == {"a_b": 1}
@@ -68,7 +68,7 @@ def test_names_are_written_in_camel_case_and_what_a_stage_hands_on_stays_as_it_i
         ("job:cancelling", {}, "job:cancelling: .*by"),
     ],
 )
-def test_an_unknown_type_or_field_and_a_missing_one_are_refused(type, payload, words):
+def test_unknown_types_unknown_fields_and_missing_fields_are_refused(type, payload, words):
     with pytest.raises(ev.UnknownEvent, match=words):
         ev.event_from(type, payload)
 

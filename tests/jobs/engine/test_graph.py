@@ -1,4 +1,4 @@
-"""Workflows as data: what is refused when one is built, what is selected, how long is still to go."""
+"""Workflows as data: validation, selected stages, and remaining time."""
 
 import pytest
 
@@ -28,32 +28,32 @@ def lifecycle():
         ([stage("a", "c"), stage("b", "a"), stage("c", "b")], "form a cycle: "),
     ],
 )
-def test_a_workflow_that_does_not_fit_together_is_refused_when_it_is_built(stages, words):
+def test_an_inconsistent_workflow_is_refused_when_it_is_built(stages, words):
     with pytest.raises(BrokenWorkflow, match=words):
         flow(*stages)
 
 
-def test_a_stage_that_is_left_out_is_needed_no_more():
+def test_no_stage_needs_a_stage_that_is_left_out():
     chosen = lifecycle().select(("creative", "report"))
     assert [(one.id, one.needs) for one in chosen.stages] == [("creative", ()), ("report", ("creative",))]
 
 
-def test_the_parameters_choose_the_stages():
+def test_the_parameters_select_the_stages():
     asked = flow(stage("a"), Stage("b", "B", done, wanted=lambda params: params["b"]))
     assert [one.id for one in asked.wanted({"b": False}).stages] == ["a"]
     assert [one.id for one in asked.wanted({"b": True}).stages] == ["a", "b"]
 
 
-def test_what_remains_counts_from_the_call_to_the_end_of_the_longest_chain():
+def test_remaining_time_is_measured_from_a_call_to_the_end_of_the_longest_chain():
     whole = lifecycle()
     assert whole.remaining("creative", "image-gen", "generate_image") == 150
     assert whole.remaining("creative", "canva", "upload_asset") == 50
     assert whole.remaining("report", "google-docs", "createDocument") == 30
-    # a call that no path names waits behind those that have longer to go, not behind all
+    # a call that no path names comes after calls with more time left, but not after all others
     assert whole.remaining("landing", "google-docs", "createFolder") == 30
 
 
-def test_what_was_measured_replaces_what_was_expected():
+def test_measured_durations_replace_declared_durations():
     seconds = {("image-gen", "generate_image", ""): 10.0, ("image-gen", "generate_image", "300x250"): 7.0}
 
     def learned(*kind: str) -> float | None:
@@ -64,14 +64,14 @@ def test_what_was_measured_replaces_what_was_expected():
     assert lifecycle().remaining(*image, learned, "300x250") == 7 + 20 + 30
 
 
-def test_what_was_measured_of_a_later_stage_counts_for_those_before_it():
+def test_measured_durations_of_a_later_stage_count_for_earlier_stages():
     def learned(server: str, tool: str, size: str) -> float | None:
         return 3.0 if tool == "createDocument" else None
 
     assert lifecycle().remaining("creative", "canva", "upload_asset", learned) == 20 + 3
 
 
-def test_the_longest_chain_wins_among_several():
+def test_the_longest_of_several_chains_counts():
     whole = flow(
         stage("start"),
         stage("short", "start", path=(Hop("s", "t", 5),)),
@@ -81,7 +81,7 @@ def test_the_longest_chain_wins_among_several():
     assert [whole.after(id) for id in ("start", "short", "long", "end")] == [51, 1, 1, 0]
 
 
-def test_bad_input_says_every_fault_with_its_field():
+def test_bad_input_lists_every_fault_with_its_field():
     error = InvalidInput([Fault("budget", "is required"), Fault("", "is too large")])
     assert str(error) == "budget: is required; : is too large"
     assert len(error.faults) == 2
@@ -97,17 +97,17 @@ def test_a_job_finishes_by_the_plan_that_it_recorded():
     assert chosen.remaining("creative", "image-gen", "generate_image") == 150
 
 
-def test_a_plan_without_needs_takes_those_of_today():
+def test_a_plan_without_needs_uses_the_current_needs():
     chosen = lifecycle().by_plan([["report", "R"], ["landing", "L"]])
     assert [(one.id, one.needs) for one in chosen.stages] == [("report", ("landing",)), ("landing", ())]
 
 
-async def test_a_stage_that_is_gone_fails_with_its_reason_and_the_others_run():
+async def test_a_stage_that_no_longer_exists_fails_with_a_reason_and_the_others_run():
     today = flow(stage("added"), stage("report", "added"))
     plan = [["gone", "Old Stage", []], ["report", "Old Report", ["gone"]]]
     story = Story(*today.by_plan(plan).stages)
     assert await story.runner.run() == "partial"
-    assert story.told("stage:start") == [("stage:start", "gone"), ("stage:start", "report")]
+    assert story.event_types("stage:start") == [("stage:start", "gone"), ("stage:start", "report")]
     ended = next(event for event in story.events if event.type == "stage:error")
     assert (ended.stage_name, ended.error) == (
         "Old Stage",

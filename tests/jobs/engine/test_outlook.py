@@ -1,4 +1,4 @@
-"""What running jobs still have to do: calls that remain, in progress and ended, and the seconds left."""
+"""What running jobs still have to do: their remaining calls and the seconds left."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ def test_a_new_job_takes_its_longest_path_within_the_permits():
     assert Job().left() == 200 + 20 + 30
 
 
-def test_what_is_done_is_not_ahead_any_more():
+def test_finished_calls_are_not_counted_as_remaining():
     job = Job()
     for step in ("a", "b"):
         job.asked(step)
@@ -59,19 +59,19 @@ def test_time_already_spent_on_a_call_is_subtracted():
     assert job.left(now=60) == 40 + 100 + 20 + 30
 
 
-def test_a_call_that_takes_longer_than_expected_has_a_little_left_and_never_less_than_nothing():
+def test_an_overdue_call_has_a_little_time_left_and_never_less_than_zero():
     job = Job()
     for step in "abcd":
         job.asked(step)
     for step in "abc":
         job.outlook.call_ended(step)
     job.sent["d"] = 0.0
-    # the uploads of the three that are done go at once, its own follows it
+    # the three finished images are uploaded at once, the fourth after it is made
     assert job.left(now=1000) == 20 + 20 + 30
     assert job.left(now=0) == 100 + 20 + 30
 
 
-def test_a_stage_that_has_ended_is_not_ahead_however_few_calls_it_made():
+def test_an_ended_stage_has_no_remaining_calls():
     job = Job()
     job.outlook.stage_ended("creative")
     assert job.left() == 10 + 5 + 5 + 30
@@ -80,21 +80,21 @@ def test_a_stage_that_has_ended_is_not_ahead_however_few_calls_it_made():
     assert job.left() == 0
 
 
-def test_what_was_learned_counts_by_the_size_of_a_call_once_it_was_asked_for():
+def test_learned_durations_apply_by_size_once_a_call_was_requested():
     seconds = {"": 10.0, "large": 50.0}
 
     def learned(server: str, tool: str, size: str) -> float | None:
         return seconds.get(size) if tool == "generate" else None
 
     job = Job()
-    # the uploads are the longer ones now: four of them on two permits, from the first image on
+    # uploads take longer now: four of them on two permits, from the first image on
     assert job.left(learned=learned) == 10 + 20 + 20 + 30
     job.asked("a", size="large")
     # 50 on one permit, the three small ones on the other; two uploads side by side
     assert job.left(learned=learned) == 50 + 20 + 30
 
 
-def test_calls_beyond_the_count_of_the_brief_are_included():
+def test_calls_beyond_the_expected_count_are_included():
     job = Job()
     for step in "abcdef":
         job.asked(step)
@@ -107,7 +107,7 @@ def test_a_younger_job_waits_for_an_older_one():
 
 
 @given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("efgh")))
-def test_the_more_is_done_the_less_is_left(images: set[str], uploads: set[str]):
+def test_the_time_left_decreases_as_calls_finish(images: set[str], uploads: set[str]):
     job, before = Job(), float("inf")
     for tool, server, steps in (("generate", "image-gen", images), ("upload", "canva", uploads)):
         for step in sorted(steps):

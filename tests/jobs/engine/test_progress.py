@@ -1,4 +1,4 @@
-"""The projection: what people see follows from the log alone, however the events are batched."""
+"""The projection: what users see depends on the log alone, however its events are batched."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -24,7 +24,7 @@ calls = st.tuples(st.sampled_from(IDS), st.sampled_from("abc")).map(
     lambda pair: {"stage": pair[0], "step": ".".join(pair), "server": "canva", "tool": "create_design"}
 )
 numbers = st.integers(0, 9)
-# whatever a log may hold after the launch, in any order: the fold must bear it
+# the projection must accept any events after the launch, in any order
 anything = st.one_of(
     st.builds(lambda p: ev.StageStart(**p), places),
     st.builds(lambda p, n: ev.StageProgress(**p, current=n, total=9, detail=str(n)), places, numbers),
@@ -81,7 +81,7 @@ def test_applying_events_in_batches_equals_applying_them_all_together(events, cu
 
 
 @given(stories, st.data())
-def test_an_event_that_comes_again_changes_nothing(events, data):
+def test_a_repeated_event_changes_nothing(events, data):
     whole = log(*events)
     again = Progress()
     for position, one in enumerate(whole):
@@ -91,7 +91,7 @@ def test_an_event_that_comes_again_changes_nothing(events, data):
 
 
 @given(stories)
-def test_a_count_never_falls_and_a_share_stays_within_a_hundred(events):
+def test_a_count_never_decreases_and_a_percentage_stays_within_a_hundred(events):
     progress, before = Progress(), dict.fromkeys(IDS, 0)
     for one in log(*events):
         progress.apply(one)
@@ -111,7 +111,7 @@ def test_the_launch_names_the_stages_that_will_run():
     assert (progress.title, progress.status, progress.last_seq) == ("Aurora", JobStatus.QUEUED, 1)
 
 
-def test_a_stage_runs_counts_and_ends_with_its_artifacts_and_its_time():
+def test_a_stage_shows_its_count_its_artifacts_and_its_time():
     progress = fold(
         ev.StageStart(**place()),
         ev.StageProgress(**place(), current=2, total=4, detail="Square"),
@@ -123,7 +123,7 @@ def test_a_stage_runs_counts_and_ends_with_its_artifacts_and_its_time():
     assert (progress.status, progress.ended) == (JobStatus.RUNNING, False)
 
 
-def test_a_failed_stage_says_why_and_shows_its_fallback():
+def test_a_failed_stage_shows_its_reason_and_its_fallback():
     error = ev.StageError(**place(), status="failed", current=0, total=1, error="gone", artifacts=(MADE,))
     progress = fold(ev.StageStart(**place()), error)
     assert progress.stage("creative").error == "gone"
@@ -144,7 +144,7 @@ def test_a_call_is_shown_from_its_wait_to_its_end():
     assert (view.in_use, view.limit, view.waited, view.remote_id, view.error) == (2, 2, 1.5, "7", "")
 
 
-def test_the_end_ends_it():
+def test_the_last_event_ends_the_job():
     progress = fold(ev.WorkflowComplete(status="cancelled", total_stages=2, error="asked"))
     assert (progress.ended, progress.status, progress.error) == (True, JobStatus.CANCELLED, "asked")
 
@@ -156,7 +156,7 @@ def test_a_stage_with_nothing_to_count_is_full_when_completed_and_empty_before()
     assert stage.percent == 100
 
 
-def test_every_kind_of_event_can_be_folded_and_every_line_belongs_to_one():
+def test_every_type_of_event_can_be_applied_and_every_log_line_has_a_type():
     class Unheard(ev.Event):
         """An event that the projection does not know."""
 
@@ -165,12 +165,12 @@ def test_every_kind_of_event_can_be_folded_and_every_line_belongs_to_one():
         fold(Unheard())
 
 
-def test_a_stage_that_the_plan_does_not_name_is_no_stage():
+def test_a_stage_that_is_not_in_the_plan_is_not_shown():
     with pytest.raises(KeyError, match="search"):
         fold().stage("search")
 
 
-def test_a_fallback_for_a_step_that_was_never_asked_for_makes_no_call_that_waits_for_ever():
+def test_a_fallback_for_a_step_without_a_call_adds_no_waiting_call():
     where = {"stage": "brief", "step": "brief.document", "server": "google-docs", "tool": "createDocument"}
     queued = ev.JobQueued(workflow="w", version=1, title="T", stages=PLAN)
     fallback = ev.CallFallback(**where, reason="refused")

@@ -20,7 +20,7 @@ def ended(status: str = "partial") -> ev.WorkflowComplete:
 
 
 def tried() -> list[ev.Event]:
-    """A round in which one call failed, was stood in for, and the job ended."""
+    """Return the events of a round in which one call failed and got a fallback, and the job ended."""
     return [
         ev.StageStart(**place()),
         ev.CallStart(**TASK, attempt=3),
@@ -35,7 +35,7 @@ def call_of(progress: Progress):
     return progress.calls["creative.image.a"]
 
 
-def test_a_retry_puts_the_job_its_stages_and_its_steps_back_and_counts_the_round():
+def test_a_retry_resets_the_job_its_stages_and_its_steps_and_counts_the_round():
     progress = fold(*tried(), retrying("creative.image.a", "never.asked"))
     assert (progress.status, progress.round, progress.ended_at, progress.error) == (
         JobStatus.QUEUED,
@@ -60,7 +60,7 @@ def test_each_round_is_timed_separately():
     assert progress.started_at > progress.queued_at
 
 
-def test_what_is_done_in_a_later_round_has_no_fallback_any_more():
+def test_a_call_that_is_done_in_a_later_round_loses_its_fallback():
     done = ev.CallComplete(**TASK, state="done", attempt=4, waited=0, took=1, remote_id="i-1", source="live")
     progress = fold(*tried(), retrying("creative.image.a"), ev.CallStart(**TASK, attempt=4), done)
     assert (call_of(progress).state, call_of(progress).fallback) == ("done", False)
@@ -98,15 +98,15 @@ def test_a_paused_server_is_shown_until_it_answers_or_a_new_round_begins():
     assert not fold(down, ended(), retrying()).down
 
 
-def test_an_activation_adds_its_stage_once_and_says_who_asked_and_when():
-    told = ev.JobActivating(
+def test_an_activation_adds_its_stage_once_with_the_user_and_the_time():
+    activating = ev.JobActivating(
         by="sol", round=2, stage="live", stage_name="Set Lines Live", digest="d" * 64, what="5 lines"
     )
-    progress = fold(*tried(), told)
+    progress = fold(*tried(), activating)
     assert [(stage.id, stage.index) for stage in progress.stages][-1] == ("live", 2)
-    assert (progress.status, progress.round, progress.activating) == (JobStatus.QUEUED, 2, told)
+    assert (progress.status, progress.round, progress.activating) == (JobStatus.QUEUED, 2, activating)
     assert progress.activating_at is not None
     assert progress.log[-1].text == "Going live, requested by sol: 5 lines"
-    again = fold(*tried(), told, ended(), replace(told, round=3, steps=["creative.image.a"]))
+    again = fold(*tried(), activating, ended(), replace(activating, round=3, steps=["creative.image.a"]))
     assert [stage.id for stage in again.stages].count("live") == 1
     assert call_of(again).state == "waiting"

@@ -1,4 +1,4 @@
-"""The runner: order by need alone, failures that stay where they are, an end that always comes."""
+"""The runner: stages are ordered only by need, failures stay contained, and every job ends."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def ends(result: StageResult):
     return run
 
 
-async def test_a_stage_begins_when_those_it_needs_have_ended_and_sees_their_results():
+async def test_a_stage_starts_when_the_stages_it_needs_have_ended_and_sees_their_results():
     seen = {}
 
     async def look(ctx):
@@ -45,13 +45,13 @@ async def test_a_stage_begins_when_those_it_needs_have_ended_and_sees_their_resu
 
     story = Story(stage("late", "a", "b", run=look), stage("a"), stage("b"), stage("other"))
     assert await story.runner.run() is JobStatus.COMPLETED
-    order = story.told()
+    order = story.event_types()
     assert order.index(("stage:start", "late")) > order.index(("stage:complete", "a"))
     assert order.index(("stage:start", "late")) > order.index(("stage:complete", "b"))
     assert seen == {"a": DONE, "b": DONE}
 
 
-async def test_stages_that_need_nothing_of_each_other_run_side_by_side():
+async def test_independent_stages_run_concurrently():
     met = asyncio.Barrier(3)
 
     async def meet(ctx):
@@ -70,10 +70,10 @@ async def test_stages_that_need_nothing_of_each_other_run_side_by_side():
         (RuntimeError("password=1"), "internal error (RuntimeError)"),
     ],
 )
-async def test_a_stage_that_raises_has_failed_and_the_others_go_on(error, words):
+async def test_a_stage_that_raises_fails_and_the_others_continue(error, words):
     story = Story(stage("a", run=fails(error)), stage("b", "a"), stage("c"))
     assert await story.runner.run() is JobStatus.PARTIAL
-    assert sorted(story.told("stage:complete", "stage:error")) == [
+    assert sorted(story.event_types("stage:complete", "stage:error")) == [
         ("stage:complete", "b"),
         ("stage:complete", "c"),
         ("stage:error", "a"),
@@ -103,7 +103,7 @@ async def test_a_stage_that_fails_halfway_keeps_its_reported_count():
         ([DONE, StageResult(status=Status.COMPLETED, made=1, total=1, data={"unknown": ["x"]})], "partial"),
     ],
 )
-async def test_the_job_ends_as_its_stages_did_and_an_unknown_is_never_completed(results, status):
+async def test_a_jobs_status_follows_its_stages_and_is_not_completed_with_an_unknown_call(results, status):
     story = Story(*(stage(str(n), run=ends(result)) for n, result in enumerate(results)))
     assert await story.runner.run() == status
     assert story.events[-1].type == "workflow:complete"
@@ -124,8 +124,8 @@ async def test_a_stopped_job_starts_no_more_stages_and_emits_no_end():
     story = Story(stage("a", run=fails(Stopped("cancelled"))), stage("b", "a"), stage("c"))
     with pytest.raises(Stopped):
         await story.runner.run()
-    assert ("stage:start", "b") not in story.told()
-    assert story.told("workflow:complete", "stage:error") == []
+    assert ("stage:start", "b") not in story.event_types()
+    assert story.event_types("workflow:complete", "stage:error") == []
 
 
 async def test_stages_that_ended_in_an_earlier_run_are_reused():
@@ -144,10 +144,13 @@ async def test_stages_that_ended_in_an_earlier_run_are_reused():
     story = Story(stage("a", run=never), stage("b", "a", run=look), before=before)
     assert await story.runner.run() is JobStatus.PARTIAL
     assert seen == {"a": earlier}
-    assert story.told("stage:start", "stage:complete") == [("stage:start", "b"), ("stage:complete", "b")]
+    assert story.event_types("stage:start", "stage:complete") == [
+        ("stage:start", "b"),
+        ("stage:complete", "b"),
+    ]
 
 
-async def test_a_stage_that_was_begun_before_is_not_begun_twice_and_its_count_never_falls():
+async def test_a_resumed_stage_is_not_started_twice_and_its_count_never_decreases():
     async def run(ctx):
         for made in range(4):
             await ctx.progress(made, 4)
@@ -155,11 +158,11 @@ async def test_a_stage_that_was_begun_before_is_not_begun_twice_and_its_count_ne
 
     story = Story(stage("a", run=run), before=Before({}, {"a": START}, {"a": 2}))
     await story.runner.run()
-    assert story.told("stage:start") == []
+    assert story.event_types("stage:start") == []
     assert story.counts("a") == [2, 2, 2, 3]
 
 
-async def test_a_lost_log_ends_the_run():
+async def test_an_unwritable_log_ends_the_run():
     story = Story(stage("a"), tools=Tools())
 
     async def broken(event):
@@ -170,10 +173,10 @@ async def test_a_lost_log_ends_the_run():
         await story.runner.run()
 
 
-async def test_times_are_those_of_the_log():
+async def test_times_come_from_the_log():
     story = Story(stage("a"), stage("b", "a"))
     await story.runner.run()
-    assert story.told() == [
+    assert story.event_types() == [
         ("stage:start", "a"),
         ("stage:complete", "a"),
         ("stage:start", "b"),
@@ -183,13 +186,13 @@ async def test_times_are_those_of_the_log():
     assert story.runner.timings["b"] == Timing(START + timedelta(seconds=3), 1.0)
 
 
-async def test_a_stage_that_is_taken_up_again_began_when_the_log_says():
+async def test_a_resumed_stage_keeps_the_start_time_of_the_log():
     story = Story(stage("a"), before=Before({}, {"a": START - timedelta(seconds=9)}))
     await story.runner.run()
     assert story.runner.timings["a"] == Timing(START - timedelta(seconds=9), 10.0)
 
 
-async def test_a_step_that_an_earlier_round_left_unknown_keeps_the_job_from_being_completed():
+async def test_an_unknown_step_from_an_earlier_round_keeps_the_job_from_being_completed():
     story = Story(stage("a"), before=Before({}, unknown=frozenset({"a.document"})))
     assert await story.runner.run() is JobStatus.PARTIAL
 
@@ -198,11 +201,11 @@ def group(*errors: Exception) -> ExceptionGroup:
     return ExceptionGroup("side by side", [ExceptionGroup("inner", list(errors))])
 
 
-async def test_a_stop_in_a_group_of_errors_is_a_stop():
+async def test_a_stop_in_a_group_of_errors_stops_the_job():
     story = Story(stage("a", run=fails(group(KeyError("x"), Stopped("cancelled")))))
     with pytest.raises(Stopped):
         await story.runner.run()
-    assert story.told("stage:error", "workflow:complete") == []
+    assert story.event_types("stage:error", "workflow:complete") == []
 
 
 @pytest.mark.parametrize(
@@ -250,11 +253,13 @@ async def test_an_error_of_the_log_is_raised_after_running_stages_have_ended(los
     story.runner.emit = emit
     with pytest.raises(type(lost)):
         await story.runner.run()
-    assert ended == ["b"] and ("stage:complete", "b") in story.told()
-    assert ("stage:start", "c") not in story.told() and story.told("workflow:complete", "stage:error") == []
+    assert ended == ["b"] and ("stage:complete", "b") in story.event_types()
+    assert ("stage:start", "c") not in story.event_types() and story.event_types(
+        "workflow:complete", "stage:error"
+    ) == []
 
 
-async def test_a_journal_that_is_lost_is_no_failure_of_the_stage():
+async def test_a_lost_journal_does_not_fail_the_stage():
     async def calls(ctx):
         await ctx.items(["x"], lambda thing: ctx.call("s", "t", {}, step=thing), name=str)
         return DONE
@@ -262,10 +267,10 @@ async def test_a_journal_that_is_lost_is_no_failure_of_the_stage():
     story = Story(stage("a", run=calls), tools=Tools(Away("no database")))
     with pytest.raises(Away):
         await story.runner.run()
-    assert story.told("stage:error", "stage:complete", "workflow:complete") == []
+    assert story.event_types("stage:error", "stage:complete", "workflow:complete") == []
 
 
-async def test_a_lost_log_weighs_more_than_a_stop():
+async def test_a_lost_log_takes_precedence_over_a_stop():
     story = Story(stage("a", run=fails(group(Stopped("cancelled"), LogLost(Away("gone"))))))
     with pytest.raises(Away):
         await story.runner.run()

@@ -1,4 +1,4 @@
-"""Steps that several stages share, items inside items, and what a stage learns about those before it."""
+"""Steps shared by several stages, nested items, and what a stage can read about earlier stages."""
 
 import asyncio
 from datetime import UTC, date, datetime
@@ -15,7 +15,7 @@ DONE = StageResult(status=Status.COMPLETED, made=1, total=1)
 
 
 class Tools:
-    """Answers every call with its step once the gate is open; fails or stops where it is set to."""
+    """Answers every call with its step once the gate is open; can be set to fail or stop."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.steps: list[str] = []
@@ -61,7 +61,7 @@ def asks(seen: list) -> object:
     return run
 
 
-async def test_a_shared_step_is_made_once_and_every_asker_gets_it():
+async def test_a_shared_step_is_called_once_and_every_stage_gets_its_result():
     tools, seen = Tools(), []
     stages = (Stage("one", "One", asks(seen)), Stage("two", "Two", asks(seen)))
     late = Stage("three", "Three", asks(seen), needs=("one", "two"))
@@ -70,14 +70,14 @@ async def test_a_shared_step_is_made_once_and_every_asker_gets_it():
     assert seen == ["one.folder"] * 3
 
 
-async def test_a_shared_step_has_the_same_name_whichever_stage_asks_first():
+async def test_a_shared_steps_name_does_not_depend_on_which_stage_asks_first():
     tools, seen = Tools(), []
     quiet = Stage("one", "One", asks([]), needs=("two",))
     await runner(Stage("two", "Two", asks(seen)), quiet, tools=tools).run()
     assert tools.steps == ["one.folder"]
 
 
-async def test_a_shared_step_that_fails_fails_for_every_asker_and_ends_no_other_stage():
+async def test_a_failed_shared_step_fails_every_stage_that_asked_and_no_other():
     tools, seen = Tools(StepError("no room")), []
 
     async def fine(ctx) -> StageResult:
@@ -123,7 +123,7 @@ async def test_a_shared_step_outlives_the_stage_that_asked_first():
     assert tools.steps == ["one.folder"] and seen == ["one.folder"]
 
 
-async def test_a_shared_step_of_a_stage_that_the_job_lacks_fails_the_asker_alone():
+async def test_a_shared_step_of_a_missing_stage_fails_only_the_stage_that_asked():
     async def run(ctx) -> StageResult:
         await ctx.shared("folder", folder, stage="nowhere")
         return DONE
@@ -133,7 +133,7 @@ async def test_a_shared_step_of_a_stage_that_the_job_lacks_fails_the_asker_alone
     assert "KeyError" in job.results["one"].error
 
 
-async def test_items_inside_items_are_judged_but_not_counted():
+async def test_nested_items_affect_the_result_but_not_the_count():
     outcomes = []
 
     async def inner(n):
@@ -151,7 +151,7 @@ async def test_items_inside_items_are_judged_but_not_counted():
     assert sorted(outcome.made for outcome in outcomes) == [False, True, True]
 
 
-async def test_a_stop_inside_inner_items_leaves_through_all_of_them():
+async def test_a_stop_inside_nested_items_stops_the_job():
     async def stop(n):
         raise Stopped("cancelled")
 
@@ -163,14 +163,14 @@ async def test_a_stop_inside_inner_items_leaves_through_all_of_them():
         await runner(Stage("one", "One", run), tools=Tools()).run()
 
 
-async def test_a_stage_learns_when_the_stages_that_it_needs_ran_also_in_an_earlier_run():
-    told = {}
+async def test_a_stage_can_read_when_the_stages_it_needs_ran_even_in_an_earlier_run():
+    seen = {}
 
     async def first(ctx) -> StageResult:
         return DONE
 
     async def last(ctx) -> StageResult:
-        told.update(ctx.timings)
+        seen.update(ctx.timings)
         return DONE
 
     earlier = Timing(datetime(2031, 5, 14, 9, tzinfo=UTC), 90.0)
@@ -178,18 +178,18 @@ async def test_a_stage_learns_when_the_stages_that_it_needs_ran_also_in_an_earli
     before = Before({"old": DONE}, timings={"old": earlier})
     begun = datetime.now(UTC)
     await runner(*stages, Stage("end", "End", last, ("old", "new")), tools=Tools(), before=before).run()
-    assert told["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
-    assert begun <= told["new"].began <= datetime.now(UTC) and 0 <= told["new"].seconds < 60
+    assert seen["old"] == earlier and earlier.ended == datetime(2031, 5, 14, 9, 1, 30, tzinfo=UTC)
+    assert begun <= seen["new"].began <= datetime.now(UTC) and 0 <= seen["new"].seconds < 60
 
 
-async def test_a_stage_learns_the_names_of_those_that_it_needs():
-    told = {}
+async def test_a_stage_can_read_the_names_of_the_stages_it_needs():
+    seen = {}
 
     async def first(ctx) -> StageResult:
         return DONE
 
     async def last(ctx) -> StageResult:
-        told.update(ctx.names)
+        seen.update(ctx.names)
         return DONE
 
     stages = (
@@ -198,10 +198,10 @@ async def test_a_stage_learns_the_names_of_those_that_it_needs():
         Stage("end", "End", last, ("two",)),
     )
     await runner(*stages, tools=Tools()).run()
-    assert told == {"two": "Second"}
+    assert seen == {"two": "Second"}
 
 
-async def test_a_job_that_holds_an_unknown_is_never_completed():
+async def test_a_job_with_an_unknown_call_is_never_completed():
     async def run(ctx) -> StageResult:
         return StageResult(status=Status.COMPLETED, made=3, total=4, data={"unknown": ["the fourth"]})
 

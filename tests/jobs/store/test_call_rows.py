@@ -1,4 +1,4 @@
-"""What is known of a job's rows: by what was committed, never by what may be rolled back."""
+"""The cache of a job's call rows: it holds what was committed, never what may be rolled back."""
 
 from datetime import UTC, datetime
 
@@ -22,16 +22,16 @@ def known() -> CallRows:
     return CallRows(story.job())
 
 
-def test_nothing_is_new_before_somebody_has_looked(known):
+def test_no_step_is_new_before_the_rows_were_read(known):
     assert not known.is_new("s.1")
     assert known.place("s.1") == UNKNOWN
 
 
-def test_a_step_is_new_until_its_write_was_asked_for(known):
+def test_a_step_is_new_until_its_first_write(known):
     known.begin(["s.old"])
     assert (known.is_new("s.1"), known.is_new("s.old")) == (True, False)
     assert known.place("s.1") == NEW
-    # whether that write was committed nobody can say yet: the next one looks for itself
+    # that write may not be committed yet, so the next one has to look
     assert not known.is_new("s.1")
     assert known.place("s.1") == UNKNOWN
 
@@ -45,14 +45,14 @@ def test_a_row_is_known_once_it_is_committed(known):
     assert known.place("s.1") == Place(row, new=False)
 
 
-def test_a_write_that_knows_nothing_finds_the_row_or_makes_it(known):
+def test_a_write_without_a_known_row_finds_or_creates_it(known):
     row = known.keep(call(), UNKNOWN, state="sent")
     assert known.keep(call(), UNKNOWN, 2.5, state="done", ended_at=datetime.now(UTC)) == row
     kept = ToolCall.objects.get()
     assert (kept.state, kept.waited, kept.args, kept.stage) == ("done", 2.5, {"name": "A"}, "s")
 
 
-def test_a_row_that_is_only_asked_for_is_left_as_it_is(known):
+def test_asking_for_a_row_does_not_change_it(known):
     row = known.keep(call(), UNKNOWN, 1.0, state="retry")
     assert known.keep(call(), Place(row, new=False)) == row
     assert ToolCall.objects.get().state == "retry"

@@ -1,4 +1,4 @@
-"""The doorbell: it tells, and what it cannot tell never harms what is committed."""
+"""The doorbell: it announces commits, and a failed announcement never affects committed data."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from jobs.store import doorbell
 from tests.jobs import calling, story
 
 
-def test_a_ring_reaches_every_bell_and_a_dead_bell_is_cleared_away():
+def test_a_ring_reaches_every_bell_and_removes_dead_bells():
     alive, dead = doorbell.hang("test-alive"), doorbell.hang("test-dead")
     gone = dead.getsockname()
     dead.close()
@@ -30,7 +30,7 @@ def test_a_bell_that_cannot_be_rung_is_logged_and_raises_nothing(monkeypatch, ca
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_launch_stands_though_its_message_cannot_be_left(monkeypatch):
+def test_a_launch_succeeds_even_if_its_message_cannot_be_queued(monkeypatch):
     def broken(job_id):
         raise OSError("the queue is full")
 

@@ -31,7 +31,7 @@ def bell():
     doorbell.take_down(bell)
 
 
-def test_seq_has_no_gap_and_no_double_however_many_write_at_once():
+def test_seqs_have_no_gaps_and_no_duplicates_with_concurrent_writers():
     job = story.job()
 
     def write(number: int) -> None:
@@ -57,7 +57,7 @@ def test_a_worker_whose_lease_is_lost_writes_nothing():
     assert story.seqs(feed.whole(job.pk)) == [1, 2]
 
 
-def test_the_bell_rings_after_the_commit_and_not_at_all_without_one(bell):
+def test_the_bell_rings_only_after_a_commit(bell):
     job = story.job()
     heard(bell)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -80,14 +80,14 @@ def test_a_long_log_is_read_page_by_page_in_order():
     assert feed.progress(job.pk).stage("creative").current == feed.PAGE + 49
 
 
-def test_the_log_goes_with_its_job():
+def test_the_log_is_deleted_with_its_job():
     job = story.ended_job()
     Job.objects.filter(pk=job.pk).delete()
     assert WorkflowEvent.objects.count() == 0
     assert feed.heads([job.pk]) == {}
 
 
-def test_what_begins_something_is_refused_once_somebody_has_asked_to_cancel():
+def test_events_that_start_work_are_refused_after_a_cancel():
     job = story.job()
     feed.append(job.pk, [story.begin()], begins=True)
     feed.append(job.pk, [ev.JobCancelling(by="mara")])

@@ -1,4 +1,4 @@
-"""The job's folder: files whole or not at all, and never outside of it."""
+"""The job's folder: files are written completely or not at all, and never outside it."""
 
 import pytest
 from django.core.files.storage import FileSystemStorage
@@ -16,7 +16,7 @@ def test_a_file_is_stored_under_its_own_name(files, tmp_path):
     assert (tmp_path / "jobs/one/brief.md").read_text() == "# Brief"
 
 
-def test_a_file_written_again_replaces_the_first_and_leaves_nothing_else(files, tmp_path):
+def test_a_rewritten_file_replaces_the_first_and_leaves_no_other_file(files, tmp_path):
     files.write("a.bin", b"first")
     files.write("a.bin", b"second")
     assert [file.name for file in (tmp_path / "jobs/one").iterdir()] == ["a.bin"]
@@ -29,5 +29,5 @@ def test_a_name_with_a_path_is_refused(files, name):
         files.write(name, b"x")
 
 
-def test_the_path_of_a_file_to_come_has_its_folder(files):
+def test_the_folder_of_a_new_files_path_exists(files):
     assert files.path("later.png").parent.is_dir()

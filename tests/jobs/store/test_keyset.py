@@ -1,4 +1,4 @@
-"""Pages by key: every row once, newest first, up and down, however many share a moment or go unfound."""
+"""Keyset pages: every row once, newest first, in both directions, even with equal times or few matches."""
 
 import uuid
 from datetime import timedelta
@@ -16,7 +16,7 @@ MOMENTS = keyset.MOMENTS
 
 @pytest.fixture
 def jobs() -> list[Job]:
-    """Give 23 jobs, newest first, three at each moment; every fifth is titled for the search."""
+    """Return 23 jobs, newest first, three at each moment; every fifth has the title to search for."""
     now = timezone.now()
     made = [
         story.job(created_at=now - timedelta(seconds=n // 3), title="rare" if n % 5 == 4 else "common")
@@ -25,8 +25,8 @@ def jobs() -> list[Job]:
     return sorted(made, key=MOMENTS.key, reverse=True)
 
 
-def walked(rows, size, *, among=None) -> list[keyset.Page]:
-    """Turn the pages from the newest to the oldest."""
+def all_pages(rows, size, *, among=None) -> list[keyset.Page]:
+    """Return all pages from the newest to the oldest."""
     pages = [keyset.page(rows, MOMENTS, size, among=among)]
     while pages[-1].older is not None:
         pages.append(keyset.page(rows, MOMENTS, size, older=pages[-1].older, among=among))
@@ -35,17 +35,17 @@ def walked(rows, size, *, among=None) -> list[keyset.Page]:
 
 @pytest.mark.storage
 @pytest.mark.parametrize("size", [1, 2, 4, 22, 23, 24])
-def test_the_pages_hold_every_row_once_and_newest_first(jobs, size):
-    pages = walked(Job.objects.all(), size)
+def test_the_pages_contain_every_row_once_and_newest_first(jobs, size):
+    pages = all_pages(Job.objects.all(), size)
     assert [job for page in pages for job in page.rows] == jobs
     assert all(len(page.rows) == size for page in pages[:-1])
     assert not any(page.cut_short for page in pages)
 
 
 @pytest.mark.storage
-def test_the_way_back_up_shows_the_pages_that_were_seen_on_the_way_down(jobs):
+def test_paging_back_shows_the_same_pages(jobs):
     rows = Job.objects.all()
-    down = walked(rows, 4)
+    down = all_pages(rows, 4)
     page, seen = down[-1], [down[-1].rows]
     while page.newer is not None:
         page = keyset.page(rows, MOMENTS, 4, newer=page.newer)
@@ -54,7 +54,7 @@ def test_the_way_back_up_shows_the_pages_that_were_seen_on_the_way_down(jobs):
     assert page.newer is None
 
 
-def test_less_than_a_page_from_the_newest_row_the_newest_page_is_shown_whole(jobs):
+def test_within_a_page_of_the_newest_row_the_full_newest_page_is_returned(jobs):
     page = keyset.page(Job.objects.all(), MOMENTS, 4, newer=MOMENTS.key(jobs[2]))
     assert page.rows == jobs[:4]
     assert page.newer is None
@@ -62,20 +62,20 @@ def test_less_than_a_page_from_the_newest_row_the_newest_page_is_shown_whole(job
 
 @pytest.mark.storage
 @pytest.mark.parametrize("looked", [1, 3, 7, 22, 23, 50])
-def test_a_search_looks_through_so_many_rows_a_page_and_finds_all_in_the_end(jobs, looked, monkeypatch):
+def test_a_search_reads_a_limited_number_of_rows_per_page_and_finds_every_match(jobs, looked, monkeypatch):
     monkeypatch.setattr(keyset, "LOOKED_THROUGH", looked)
     rows = Job.objects.filter(title="rare")
-    pages = walked(rows, 2, among=Job.objects.all())
+    pages = all_pages(rows, 2, among=Job.objects.all())
     assert [job for page in pages for job in page.rows] == [job for job in jobs if job.title == "rare"]
     assert [page.cut_short for page in pages] == [
         len(page.rows) < 2 and page.older is not None for page in pages
     ]
 
 
-def test_a_search_goes_back_up_over_stretches_in_which_nothing_was_found(jobs, monkeypatch):
+def test_a_search_pages_back_across_pages_without_matches(jobs, monkeypatch):
     monkeypatch.setattr(keyset, "LOOKED_THROUGH", 2)
     rows, among = Job.objects.filter(title="rare"), Job.objects.all()
-    page, found = walked(rows, 2, among=among)[-1], []
+    page, found = all_pages(rows, 2, among=among)[-1], []
     while page.newer is not None:
         page = keyset.page(rows, MOMENTS, 2, newer=page.newer, among=among)
         found = [*page.rows, *found]
@@ -83,13 +83,13 @@ def test_a_search_goes_back_up_over_stretches_in_which_nothing_was_found(jobs, m
     assert len(found) >= 3
 
 
-def test_a_list_that_ends_where_looking_ends_has_no_further_page(jobs, monkeypatch):
+def test_a_search_that_ends_at_the_last_row_has_no_further_page(jobs, monkeypatch):
     monkeypatch.setattr(keyset, "LOOKED_THROUGH", len(jobs))
     page = keyset.page(Job.objects.filter(title="none"), MOMENTS, 2, among=Job.objects.all())
     assert (page.rows, page.older, page.cut_short) == ([], None, False)
 
 
-def test_a_place_is_carried_by_an_address_and_read_back(jobs):
+def test_a_place_can_be_written_to_a_url_and_read_back(jobs):
     key = MOMENTS.key(jobs[5])
     assert MOMENTS.place(MOMENTS.text(key)) == key
     assert keyset.IDS.place(keyset.IDS.text((17,))) == (17,)
@@ -97,7 +97,7 @@ def test_a_place_is_carried_by_an_address_and_read_back(jobs):
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1-2", "9" * 19, "٣", "1\n"])
 @pytest.mark.parametrize("order", [keyset.IDS, MOMENTS])
-def test_what_no_page_gave_is_no_place(order, text):
+def test_text_that_no_page_produced_is_not_a_place(order, text):
     with pytest.raises(ValueError, match="not a place"):
         order.place(text)
 

@@ -1,4 +1,4 @@
-"""The doorbell between machines: what is committed elsewhere reaches the hub without its looking."""
+"""The doorbell between machines: commits made elsewhere reach the hub without polling."""
 
 import asyncio
 
@@ -23,14 +23,14 @@ append = sync_to_async(feed.append)
 
 @pytest.fixture
 async def far_away(monkeypatch):
-    """Let no bell of this machine be heard."""
+    """Silence the bells of this machine, as if every commit came from another machine."""
     monkeypatch.setattr(doorbell, "_ring_one", lambda *about: None)
     yield
     await sync_to_async(connections.close_all)()
 
 
 async def got(stream, seq: int) -> list[int]:
-    """Give the seqs that come, up to this one."""
+    """Return the seqs that arrive, up to this seq."""
     seqs: list[int] = []
     async with asyncio.timeout(SOON):
         while not seqs or seqs[-1] < seq:
@@ -40,7 +40,7 @@ async def got(stream, seq: int) -> list[int]:
 
 @sync_to_async
 def listeners(what: str) -> list[int]:
-    """Wait until somebody listens to the database, and select this of the listeners' sessions."""
+    """Wait until a session listens to the database, and select this from the listening sessions."""
     sql = f"SELECT {what} FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"
 
     def ask() -> list[int]:
@@ -51,7 +51,7 @@ def listeners(what: str) -> list[int]:
     return until(ask, "somebody listens", SOON)
 
 
-async def test_what_is_committed_on_another_machine_is_heard(make_hub, far_away):
+async def test_a_commit_on_another_machine_reaches_the_hub(make_hub, far_away):
     job = await sync_to_async(story.job)()
     with make_hub().events(job.pk) as stream:
         assert await got(stream, 1) == [1]
@@ -60,9 +60,7 @@ async def test_what_is_committed_on_another_machine_is_heard(make_hub, far_away)
         assert await got(stream, 3) == [2, 3]
 
 
-async def test_a_listener_that_the_database_hangs_up_on_listens_again(
-    make_hub, far_away, monkeypatch, caplog
-):
+async def test_a_disconnected_listener_reconnects(make_hub, far_away, monkeypatch, caplog):
     monkeypatch.setattr(hub, "AGAIN", 0.01)
     job = await sync_to_async(story.job)()
     with make_hub().events(job.pk) as stream:

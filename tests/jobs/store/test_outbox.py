@@ -1,4 +1,4 @@
-"""The outbox: what is told of, to whom, once, and in the very transaction of what it tells of."""
+"""The outbox: each webhook gets each notification once, in the same transaction as its event."""
 
 import threading
 from datetime import timedelta
@@ -20,7 +20,7 @@ UNKNOWN = ev.CallUnknown(**story.CALL, attempt=2, reason="no answer within 30 s"
 
 
 def silent_since(job, seconds, **values):
-    """Let a job's last event be so old."""
+    """Make a job's last event this many seconds old."""
     at = timezone.now() - timedelta(seconds=seconds)
     WorkflowEvent.objects.filter(job=job).update(at=at)
     Job.objects.filter(pk=job.pk).update(created_at=at, **values)
@@ -121,7 +121,7 @@ def test_the_cancel_of_a_job_without_a_worker_is_notified_too():
     assert Delivery.objects.get().payload["status"] == "cancelled"
 
 
-def test_an_address_that_is_not_active_and_events_that_nobody_wants_leave_nothing():
+def test_inactive_webhooks_and_unsubscribed_events_add_nothing_to_the_outbox():
     hook("ended", active=False)
     hook("unknown", "stuck")
     story.ended_job()
@@ -145,7 +145,7 @@ def test_a_rolled_back_event_is_not_notified():
     assert told() == []
 
 
-def test_an_event_whose_telling_cannot_be_written_is_not_kept_either(monkeypatch):
+def test_an_event_is_rolled_back_if_its_notification_cannot_be_written(monkeypatch):
     hook()
     job = story.job()
 
@@ -158,7 +158,7 @@ def test_an_event_whose_telling_cannot_be_written_is_not_kept_either(monkeypatch
     assert feed.progress(job.pk).status == "queued"
 
 
-def test_ordinary_events_cost_the_outbox_no_query(django_assert_num_queries):
+def test_events_without_notifications_cost_no_outbox_query(django_assert_num_queries):
     hook("ended", "partial", "unknown", "stuck")
     job = story.job()
     one = ev.Recorded(2, timezone.now(), story.begin())
@@ -187,7 +187,7 @@ def test_a_stuck_job_is_notified_once_for_its_last_event(settings, status):
     assert told(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
 
 
-def test_a_job_whose_log_only_tells_how_long_it_will_take_is_stuck_all_the_same():
+def test_a_job_whose_log_only_gets_new_estimates_is_stuck():
     desk, job = hook("stuck"), story.job()
     silent_since(job, 9999, status="running")
     for _ in range(2):  # its worker lives, and its calls hang
@@ -197,13 +197,13 @@ def test_a_job_whose_log_only_tells_how_long_it_will_take_is_stuck_all_the_same(
     assert Delivery.objects.get().payload["lastEventId"] == 1
 
 
-def test_two_workers_that_look_at_once_notify_of_a_stuck_job_once(monkeypatch):
+def test_two_workers_that_look_at_once_send_one_notification_of_a_stuck_job(monkeypatch):
     desk, job = hook("stuck"), story.job()
     silent_since(job, 9999)
     both, real = threading.Barrier(2), outbox._stuck
 
     def together(*about):
-        both.wait(10)  # both have seen that no notification exists yet
+        both.wait(10)  # both workers have seen that no notification exists yet
         return real(*about)
 
     def look():
@@ -227,7 +227,7 @@ def test_a_job_that_has_ended_is_never_stuck(settings):
     assert outbox.notify_of_stuck(timezone.now()) == 0
 
 
-def test_a_test_says_nothing_of_any_job():
+def test_a_test_delivery_belongs_to_no_job():
     row = outbox.write_test(hook())
     assert (row.kind, row.job, row.state) == ("test", None, "pending")
     assert row.payload == {"type": "test", "id": str(row.pk), "timestamp": ev.iso(row.created_at)}

@@ -49,7 +49,7 @@ def test_a_stage_counts_by_its_latest_end_until_a_later_round_runs_it_again():
     assert job.stages_ended == 2
 
 
-def test_a_later_result_deletes_only_the_stages_own_artifacts_that_it_lacks():
+def test_a_later_result_deletes_only_the_stages_own_missing_artifacts():
     job = story.job(plan=acting.PLAN)
     feed.append(job.pk, [acting.end("brief", "failed", acting.made("fallback.md"), acting.made("kept.md"))])
     feed.append(job.pk, [acting.end("creative", "completed", acting.made("image.png"))])
@@ -58,7 +58,7 @@ def test_a_later_result_deletes_only_the_stages_own_artifacts_that_it_lacks():
     assert names == {"kept.md", "real.md", "image.png"}
 
 
-def test_an_artifact_that_a_later_stage_replaces_belongs_to_it_in_rows_and_progress():
+def test_an_artifact_replaced_by_a_later_stage_belongs_to_that_stage():
     job = story.job(plan=acting.PLAN)
     paused, live = acting.made("line.md"), replace(acting.made("line.md"), note="ACTIVE")
 
@@ -80,8 +80,10 @@ def test_an_artifact_that_a_later_stage_replaces_belongs_to_it_in_rows_and_progr
 
 def test_an_activation_reruns_only_its_stage():
     job = acting.ended(acting.end("creative", "partial"))
-    told = ev.JobActivating(by="sol", round=2, stage="report", stage_name="Report", digest="d", what="1 line")
-    feed.append(job.pk, [told])
+    activating = ev.JobActivating(
+        by="sol", round=2, stage="report", stage_name="Report", digest="d", what="1 line"
+    )
+    feed.append(job.pk, [activating])
     job.refresh_from_db()
     assert (job.status, job.round, job.stages_ended) == (JobStatus.QUEUED, 2, 2)
     assert set(projection.ends(job.pk)) == {"brief", "creative"}

@@ -1,4 +1,4 @@
-"""Rows in plain SQL: what the ORM would have written, on whatever database."""
+"""Rows written in plain SQL are what the ORM would have written, on any database."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ def call(**values) -> dict:
     return {"job_id": story.job().pk, **named, "args": {"name": "Größe 'x' %s", "sizes": [1, None]}, **values}
 
 
-def test_a_row_is_what_the_orm_would_have_made_of_the_same_values():
+def test_a_row_equals_the_row_that_the_orm_would_have_written():
     values = call()
     mine = ToolCall.objects.get(pk=rows.insert(ToolCall, **values))
     theirs = ToolCall.objects.create(**(values | {"step": "s.2"}))
@@ -27,14 +27,14 @@ def test_a_row_is_what_the_orm_would_have_made_of_the_same_values():
     assert abs((theirs.created_at - mine.created_at).total_seconds()) < 60
 
 
-def test_a_moment_keeps_its_zone_and_a_json_field_its_nothing():
+def test_a_time_keeps_its_zone_and_a_json_field_its_null():
     row = rows.insert(CallAttempt, call_id=rows.insert(ToolCall, **call()), number=1, epoch=2, sent_at=AT)
     attempt = CallAttempt.objects.get(pk=row)
     assert (attempt.sent_at, attempt.ended_at, attempt.process) == (AT, None, None)
     assert CallAttempt.objects.filter(process__isnull=True).count() == 1
 
 
-def test_only_the_fields_that_are_named_change_and_some_grow():
+def test_only_named_fields_change_and_some_are_incremented():
     row = rows.insert(ToolCall, **call(waited=1.5))
     rows.update(ToolCall, row, {"waited": 2.0}, state="done", ended_at=AT, reply={"data": {"id": "7"}})
     changed = ToolCall.objects.get(pk=row)
@@ -42,7 +42,7 @@ def test_only_the_fields_that_are_named_change_and_some_grow():
     assert (changed.reply, changed.args["sizes"], changed.step) == ({"data": {"id": "7"}}, [1, None], "s.1")
 
 
-def test_the_columns_of_these_tables_are_called_as_their_fields():
+def test_the_columns_of_these_tables_have_the_names_of_their_fields():
     # an update names columns by their fields
     for model in (ToolCall, CallAttempt, WorkflowEvent):
         assert all(field.column == field.attname for field in model._meta.concrete_fields)

@@ -1,4 +1,4 @@
-"""The writer: in order, committed before it says so, and no write takes another with it."""
+"""The writer: writes are ordered, committed before they are reported, and isolated from each other."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ def rename(job, title):
 
 
 async def together(writer, *writes):
-    """Return the results of writes that are committed together: the writer is busy until all of them wait."""
+    """Return the results of writes committed together: the writer is kept busy until all are queued."""
     begun, free = threading.Event(), threading.Event()
     busy = asyncio.create_task(writer.run(lambda: (begun.set(), free.wait(10))))
     await asyncio.to_thread(begun.wait, 10)
@@ -33,14 +33,14 @@ async def together(writer, *writes):
     return await rest
 
 
-def test_a_write_is_committed_when_its_caller_goes_on(writer):
+def test_a_write_is_committed_before_its_caller_continues(writer):
     job = story.job()
     assert asyncio.run(writer.run(rename(job, "new"))) == 1
     assert not connection.in_atomic_block
     assert Job.objects.get(pk=job.pk).title == "new"
 
 
-def test_writes_happen_in_the_order_in_which_they_were_asked(writer):
+def test_writes_happen_in_the_order_of_the_requests(writer):
     seen = []
 
     async def ask():
@@ -52,7 +52,7 @@ def test_writes_happen_in_the_order_in_which_they_were_asked(writer):
     assert seen == list(range(300))
 
 
-def test_a_write_that_fails_is_undone_alone(writer):
+def test_only_the_failed_write_is_rolled_back(writer):
     job, other = story.job(), story.job()
 
     def fail():
@@ -71,7 +71,7 @@ def test_a_write_that_fails_is_undone_alone(writer):
     assert Job.objects.get(pk=other.pk).title == "whole"
 
 
-def test_what_waits_is_committed_in_one_transaction(writer):
+def test_waiting_writes_are_committed_in_one_transaction(writer):
     commits = []
 
     async def ask():
@@ -85,7 +85,7 @@ def test_what_waits_is_committed_in_one_transaction(writer):
     assert commits == list(range(50))
 
 
-def test_a_caller_that_is_cancelled_leaves_a_whole_write(writer):
+def test_a_write_is_completed_although_its_caller_was_cancelled(writer):
     job = story.job()
 
     async def ask():
@@ -100,7 +100,7 @@ def test_a_caller_that_is_cancelled_leaves_a_whole_write(writer):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="needs PostgreSQL; DATABASE_URL names it")
-def test_a_session_that_the_server_ended_while_the_process_slept_loses_no_write(writer):
+def test_no_write_is_lost_if_the_server_ended_the_session_while_the_process_slept(writer):
     job, other, tries = story.job(), story.job(), []
 
     def sleep():
@@ -120,7 +120,7 @@ def test_a_session_that_the_server_ended_while_the_process_slept_loses_no_write(
     assert set(Job.objects.values_list("title", flat=True)) == {"slept", "before"}
 
 
-def test_a_batch_that_was_rolled_back_without_a_word_is_done_again(writer):
+def test_a_silently_rolled_back_batch_is_repeated(writer):
     job, tries = story.job(), []
 
     def refuse(savepoint):
@@ -129,7 +129,7 @@ def test_a_batch_that_was_rolled_back_without_a_word_is_done_again(writer):
 
     def fail():
         tries.append(1)
-        if len(tries) == 1:  # then Django marks the whole transaction, and rolls it back at its end
+        if len(tries) == 1:  # Django then marks the whole transaction, and rolls it back when it ends
             connection.savepoint_rollback = refuse
         raise ValueError("no")
 
@@ -141,7 +141,7 @@ def test_a_batch_that_was_rolled_back_without_a_word_is_done_again(writer):
     assert Job.objects.get(pk=job.pk).title == "whole"
 
 
-def test_closing_commits_what_waits():
+def test_closing_commits_waiting_writes():
     writer, job = Writer(), story.job()
 
     async def ask():
@@ -154,7 +154,7 @@ def test_closing_commits_what_waits():
     assert Job.objects.get(pk=job.pk).title == "last"
 
 
-def test_a_write_that_only_the_commit_refuses_falls_alone_and_the_writer_goes_on(writer):
+def test_a_write_refused_at_the_commit_fails_alone_and_the_writer_continues(writer):
     job = story.job()
 
     def orphan():  # foreign keys are checked at the commit
@@ -170,8 +170,11 @@ def test_a_write_that_only_the_commit_refuses_falls_alone_and_the_writer_goes_on
     assert Job.objects.get(pk=job.pk).title == "whole"
 
 
-def test_a_write_that_the_commit_refuses_once_is_done_again_from_the_start(writer):
-    job, seen = story.job(), [uuid.uuid4()]  # a row that another has removed between reading and commit
+def test_a_write_refused_once_at_the_commit_is_repeated_from_the_start(writer):
+    job, seen = (
+        story.job(),
+        [uuid.uuid4()],
+    )  # as if another session deleted a row between the read and the commit
 
     def end():
         gone = seen.pop() if seen else job.pk
@@ -182,7 +185,7 @@ def test_a_write_that_the_commit_refuses_once_is_done_again_from_the_start(write
     assert WorkflowEvent.objects.get(seq=9).job_id == job.pk
 
 
-def test_a_write_that_the_database_refuses_for_good_takes_no_other_with_it(writer, monkeypatch):
+def test_a_permanently_refused_write_does_not_affect_others(writer, monkeypatch):
     monkeypatch.setattr("jobs.store.writer.TRIES", 2)
     jobs = [story.job(), story.job()]
 
@@ -200,7 +203,7 @@ def test_a_write_that_the_database_refuses_for_good_takes_no_other_with_it(write
     assert {job.title for job in Job.objects.all()} == {"first", "last"}
 
 
-def test_with_the_database_away_every_caller_is_told_in_bounded_time(writer, monkeypatch):
+def test_every_caller_gets_an_error_in_bounded_time_if_the_database_is_down(writer, monkeypatch):
     monkeypatch.setattr("jobs.store.writer.TRIES", 1)
     monkeypatch.setattr("jobs.store.writer.ONE_BY_ONE_SECONDS", 0.0)
     asked = []
@@ -217,7 +220,7 @@ def test_with_the_database_away_every_caller_is_told_in_bounded_time(writer, mon
     assert len(asked) < 10
 
 
-def test_what_breaks_after_a_commit_takes_neither_the_write_nor_the_writer_with_it(writer):
+def test_an_error_after_a_commit_affects_neither_the_write_nor_the_writer(writer):
     job, done = story.job(), []
 
     def broken():
@@ -236,14 +239,14 @@ def test_what_breaks_after_a_commit_takes_neither_the_write_nor_the_writer_with_
     assert Job.objects.get(pk=job.pk).title == "kept"
 
 
-def test_nobody_waits_for_a_closed_writer():
+def test_a_closed_writer_refuses_writes_immediately():
     writer = Writer()
     writer.close()
     with pytest.raises(WriterClosed):
         asyncio.run(writer.run(lambda: None))
 
 
-def test_what_one_turn_of_the_loop_asks_for_and_what_that_wakes_commit_together(writer):
+def test_writes_of_one_loop_iteration_and_of_tasks_they_wake_commit_together(writer):
     seen: list[bool] = []
 
     def note():
@@ -271,7 +274,7 @@ def test_what_one_turn_of_the_loop_asks_for_and_what_that_wakes_commit_together(
     assert (batches, len(seen)) == ([2], 2)
 
 
-def test_what_one_turn_of_the_loop_asks_for_holds_the_database_no_longer_than_a_batch(writer):
+def test_writes_of_one_loop_iteration_hold_the_database_for_at_most_a_batch(writer):
     seen, batches, commit = [], [], writer._commit
     writer._commit = lambda batch: (batches.append(len(batch)), commit(batch))
 
@@ -283,12 +286,12 @@ def test_what_one_turn_of_the_loop_asks_for_holds_the_database_no_longer_than_a_
     assert (batches, seen) == ([LARGEST_BATCH, LARGEST_BATCH, 50], list(range(450)))
 
 
-def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writer_is_closed():
+def test_writes_requested_just_before_closing_are_committed():
     writer, job = Writer(), story.job()
 
     async def ask():
         asking = asyncio.create_task(writer.run(rename(job, "last")))
-        await asyncio.sleep(0)  # asked for, and not handed over yet
+        await asyncio.sleep(0)  # requested, but not queued yet
         writer.close()
         return await asking
 
@@ -296,10 +299,10 @@ def test_what_was_asked_for_in_the_very_last_moment_is_committed_before_the_writ
     assert Job.objects.get(pk=job.pk).title == "last"
 
 
-def test_a_loop_that_ended_before_its_next_turn_holds_up_neither_its_write_nor_another_loop(writer):
+def test_a_loop_that_ended_early_delays_neither_its_write_nor_another_loop(writer):
     job, other, first = story.job(), story.job(), asyncio.new_event_loop()
     left = first.create_task(writer.run(rename(job, "first")))
-    first.call_soon(first.stop)  # asked for, and not handed over yet
+    first.call_soon(first.stop)  # requested, but not queued yet
     first.run_forever()
     first.close()
     assert asyncio.run(asyncio.wait_for(writer.run(rename(other, "second")), 10)) == 1
@@ -307,11 +310,11 @@ def test_a_loop_that_ended_before_its_next_turn_holds_up_neither_its_write_nor_a
     assert [Job.objects.get(pk=one.pk).title for one in (job, other)] == ["first", "second"]
 
 
-def test_what_is_asked_for_while_the_writer_closes_is_refused_and_never_left_waiting():
+def test_writes_requested_while_the_writer_closes_are_refused_immediately():
     writer, job = Writer(), story.job()
 
     class Gate:
-        """The writer's own, behind which somebody asks as soon as it opens while the writer closes."""
+        """The writer's gate; asks for a write as soon as it is released while the writer closes."""
 
         def __init__(self, gate) -> None:
             self.gate, self.asking = gate, None

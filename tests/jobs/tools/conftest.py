@@ -1,4 +1,4 @@
-"""Roles as the contract has them, and a gateway over real server processes for every test."""
+"""Roles as in the contract, and a gateway to real server processes for every test."""
 
 import asyncio
 import itertools
@@ -61,7 +61,7 @@ ROLES = {
         bundled_source=Source.SIMULATED,
     ),
 }
-# the same parts, but nothing that was made can be found again
+# the same roles without look-ups
 BLIND = {
     name: replace(role, tools={tool: replace(policy, lookup=None) for tool, policy in role.tools.items()})
     for name, role in ROLES.items()
@@ -71,7 +71,7 @@ NUMBERS = itertools.count(1)
 
 
 def call(tool: str, args: dict | None = None, **changes) -> Call:
-    """A call of a tool, of the role that has it."""
+    """Return a call of a tool on the role that has it."""
     number = next(NUMBERS)
     server = next(name for name, role in ROLES.items() if tool in role.tools)
     facts = {
@@ -85,12 +85,12 @@ def call(tool: str, args: dict | None = None, **changes) -> Call:
 
 
 def task(name: str = "Kick-off", **changes) -> Call:
-    """A call that creates a task."""
+    """Return a call that creates a task."""
     return call("asana_create_task", {"project_id": "1", "name": name}, **changes)
 
 
 async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for something outside of this process, at most `seconds`."""
+    """Wait for a condition outside this process, at most `seconds`."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - the ledger of another process has no event to wait for
             await asyncio.sleep(0.01)
@@ -101,11 +101,11 @@ Open = Callable[..., Gateway]
 
 @pytest.fixture
 async def gateway(tmp_path) -> AsyncIterator[Open]:
-    """`gateway("tool:fault", ..., role={fields})`: opens a gateway over fakes of these faults.
+    """Return a factory: `gateway("tool:fault", ..., role={fields})` opens a gateway to faulty fakes.
 
-    Without `lookups` no effect can be found again, and what is ambiguous ends as unknown.
+    Without `lookups` no effect can be found again, and ambiguous calls end as unknown.
 
-    Each role's ledger is `tmp_path/<role>.jsonl`. All is closed, in seconds, at the end of the test.
+    Each role's ledger is `tmp_path/<role>.jsonl`. Everything is closed when the test ends, within seconds.
     """
     opened: list[Gateway] = []
 

@@ -1,4 +1,4 @@
-"""The circuit: five strikes in a row open it, one probe a cool-down, a success forgets all."""
+"""The circuit: five strikes in a row open it, each cool-down allows one probe, a success resets it."""
 
 import pytest
 from hypothesis import settings
@@ -35,18 +35,18 @@ def opened(circuit: Circuit) -> Circuit:
 
 
 def probe(circuit: Circuit, clock: Clock) -> None:
-    """Let the cool-down pass and become the probe."""
+    """Let the cool-down pass and take the probe."""
     clock.now = circuit.until
     assert circuit.allow()
     assert circuit.probing
 
 
-def test_a_new_circuit_lets_everyone_through(circuit):
+def test_a_new_circuit_allows_every_call(circuit):
     assert all(circuit.allow() for _ in range(100))
     assert (circuit.open, circuit.reason, circuit.until, circuit.probing) == (False, "", 0.0, False)
 
 
-def test_five_strikes_in_a_row_open_it_and_say_why(circuit, clock):
+def test_five_strikes_in_a_row_open_the_circuit_with_a_reason(circuit, clock):
     for number in range(THRESHOLD - 1):
         circuit.strike(number)
         assert circuit.allow()
@@ -56,7 +56,7 @@ def test_five_strikes_in_a_row_open_it_and_say_why(circuit, clock):
     assert (circuit.reason, circuit.until) == ("it hangs", clock.now + COOL_DOWN)
 
 
-def test_one_incident_is_one_strike_however_many_calls_it_cost(circuit):
+def test_an_incident_that_fails_many_calls_is_one_strike(circuit):
     one, other = object(), object()
     for _ in range(100):
         circuit.strike(one)
@@ -64,7 +64,7 @@ def test_one_incident_is_one_strike_however_many_calls_it_cost(circuit):
     assert not circuit.open
 
 
-def test_strikes_without_an_incident_are_each_their_own(circuit):
+def test_each_strike_without_an_incident_counts(circuit):
     for _ in range(THRESHOLD):
         circuit.strike(None)
     assert circuit.open
@@ -79,7 +79,7 @@ def test_a_success_in_between_resets_the_count(circuit):
     assert circuit.reason == ""
 
 
-def test_after_the_cool_down_exactly_one_is_the_probe(circuit, clock):
+def test_after_the_cool_down_exactly_one_call_is_the_probe(circuit, clock):
     opened(circuit)
     clock.now = circuit.until - 0.001
     assert not circuit.allow()
@@ -88,7 +88,7 @@ def test_after_the_cool_down_exactly_one_is_the_probe(circuit, clock):
     assert circuit.open
 
 
-def test_a_probe_that_succeeds_closes_it_and_the_next_cool_down_is_the_first_again(circuit, clock):
+def test_a_successful_probe_closes_the_circuit_and_resets_the_cool_down(circuit, clock):
     opened(circuit)
     probe(circuit, clock)
     circuit.strike(None)
@@ -99,7 +99,7 @@ def test_a_probe_that_succeeds_closes_it_and_the_next_cool_down_is_the_first_aga
     assert circuit.until == clock.now + COOL_DOWN
 
 
-def test_each_probe_that_fails_doubles_the_cool_down_up_to_five_minutes(circuit, clock):
+def test_each_failed_probe_doubles_the_cool_down_up_to_five_minutes(circuit, clock):
     opened(circuit)
     waits = []
     for _ in range(30):
@@ -112,7 +112,7 @@ def test_each_probe_that_fails_doubles_the_cool_down_up_to_five_minutes(circuit,
     assert circuit.reason == "still"
 
 
-def test_a_probe_that_was_not_sent_makes_room_for_the_next(circuit, clock):
+def test_a_probe_that_was_not_sent_allows_another_probe(circuit, clock):
     opened(circuit)
     until = circuit.until
     probe(circuit, clock)
@@ -126,7 +126,7 @@ def test_giving_up_while_closed_changes_nothing(circuit):
     assert circuit.allow()
 
 
-def test_late_failures_of_earlier_calls_do_not_make_an_open_circuit_longer(circuit, clock):
+def test_late_failures_of_earlier_calls_do_not_extend_the_cool_down(circuit, clock):
     opened(circuit)
     until, reason = circuit.until, circuit.reason
     for _ in range(50):
@@ -134,13 +134,13 @@ def test_late_failures_of_earlier_calls_do_not_make_an_open_circuit_longer(circu
     assert (circuit.until, circuit.reason) == (until, reason)
 
 
-def test_a_late_success_of_an_earlier_call_closes_it(circuit):
+def test_a_late_success_of_an_earlier_call_closes_the_circuit(circuit):
     opened(circuit).success()
     assert circuit.allow()
 
 
 class Machine(RuleBasedStateMachine):
-    """Any order of reports: never two probes in one cool-down, never shut for longer than the longest."""
+    """Reports in any order: one probe per cool-down, and never open longer than the longest cool-down."""
 
     def __init__(self) -> None:
         super().__init__()

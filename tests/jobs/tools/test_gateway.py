@@ -1,4 +1,4 @@
-"""The gateway: one call's way through permit, intent, deadline, outcome and retry, measured at the server."""
+"""The gateway: a call's permit, intent, deadline, outcome and retries, measured at the server."""
 
 import asyncio
 
@@ -23,8 +23,8 @@ from tests.jobs.tools.conftest import call, task, until
 from tests.memory import MemoryJournal
 
 
-def told(journal: MemoryJournal) -> list[str]:
-    """The journal in words: `waiting`, `intent 1`, `retry`, `done`."""
+def history(journal: MemoryJournal) -> list[str]:
+    """Return the journal's entries as words, such as `waiting`, `intent 1`, `retry` and `done`."""
     words = {"waiting": lambda e: "waiting", "intent": lambda e: f"intent {e[2]}"}
     return [words.get(event[0], lambda e: e[3].state)(event) for event in journal.events]
 
@@ -35,12 +35,12 @@ async def test_a_call_returns_a_typed_reply_and_is_journaled_before_and_after(ga
     assert reply.remote_id == reply.data["gid"]
     assert reply.remote_url.startswith("https://asana.example/")
     assert reply.source is Source.LOCAL
-    assert told(journal) == ["intent 1", "done"]
+    assert history(journal) == ["intent 1", "done"]
     assert journal.outcomes()[0].reply == reply
     assert journal.outcomes()[0].took > 0
 
 
-async def test_the_key_travels_in_the_meta_and_as_the_last_line_of_the_notes(gateway, tmp_path):
+async def test_the_key_is_sent_in_the_meta_and_as_the_last_line_of_the_notes(gateway, tmp_path):
     one = call("asana_create_task", {"project_id": "1", "name": "A", "notes": "Do it."}, key="ab" * 16)
     await gateway().call(one, MemoryJournal())
     [start] = ledger(tmp_path / "asana-v2.jsonl", "start")
@@ -48,7 +48,7 @@ async def test_the_key_travels_in_the_meta_and_as_the_last_line_of_the_notes(gat
     assert start["args"]["notes"] == "Do it.\n\nref fp-abababababab"
 
 
-async def test_the_key_goes_where_the_tool_has_an_argument_or_a_name_for_it(gateway, tmp_path):
+async def test_the_key_is_sent_in_the_tools_argument_or_name(gateway, tmp_path):
     door = gateway()
     await door.call(call("create_campaign", {"name": "Line", "budget": 5}, key="cd" * 16), MemoryJournal())
     await door.call(call("createFolder", {"name": "Aurora"}, key="ef" * 16), MemoryJournal())
@@ -56,7 +56,7 @@ async def test_the_key_goes_where_the_tool_has_an_argument_or_a_name_for_it(gate
     assert ledger(tmp_path / "google-docs.jsonl", "start")[0]["args"]["name"] == "Aurora (fp-efefefefefef)"
 
 
-async def test_what_a_tool_does_not_declare_is_refused_before_it_is_sent(gateway, tmp_path):
+async def test_undeclared_arguments_are_refused_before_the_call_is_sent(gateway, tmp_path):
     door = gateway()
     faults = {
         "headline is not an argument": {"project_id": "1", "name": "A", "headline": "B"},
@@ -73,7 +73,7 @@ async def test_a_tool_that_the_server_does_not_list_is_unknown_and_not_retried(g
     journal = MemoryJournal()
     with pytest.raises(UnknownTool, match="no_such_tool"):
         await gateway().call(call("no_such_tool"), journal)
-    assert told(journal) == ["failed"]
+    assert history(journal) == ["failed"]
 
 
 @pytest.mark.parametrize("form", ["429", "429=0.2", "429-words=0.2", "429-top=0.2"])
@@ -81,7 +81,7 @@ async def test_a_rate_limit_in_any_form_is_waited_out_and_retried(gateway, tmp_p
     journal = MemoryJournal()
     reply = await gateway(f"asana_create_task:{form}@1", backoff=0.1).call(task(), journal)
     assert reply.remote_id
-    assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
+    assert history(journal) == ["intent 1", "retry", "intent 2", "done"]
     first, second = ledger(tmp_path / "asana-v2.jsonl", "start")
     expected = 0.2 if "=" in form else 0.1
     assert journal.outcomes()[0].delay == pytest.approx(expected)
@@ -89,11 +89,11 @@ async def test_a_rate_limit_in_any_form_is_waited_out_and_retried(gateway, tmp_p
     assert len(ledger(tmp_path / "asana-v2.jsonl", "effect")) == 1
 
 
-async def test_two_retries_are_the_most_with_twice_the_wait(gateway):
+async def test_a_call_is_retried_at_most_twice_with_a_doubled_wait(gateway):
     journal = MemoryJournal()
     with pytest.raises(RateLimited):
         await gateway("asana_create_task:429", backoff=0.05).call(task(), journal)
-    assert told(journal) == ["intent 1", "retry", "intent 2", "retry", "intent 3", "failed"]
+    assert history(journal) == ["intent 1", "retry", "intent 2", "retry", "intent 3", "failed"]
     assert [outcome.delay for outcome in journal.outcomes()] == pytest.approx([0.05, 0.1, 0.0])
 
 
@@ -109,14 +109,14 @@ async def test_the_permit_is_not_held_while_a_call_waits_for_its_retry(gateway, 
 
 
 @pytest.mark.parametrize("fault", ["iserror", "toperror"])
-async def test_what_the_tool_itself_calls_a_failure_is_not_retried(gateway, fault):
+async def test_a_failure_reported_by_the_tool_is_not_retried(gateway, fault):
     journal = MemoryJournal()
     with pytest.raises(ToolFailed, match="it did not work"):
         await gateway(f"asana_create_task:{fault}").call(task(), journal)
-    assert told(journal) == ["intent 1", "failed"]
+    assert history(journal) == ["intent 1", "failed"]
 
 
-async def test_a_document_that_failed_half_way_is_named_and_never_made_twice(gateway, tmp_path):
+async def test_a_half_created_document_is_named_and_never_created_twice(gateway, tmp_path):
     journal = MemoryJournal()
     with pytest.raises(ToolFailed) as failed:
         await gateway("createDocument:partial").call(call("createDocument", {"title": "Brief"}), journal)
@@ -129,7 +129,7 @@ async def test_an_ambiguous_write_without_a_look_up_is_unknown_and_sent_once(gat
     journal = MemoryJournal()
     with pytest.raises(Unknown, match="not known"):
         await gateway("asana_create_task:die-after", lookups=False).call(task(), journal)
-    assert told(journal) == ["intent 1", "unknown"]
+    assert history(journal) == ["intent 1", "unknown"]
     assert len(ledger(tmp_path / "asana-v2.jsonl", "start")) == 1
 
 
@@ -138,27 +138,27 @@ async def test_an_ambiguous_read_is_sent_again(gateway):
     door = gateway("asana_list_workspaces:rpc@1")
     reply = await door.call(call("asana_list_workspaces"), journal)
     assert reply.data == {"items": [{"gid": "1200", "name": "Marketing"}]}
-    assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
+    assert history(journal) == ["intent 1", "retry", "intent 2", "done"]
 
 
-async def test_an_ambiguous_write_that_may_be_repeated_is_sent_again(gateway):
+async def test_an_ambiguous_repeatable_write_is_sent_again(gateway):
     journal = MemoryJournal()
     cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
     reply = await gateway("writeSpreadsheet:rpc@1").call(call("writeSpreadsheet", cells), journal)
     assert reply.text == "Successfully wrote to the range"
-    assert told(journal) == ["intent 1", "retry", "intent 2", "done"]
+    assert history(journal) == ["intent 1", "retry", "intent 2", "done"]
 
 
-async def test_one_that_never_gets_a_clear_answer_is_unknown_not_failed(gateway):
+async def test_a_repeatable_write_without_a_clear_answer_is_unknown_not_failed(gateway):
     journal = MemoryJournal()
     cells = {"spreadsheetId": "1", "range": "A1", "values": [["a"]]}
     with pytest.raises(Unknown, match="not known"):
         await gateway("writeSpreadsheet:rpc").call(call("writeSpreadsheet", cells), journal)
-    assert told(journal)[-1] == "unknown"
+    assert history(journal)[-1] == "unknown"
     assert len(journal.outcomes()) == 3
 
 
-async def test_an_intent_names_the_process_that_the_attempt_goes_to(gateway, tmp_path):
+async def test_an_intent_names_the_server_process_of_its_attempt(gateway, tmp_path):
     journal = MemoryJournal()
     await gateway().call(task(), journal)
     [hello] = ledger(tmp_path / "asana-v2.jsonl", "hello")
@@ -166,12 +166,12 @@ async def test_an_intent_names_the_process_that_the_attempt_goes_to(gateway, tmp
     assert journal.processes[0] == process_of(hello["pid"], started_at(hello["pid"]))
 
 
-async def test_a_lease_that_ran_out_after_the_intent_sends_nothing(gateway, tmp_path):
+async def test_nothing_is_sent_if_the_lease_expires_after_the_intent(gateway, tmp_path):
     journal = MemoryJournal()
     journal.lease_good = False
     with pytest.raises(Stopped, match="lease"):
         await gateway().call(task(), journal)
-    assert told(journal) == ["intent 1"]
+    assert history(journal) == ["intent 1"]
     assert ledger(tmp_path / "asana-v2.jsonl", "start") == []
 
 
@@ -191,7 +191,7 @@ async def test_a_server_that_cannot_be_started_fails_fast_with_its_reason(gatewa
     async with asyncio.timeout(CONNECT):
         with pytest.raises(ServerUnavailable, match="no/such/program not found"):
             await gateway(asana_v2={"command": "no/such/program"}).call(task(), journal)
-    assert told(journal)[-1] == "failed"
+    assert history(journal)[-1] == "failed"
     assert len(journal.outcomes()) == 3
 
 
@@ -206,7 +206,7 @@ async def test_the_deadline_of_an_attempt_is_total_and_ends_as_unknown_for_a_wri
     assert isinstance(unknown.value.__cause__, TimedOut)
 
 
-async def test_limits_hold_at_the_server_whatever_the_number_of_jobs(gateway, tmp_path):
+async def test_limits_hold_at_the_server_for_any_number_of_jobs(gateway, tmp_path):
     door = gateway(latency=0.05)
     jobs = [task(f"{n}", order=n % 7, job=str(n % 7)) for n in range(60)]
     images = [call("generate_image", {"prompt": "p", "width": 1, "height": 1}) for _ in range(10)]
@@ -230,7 +230,7 @@ async def test_older_jobs_and_longer_paths_reach_the_server_first(gateway, tmp_p
     assert names == ["first", "old, long", "old, short", "young"]
 
 
-async def test_all_servers_connect_side_by_side_and_the_status_shows_it(gateway):
+async def test_all_servers_connect_concurrently_and_the_status_shows_it(gateway):
     door = gateway()
     assert not door.status()["ttd"].connected
     door.start()
@@ -253,7 +253,7 @@ async def test_a_spreadsheet_write_succeeds_with_plain_text_and_an_image_without
     assert (picture.images[0].data, picture.images[0].mime) == (b"image", "image/png")
 
 
-async def test_what_calls_took_is_learned_by_server_tool_and_size_from_those_that_were_done(gateway):
+async def test_durations_of_successful_calls_are_learned_by_server_tool_and_size(gateway):
     door = gateway("asana_create_task:iserror?Broken", latency=0.05)
     for number in range(3):
         await door.call(task(f"Task {number}", size="large"), MemoryJournal())
@@ -264,7 +264,7 @@ async def test_what_calls_took_is_learned_by_server_tool_and_size_from_those_tha
     assert set(door.durations.take_fresh()) == {("asana-v2", "asana_create_task", "large")}
 
 
-async def test_what_was_only_found_again_teaches_nothing_of_how_long_it_takes(gateway):
+async def test_no_duration_is_learned_from_an_effect_found_by_a_look_up(gateway):
     door = gateway("asana_create_task:die-after@1")
     await door.call(task("Kick-off"), MemoryJournal())
     assert door.durations.take_fresh() == {}

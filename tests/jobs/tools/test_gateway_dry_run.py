@@ -1,4 +1,4 @@
-"""A call of a dry run: checked at a real server over a pipe, answered here, and never sent."""
+"""A call of a dry run: checked with a real server over a pipe, answered locally, and never sent."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.jobs.tools.conftest import ROLES, call, task
 
 
 def asked(tmp_path) -> list[dict]:
-    """The tool calls that arrived at any server."""
+    """Return the tool calls that arrived at any server."""
     return [one for role in ROLES for one in fakes.ledger(tmp_path / f"{role}.jsonl", "start")]
 
 
@@ -29,7 +29,7 @@ async def test_a_dry_run_checks_and_answers_a_call_without_calling_the_tool(gate
     assert asked(tmp_path) == []
 
 
-async def test_the_arguments_are_those_that_would_be_sent_with_key_and_marker(gateway, tmp_path):
+async def test_a_dry_run_returns_the_arguments_with_key_and_marker(gateway, tmp_path):
     door = gateway()
     line = await door.dry_run(call("create_campaign", {"name": "Line", "budget": 5}, key="cd" * 16))
     folder = await door.dry_run(call("createFolder", {"name": "Aurora"}, key="ef" * 16))
@@ -40,12 +40,12 @@ async def test_the_arguments_are_those_that_would_be_sent_with_key_and_marker(ga
     assert asked(tmp_path) == []
 
 
-async def test_even_what_only_reads_is_not_called(gateway, tmp_path):
+async def test_read_only_tools_are_not_called_either(gateway, tmp_path):
     assert (await gateway().dry_run(call("asana_list_workspaces"))).reply.dry_run
     assert asked(tmp_path) == []
 
 
-async def test_what_the_servers_own_schema_refuses_fails_with_the_argument_named(gateway, tmp_path):
+async def test_a_call_that_the_servers_schema_refuses_fails_by_argument(gateway, tmp_path):
     door = gateway()
     faults = {
         "headline is not an argument": {"project_id": "1", "name": "A", "headline": "B"},
@@ -70,7 +70,7 @@ async def test_a_server_that_cannot_be_started_fails_with_the_reason(gateway):
         await gateway("*:refuse").dry_run(task())
 
 
-async def test_limit_and_rate_are_those_of_the_server_or_the_tool(gateway):
+async def test_the_limit_and_rate_come_from_the_server_or_the_tool(gateway):
     door = gateway(asana_v2={"perMinute": 90}, ttd={"perMinute": {"find_campaigns": 7}})
     some = [
         await door.dry_run(task()),
@@ -81,16 +81,16 @@ async def test_limit_and_rate_are_those_of_the_server_or_the_tool(gateway):
     assert door.limits()["asana-v2"].per_minute == 90
 
 
-async def test_no_permit_is_taken_so_that_launches_do_not_wait_for_dry_runs(gateway):
+async def test_a_dry_run_takes_no_permit(gateway):
     door = gateway(asana_v2={"concurrency": 1})
     async with door._servers["asana-v2"].permits.hold(), asyncio.timeout(10):
         assert (await door.dry_run(task())).limit == 1
 
 
-async def test_a_server_that_has_gone_silent_is_noticed_by_a_ping(gateway, tmp_path, monkeypatch):
+async def test_a_ping_detects_a_silent_server(gateway, tmp_path, monkeypatch):
     door = gateway("asana_list_workspaces:freeze", asana_v2={"timeout": 30})
     await door.dry_run(task())
-    # from here on each dry run pings, and gives the frozen server little time; the first one was not pinged
+    # from here on each dry run sends a ping with a short deadline; the first one sent none
     monkeypatch.setattr("jobs.tools.wire.connection.HEARD", 0.0)
     monkeypatch.setattr("jobs.tools.wire.connection.PING", 0.2)
     connection = await door._servers["asana-v2"].session.connection()
@@ -102,7 +102,7 @@ async def test_a_server_that_has_gone_silent_is_noticed_by_a_ping(gateway, tmp_p
     frozen.cancel()
 
 
-def test_a_sample_of_the_policy_is_filled_with_the_made_up_id():
+def test_sample_data_of_the_policy_gets_the_placeholder_id():
     policy = ToolPolicy(id_keys=("gid",), dry_run_data={"data": [{"gid": "$id", "name": "some"}], "n": 1})
     reply = made_up("project.workspaces", policy)
     id = "dry-run:project.workspaces"
@@ -114,7 +114,7 @@ def test_the_steps_that_a_call_takes_ids_from_are_read_from_its_arguments():
     assert sorted(steps_in(args)) == ["x.y", "z"]
 
 
-def test_a_made_up_id_is_no_fault_where_the_real_one_would_look_otherwise():
+def test_a_placeholder_id_may_break_the_schema_of_the_real_id():
     arguments = {"id": {"type": "string", "maxLength": 5}, "n": {"type": "integer"}}
     tool = Tool("s", "t", {"type": "object", "properties": arguments})
     with pytest.raises(InvalidArguments, match="id: 'dry-run:x' is too long"):

@@ -1,4 +1,4 @@
-"""Hostile servers: every misbehaviour ends in its own class, harms no other call, leaves no process."""
+"""Hostile servers: each misbehaviour has its own error class, affects no other call, leaves no process."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ DEADLY = ("die-before", "die-after", "half-die")
 
 
 async def cause(door: Gateway, one) -> Exception:
-    """The ambiguous error behind an unknown call."""
+    """Return the ambiguous error behind an unknown call."""
     with pytest.raises(errors.Unknown) as unknown:
         await door.call(one, MemoryJournal())
     assert isinstance(unknown.value.__cause__, errors.Ambiguous)
@@ -41,7 +41,7 @@ async def cause(door: Gateway, one) -> Exception:
 
 
 def group_members(path) -> list[int]:
-    """Every living process of the groups that servers of this ledger had."""
+    """Return every living process in the process groups of the servers in this ledger."""
     groups = {entry["pgid"] for entry in ledger(path, "hello")}
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -56,7 +56,7 @@ def group_members(path) -> list[int]:
 
 
 @pytest.mark.parametrize("fault", SINGLE)
-async def test_a_bad_answer_ends_only_its_own_call(gateway, tmp_path, fault):
+async def test_a_bad_answer_fails_only_its_own_call(gateway, tmp_path, fault):
     quick = QUICK if SINGLE[fault] is errors.TimedOut else {}
     door = gateway(f"asana_create_task:{fault}?bad", lookups=False, **quick)
     bad = asyncio.create_task(cause(door, task("bad")))
@@ -93,16 +93,18 @@ async def test_an_idle_death_is_noticed_and_costs_the_next_call_nothing(gateway,
     assert [outcome.state for outcome in journal.outcomes()] == ["done"]
 
 
-async def test_a_server_frozen_as_a_whole_is_killed_after_the_deadline_and_replaced(gateway, tmp_path):
+async def test_a_completely_frozen_server_is_killed_after_the_deadline_and_replaced(gateway, tmp_path):
     door = gateway("asana_create_task:freeze@1", lookups=False, **QUICK)
     assert type(await cause(door, task())) is errors.TimedOut
     assert not alive(ledger(tmp_path / "asana-v2.jsonl", "hello")[0]["pid"]), "dead before the call has ended"
     assert (await door.call(task(), MemoryJournal())).remote_id
 
 
-async def test_an_answer_that_trickles_in_ends_at_its_deadline(gateway, tmp_path):
+async def test_a_slow_trickling_answer_is_cut_off_at_the_deadline(gateway, tmp_path):
     door = gateway("asana_create_task:drip=1@1", lookups=False, **QUICK)
-    async with asyncio.timeout(30):  # with the ping that it does not answer either; all of it takes minutes
+    async with asyncio.timeout(
+        30
+    ):  # after a ping that it does not answer either; the whole answer would take minutes
         assert type(await cause(door, task())) is errors.TimedOut
     assert not alive(ledger(tmp_path / "asana-v2.jsonl", "hello")[0]["pid"])
     assert (await door.call(task(), MemoryJournal())).remote_id
@@ -113,7 +115,7 @@ async def test_only_the_first_of_two_answers_counts(gateway, tmp_path):
     assert reply.remote_id == ledger(tmp_path / "asana-v2.jsonl", "effect")[0]["gid"]
 
 
-async def test_noise_before_the_greeting_and_on_stdout_is_not_heard(gateway):
+async def test_noise_on_stdout_before_and_after_the_handshake_is_ignored(gateway):
     reply = await gateway("*:banner").call(task(), MemoryJournal())
     assert reply.remote_id
 
@@ -127,7 +129,7 @@ async def test_a_structured_answer_that_breaks_the_tools_own_schema_is_ambiguous
 async def test_a_flood_of_notifications_does_not_starve_other_calls(gateway):
     door = gateway("asana_create_task:flood=80000?flood")
     flood = asyncio.create_task(door.call(task("flood"), MemoryJournal()))
-    longest = 0.0  # seconds of the processor, which a busy machine does not stretch
+    longest = 0.0  # CPU seconds, which do not depend on how busy the machine is
     while not flood.done():
         before = time.thread_time()
         await asyncio.sleep(0)
@@ -148,7 +150,7 @@ async def test_an_answer_of_sixty_megabytes_costs_neither_memory_nor_the_connect
     assert len(ledger(tmp_path / "asana-v2.jsonl", "hello")) == 1
 
 
-async def test_stderr_goes_to_its_own_log_that_keeps_the_newest_megabyte(gateway, tmp_path):
+async def test_stderr_is_written_to_a_log_that_keeps_the_newest_megabyte(gateway, tmp_path):
     door = gateway("asana_create_task:stderr=3")
     await door.call(task(), MemoryJournal())
     log = tmp_path / "logs" / "asana-v2.stderr.log"
@@ -158,7 +160,7 @@ async def test_stderr_goes_to_its_own_log_that_keeps_the_newest_megabyte(gateway
     assert (tmp_path / "logs" / "ttd.stderr.log").exists() is False
 
 
-async def test_a_server_gets_exactly_the_environment_that_its_entry_names(gateway, tmp_path, monkeypatch):
+async def test_a_server_gets_exactly_the_environment_of_its_entry(gateway, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "of the app")
     monkeypatch.setenv("LANG", "C.UTF-8")
     door = gateway(asana_v2={"env": {"ASANA_TOKEN": "t", "PATH": os.environ["PATH"]}})
@@ -180,7 +182,7 @@ async def test_no_process_is_left_behind_after_closing(gateway, tmp_path, fault)
     assert group_members(tmp_path / "asana-v2.jsonl") == []
 
 
-async def test_a_grandchild_in_its_own_session_is_found_and_ended_too(gateway, tmp_path):
+async def test_a_grandchild_in_its_own_session_is_killed_too(gateway, tmp_path):
     door = gateway("asana_create_task:orphan=session")
     await door.call(task(), MemoryJournal())
     [orphan] = ledger(tmp_path / "asana-v2.jsonl", "orphan")
@@ -189,7 +191,7 @@ async def test_a_grandchild_in_its_own_session_is_found_and_ended_too(gateway, t
     await until(lambda: not alive(orphan["child"]))
 
 
-async def test_a_grandchild_in_its_own_session_is_ended_although_its_parent_died_first(gateway, tmp_path):
+async def test_a_grandchild_in_its_own_session_is_killed_even_if_its_parent_died_first(gateway, tmp_path):
     door = gateway("asana_create_task:orphan=session@1", "asana_create_task:die-after@2")
     await door.call(task(), MemoryJournal())
     await door.call(task(), MemoryJournal())
@@ -216,7 +218,7 @@ async def test_no_process_is_left_behind_when_closing_is_cancelled(gateway, tmp_
     await until(lambda: not group_members(tmp_path / "asana-v2.jsonl"))
 
 
-def test_no_process_is_left_behind_when_the_loop_is_torn_down_under_it(tmp_path):
+def test_no_process_is_left_behind_when_the_loop_is_torn_down(tmp_path):
     from jobs.tools.contract.config import load_servers
     from tests import fakes
     from tests.jobs.tools.conftest import ROLES

@@ -1,4 +1,4 @@
-"""The gateway of a worker that slept past its lease: it sends no more calls and ends no server."""
+"""The gateway of a worker that slept past its lease: it sends no more calls and stops no server."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from jobs.tools.wire.fence import process_of
 from jobs.tools.wire.process import started_at
 from tests.fakes import ledger
 from tests.jobs.tools.conftest import task
-from tests.jobs.tools.test_gateway import told
+from tests.jobs.tools.test_gateway import history
 from tests.jobs.tools.test_settling import sent, until_started
 from tests.memory import MemoryJournal
 
@@ -18,24 +18,24 @@ pytestmark = pytest.mark.slow
 
 
 class Slept(MemoryJournal):
-    """Of a worker that falls asleep with its first attempt on its way, and wakes up without its lease."""
+    """The journal of a worker that sleeps during its first attempt and wakes up without its lease."""
 
     def may_send(self) -> bool:
         good, self.lease_good = self.lease_good, False
         return good
 
 
-async def test_a_worker_that_lost_its_lease_looks_nothing_up(gateway, tmp_path):
+async def test_a_worker_that_lost_its_lease_makes_no_look_up(gateway, tmp_path):
     journal = Slept()
     with pytest.raises(Stopped, match="lease"):
         await gateway("asana_create_task:die-after@1").call(task(), journal)
-    assert told(journal) == ["intent 1"]
+    assert history(journal) == ["intent 1"]
     [start] = ledger(tmp_path / "asana-v2.jsonl", "start")
     assert start["tool"] == "asana_create_task"
 
 
 @pytest.mark.parametrize("lookups", [True, False])
-async def test_a_worker_that_lost_its_lease_leaves_alone_what_another_one_is_at(gateway, tmp_path, lookups):
+async def test_a_worker_that_lost_its_lease_does_not_disturb_another_workers_call(gateway, tmp_path, lookups):
     theirs, ours = gateway("asana_create_task:slow=1@1"), gateway(lookups=lookups)
     one, journal = task(), MemoryJournal()
     going = asyncio.create_task(theirs.call(one, MemoryJournal()))

@@ -1,4 +1,4 @@
-"""Permits: never more than the limit, the right one next, and nothing lost when waiters are cancelled."""
+"""Permits: the limit always holds, priority is kept, and cancelled waiters lose no permit."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from jobs.tools.limits import Permits
 
 
 class Clock:
-    """A clock that a test moves by hand."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -21,13 +21,13 @@ class Clock:
 
 
 async def turns(count: int = 10) -> None:
-    """Let everything that can run, run."""
+    """Let every ready task run."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 class Crowd:
-    """Calls that take a permit, note it in `log`, and hold it until they are released."""
+    """Calls that take a permit, log it, and hold it until they are released."""
 
     def __init__(self, permits: Permits) -> None:
         self.permits, self.log, self.tasks = permits, [], {}
@@ -54,7 +54,7 @@ class Crowd:
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
 
-async def test_no_more_than_the_limit_hold_a_permit_and_the_page_can_see_it():
+async def test_the_number_of_held_permits_never_exceeds_the_limit_and_is_reported():
     crowd = Crowd(Permits(2))
     for name in "abc":
         await crowd.add(name)
@@ -79,18 +79,18 @@ async def test_the_oldest_job_goes_first_and_within_it_the_longest_remaining_pat
     assert crowd.log == ["running", "old, long", "old, long, later", "old, short", "young, long"]
 
 
-async def test_a_free_permit_is_taken_silently_and_a_wait_is_reported_once():
-    told = []
+async def test_only_a_wait_is_reported_and_only_once():
+    reported = []
 
-    async def tell(in_use: int, limit: int) -> None:
-        told.append((in_use, limit))
+    async def report(in_use: int, limit: int) -> None:
+        reported.append((in_use, limit))
 
     crowd = Crowd(Permits(1))
-    await crowd.add("a", on_wait=tell)
-    assert told == []
-    await crowd.add("b", on_wait=tell)
+    await crowd.add("a", on_wait=report)
+    assert reported == []
+    await crowd.add("b", on_wait=report)
     await crowd.done("a")
-    assert told == [(1, 1)]
+    assert reported == [(1, 1)]
     assert crowd.log == ["a", "b"]
     await crowd.end()
 
@@ -129,7 +129,7 @@ async def test_the_rate_of_a_server_holds_in_every_sliding_minute():
     await crowd.end()
 
 
-async def test_a_call_counts_until_a_minute_after_its_end_because_the_server_may_have_seen_it_that_late():
+async def test_a_call_counts_towards_the_rate_until_a_minute_after_its_end():
     clock = Clock()
     crowd = Crowd(Permits(10, 1, clock=clock))
     await crowd.add("a")
@@ -145,7 +145,7 @@ async def test_a_call_counts_until_a_minute_after_its_end_because_the_server_may
     await crowd.end()
 
 
-async def test_a_rate_of_one_tool_holds_back_that_tool_only():
+async def test_the_rate_of_one_tool_delays_only_that_tool():
     crowd = Crowd(Permits(5, {"create_design": 1}))
     await crowd.add("design 1", tool="create_design", order=1)
     await crowd.add("design 2", tool="create_design", order=1)
@@ -172,7 +172,7 @@ def test_no_cancellation_loses_or_duplicates_a_permit(limit: int, seed: int):
 
 
 async def storm(limit: int, dice: random.Random) -> None:
-    """Many calls, a third of them cancelled at any moment; afterwards the permits are as at the start."""
+    """Run many calls, cancel a third of them at random moments, and check that every permit is back."""
     permits = Permits(limit)
     held = peak = 0
 
@@ -199,7 +199,7 @@ async def storm(limit: int, dice: random.Random) -> None:
         assert permits.in_use == 1
 
 
-async def test_it_counts_for_how_long_permits_are_held_those_of_all_together():
+async def test_the_total_time_that_permits_are_held_is_counted():
     clock = Clock()
     permits = Permits(2, clock=clock)
     async with permits.hold():

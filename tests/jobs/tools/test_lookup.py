@@ -29,7 +29,7 @@ def listed(*items):
     return Reply({"data": list(items)})
 
 
-def test_the_question_is_built_from_key_marker_and_what_was_sent():
+def test_look_up_arguments_are_built_from_key_marker_and_sent_arguments():
     assert arguments(call("create_campaign", {"name": "L"}, key=KEY), BY_KEY) == {"external_id": KEY}
     assert arguments(task(), BY_NOTES) == {"project_id": "7", "opt_fields": "gid,notes", "limit": 100}
     search = Lookup("asana_search_projects", {"name_pattern": "~name", "query": "$marker"})
@@ -38,19 +38,19 @@ def test_the_question_is_built_from_key_marker_and_what_was_sent():
     assert re.fullmatch(asked["name_pattern"], "Aurora (One)")
 
 
-def test_what_was_sent_without_its_place_cannot_be_looked_up():
+def test_a_call_sent_without_its_folder_cannot_be_looked_up():
     with pytest.raises(Undecided, match="without parentFolderId"):
         arguments(call("createDocument", {"title": "Brief"}), BY_NAME)
 
 
-def test_a_search_by_key_answers_with_ours_only():
+def test_a_search_by_key_returns_only_our_item():
     policy = ToolPolicy(key_argument="external_id", lookup=BY_KEY)
     one = call("create_campaign", {"name": "L"}, key=KEY)
     assert ours(Reply({"items": [{"id": "1"}]}), one, policy, BY_KEY) == {"id": "1"}
     assert ours(Reply({"items": []}), one, policy, BY_KEY) is None
 
 
-def test_what_shows_another_key_than_was_asked_for_is_never_adopted():
+def test_an_item_with_another_key_is_never_adopted():
     policy = ToolPolicy(key_argument="external_id", lookup=BY_KEY)
     one = call("create_campaign", {"name": "L"}, key=KEY)
     theirs, mine = {"id": "1", "external_id": "cd" * 16}, {"id": "2", "external_id": KEY}
@@ -74,7 +74,7 @@ def test_a_task_of_the_same_name_without_notes_is_inconclusive():
     assert ours(listed({"gid": "1", "name": "Another"}), task(), policy, BY_NOTES) is None
 
 
-def test_a_document_is_ours_by_its_name_in_our_folder():
+def test_a_document_is_identified_by_its_name_in_the_jobs_folder():
     policy = ToolPolicy(lookup=BY_NAME)
     one = call("createDocument", {"title": "Brief", "parentFolderId": "f"})
     assert ours(Reply({"files": [{"id": "1", "name": "Brief"}]}), one, policy, BY_NAME)["id"] == "1"
@@ -88,14 +88,14 @@ def test_an_answer_without_a_list_is_inconclusive():
     assert ours(listed("no object"), task(), ToolPolicy(), BY_NOTES) is None
 
 
-def test_the_name_that_was_sent_carries_the_marker_where_the_policy_says_so():
+def test_the_sent_name_contains_the_marker_if_the_policy_says_so():
     folder = call("createFolder", {"name": "Aurora"}, key=KEY)
     assert sent_name(folder, ToolPolicy(name_argument="name")) == f"Aurora ({marker(KEY)})"
     assert sent_name(folder, ToolPolicy()) == "Aurora"
     assert sent_name(call("createFolder"), ToolPolicy(name_argument="name")) == ""
 
 
-def test_pages_go_on_where_the_answer_says_so():
+def test_the_next_page_is_read_if_the_answer_names_one():
     more = Reply({"data": [], "next_page": {"offset": "x"}})
     assert next_page(more, BY_NOTES) == "x"
     assert next_page(Reply({"data": [], "next_page": None}), BY_NOTES) is None

@@ -1,4 +1,4 @@
-"""The gateway where code of ours breaks in the middle of a call: the effect is in doubt, the job goes on."""
+"""The gateway when our own code fails during a call: the effect is unknown, and the job continues."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from jobs.tools.contract.errors import Unknown
 from jobs.tools.wire.connection import Connection
 from tests.fakes import ledger
 from tests.jobs.tools.conftest import task
-from tests.jobs.tools.test_gateway import told
+from tests.jobs.tools.test_gateway import history
 from tests.memory import MemoryJournal
 
 pytestmark = pytest.mark.slow
@@ -29,18 +29,18 @@ def breaking(error: Exception, times: int = 1):
     return broken
 
 
-async def test_an_answer_that_breaks_its_reader_is_looked_up_and_not_sent_again(
+async def test_an_effect_whose_answer_cannot_be_processed_is_looked_up_and_not_repeated(
     gateway, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(door, "read_result", breaking(ZeroDivisionError("ours"))(door.read_result))
     journal = MemoryJournal()
     reply = await gateway().call(task(), journal)
     [made] = ledger(tmp_path / "asana-v2.jsonl", "effect")
-    assert reply.remote_id == made["gid"] and told(journal) == ["intent 1", "done"]
+    assert reply.remote_id == made["gid"] and history(journal) == ["intent 1", "done"]
     assert "internal error (ZeroDivisionError); looked up: it was done" in journal.outcomes()[0].reason
 
 
-async def test_a_look_up_that_breaks_leaves_the_effect_unknown_and_never_sends_it_twice(
+async def test_a_crashing_look_up_leaves_the_effect_unknown_and_sends_nothing_again(
     gateway, tmp_path, monkeypatch
 ):
     journal, breaks = MemoryJournal(), breaking(FileNotFoundError("/proc"), times=9)
@@ -49,10 +49,12 @@ async def test_a_look_up_that_breaks_leaves_the_effect_unknown_and_never_sends_i
     with pytest.raises(Unknown, match="it is not known whether it was done"):
         await gateway("asana_create_task:die-after@1").call(task(), journal)
     assert len(ledger(tmp_path / "asana-v2.jsonl", "effect")) == 1
-    assert told(journal) == ["intent 1", "unknown"]
+    assert history(journal) == ["intent 1", "unknown"]
 
 
-async def test_a_server_that_may_not_have_ended_is_watched_instead(gateway, tmp_path, monkeypatch):
+async def test_a_server_that_may_still_be_running_is_watched_until_the_deadline(
+    gateway, tmp_path, monkeypatch
+):
     asked = []
 
     async def retire(connection):
@@ -63,4 +65,4 @@ async def test_a_server_that_may_not_have_ended_is_watched_instead(gateway, tmp_
     journal = MemoryJournal()
     reply = await gateway("asana_create_task:slow=1.0@1", asana_v2={"timeout": 0.5}).call(task(), journal)
     [made] = ledger(tmp_path / "asana-v2.jsonl", "effect")
-    assert reply.remote_id == made["gid"] and told(journal) == ["intent 1", "done"] and asked
+    assert reply.remote_id == made["gid"] and history(journal) == ["intent 1", "done"] and asked

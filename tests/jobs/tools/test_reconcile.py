@@ -1,4 +1,4 @@
-"""Reconcile: an effect in doubt is found, surely absent, or unknown; never guessed."""
+"""Reconcile: an uncertain effect is found, proven absent, or unknown; it is never guessed."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ CALL = call("create_campaign", {"name": "Line", "budget": 5})
 
 
 class Story:
-    """A scripted look-up tool, and a log of what was done in which order."""
+    """A scripted look-up tool with a log of what happened in order."""
 
     def __init__(self, *answers, stopped: bool = True):
         self.answers, self.stopped, self.log = list(answers), stopped, []
@@ -52,7 +52,7 @@ async def test_an_existing_effect_is_adopted_immediately_without_stopping_its_se
     assert story.log == ["look"]
 
 
-async def test_absent_counts_only_after_its_maker_is_stopped_and_the_index_has_settled():
+async def test_absent_counts_only_after_the_server_is_stopped_and_its_index_is_current():
     story = Story(NOTHING)
     began = asyncio.get_running_loop().time()
     assert await story.settle() == "absent"
@@ -60,19 +60,19 @@ async def test_absent_counts_only_after_its_maker_is_stopped_and_the_index_has_s
     assert asyncio.get_running_loop().time() - began >= ROLE.lag
 
 
-async def test_what_was_made_last_thing_before_the_stop_is_found():
+async def test_an_effect_made_just_before_the_stop_is_found():
     story = Story(NOTHING, FOUND)
     assert (await story.settle()).remote_id == "c-1"
     assert story.log == ["look", "stop", "look"]
 
 
-async def test_nothing_counts_as_absent_while_a_server_may_still_make_it():
+async def test_an_effect_never_counts_as_absent_while_its_server_may_still_make_it():
     story = Story(NOTHING, stopped=False)
     assert await story.settle() is None
     assert story.log == ["look", "stop", "look", "look", "look"]
 
 
-async def test_what_is_made_late_by_one_who_cannot_be_stopped_is_found():
+async def test_a_late_effect_of_a_server_that_cannot_be_stopped_is_found():
     story = Story(NOTHING, NOTHING, NOTHING, FOUND, stopped=False)
     assert (await story.settle()).remote_id == "c-1"
 
@@ -85,7 +85,7 @@ async def test_once_the_deadline_of_the_call_has_passed_absent_counts_without_a_
     assert await Story(NOTHING, stopped=False).settle(until=-5.0) == "absent"
 
 
-async def test_an_effect_that_has_no_look_up_stays_unknown():
+async def test_an_effect_without_a_look_up_stays_unknown():
     story = Story(FOUND)
     assert await story.settle(ToolPolicy()) is None
     assert story.log == ["stop"]
@@ -105,7 +105,7 @@ async def test_an_inconclusive_look_up_leaves_the_effect_unknown_and_stops_the_s
     assert story.log == ["look", "stop"], "a person may answer that it is absent, and it is sent again"
 
 
-async def test_a_lease_lost_during_a_look_up_resolves_nothing_and_ends_no_server():
+async def test_a_lease_lost_during_a_look_up_resolves_nothing_and_stops_no_server():
     story = Story(Stopped("the lease ran out"))
     with pytest.raises(Stopped):
         await story.settle()
@@ -119,7 +119,7 @@ async def test_an_image_is_adopted_without_an_id():
     assert reply.data == {"path": "/a.png"}
 
 
-async def test_all_pages_are_read_but_not_without_end():
+async def test_all_pages_are_read_up_to_a_limit():
     lookup = Lookup("find_campaigns", {"external_id": "$key"}, page_argument="offset")
     policy = ToolPolicy(key_argument="external_id", lookup=lookup)
     page = Reply({"items": [], "next_page": {"offset": "more"}})
@@ -130,7 +130,7 @@ async def test_all_pages_are_read_but_not_without_end():
     assert endless.log == ["look"] * MOST_PAGES + ["stop"]
 
 
-async def test_a_single_look_shows_what_is_there_and_settles_nothing():
+async def test_a_single_look_up_finds_an_effect_but_proves_no_absence():
     spec = load_servers(None, {"ttd": ROLES["ttd"]}, {"ttd": entry("ttd", Path("unused"))})["ttd"]
 
     async def seen(answer, policy=POLICY):

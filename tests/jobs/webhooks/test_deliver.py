@@ -1,4 +1,4 @@
-"""Delivering for real: POSTs to a real server, hanging and hostile receivers, dying and competing workers."""
+"""Deliveries to a real server: hanging and hostile receivers, dying and competing workers."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.jobs.working import launch, run, until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
-def test_a_delivery_arrives_signed_and_is_noted(house):
+def test_a_delivery_arrives_signed_and_is_recorded(house):
     desk = inside(house.url(path="/hook?a=b"))
     row = letter(desk)
     work_off()
@@ -35,7 +35,7 @@ def test_a_delivery_arrives_signed_and_is_noted(house):
     assert stands(row) == ("delivered", 1, 200, "")
 
 
-def test_a_delivery_that_fails_is_sent_again_later_under_its_id_with_a_new_time(house, monkeypatch):
+def test_a_failed_delivery_is_retried_later_with_its_id_and_a_new_time(house, monkeypatch):
     house.answers = [at.status(500), at.status(503, Retry_After="77"), at.status(200)]
     desk = inside(house.url())
     row = letter(desk)
@@ -54,7 +54,7 @@ def test_a_delivery_that_fails_is_sent_again_later_under_its_id_with_a_new_time(
     assert house.got[-1].headers["webhook-timestamp"] == "2000000000"
 
 
-def test_gone_gives_up_at_once(house):
+def test_status_410_ends_a_delivery_at_once(house):
     house.answers = [at.status(410)]
     row = letter(inside(house.url()))
     work_off()
@@ -72,14 +72,14 @@ def test_a_redirect_is_not_followed(house):
     assert [got.path for got in house.got] == ["/hook"]
 
 
-def test_a_receiver_that_never_answers_is_left_at_the_deadline(house, quick):
+def test_an_attempt_without_an_answer_ends_at_the_deadline(house, quick):
     house.answers = [at.silence(house)]
     row = letter(inside(house.url()))
     work_off()
     assert stands(row) == ("pending", 1, None, "no answer within 0 s")
 
 
-def test_of_an_answer_without_end_a_little_is_read(house, monkeypatch):
+def test_only_the_start_of_an_endless_answer_is_read(house, monkeypatch):
     monkeypatch.setattr(deliver, "READ_SECONDS", 0.3)
     sent: list[int] = []
     house.answers = [at.flood(sent)]
@@ -89,7 +89,7 @@ def test_of_an_answer_without_end_a_little_is_read(house, monkeypatch):
     assert sent[0] < 50_000_000
 
 
-def test_a_receiver_that_breaks_off_or_is_not_there_is_tried_again(house):
+def test_a_delivery_is_retried_if_the_receiver_hangs_up_or_is_down(house):
     house.answers = [at.broken_off]
     broken = letter(inside(house.url()))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -101,7 +101,7 @@ def test_a_receiver_that_breaks_off_or_is_not_there_is_tried_again(house):
     assert stands(broken)[3].startswith("the connection broke off")
 
 
-def test_several_letters_to_one_address_go_one_after_the_other(house):
+def test_deliveries_to_one_webhook_are_sent_one_after_the_other(house):
     desk = inside(house.url())
     rows = [letter(desk) for _ in range(6)]
     work_off()
@@ -110,7 +110,7 @@ def test_several_letters_to_one_address_go_one_after_the_other(house):
     assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
 
 
-def test_an_address_that_hangs_does_not_delay_the_others(house, monkeypatch):
+def test_a_hanging_webhook_does_not_delay_others(house, monkeypatch):
     with at.receiver() as stuck:
         stuck.answers = [at.silence(stuck)]
         slow = letter(inside(stuck.url()))
@@ -132,9 +132,7 @@ def test_an_address_that_hangs_does_not_delay_the_others(house, monkeypatch):
         assert not thread.is_alive()
 
 
-def test_a_worker_that_dies_between_sending_and_noting_has_it_sent_again_under_the_same_id(
-    house, monkeypatch
-):
+def test_a_delivery_is_sent_again_with_its_id_if_the_worker_dies_before_recording_it(house, monkeypatch):
     row = letter(inside(house.url()))
 
     def die(*args):
@@ -145,7 +143,7 @@ def test_a_worker_that_dies_between_sending_and_noting_has_it_sent_again_under_t
     assert stands(row)[:2] == ("pending", 1)
     monkeypatch.undo()
     work_off()
-    assert len(house.got) == 1  # held by the dead one
+    assert len(house.got) == 1  # the dead worker still holds it
     due_now()
     work_off()
     assert stands(row)[:2] == ("delivered", 2)
@@ -153,7 +151,7 @@ def test_a_worker_that_dies_between_sending_and_noting_has_it_sent_again_under_t
     assert house.got[0].body == house.got[1].body
 
 
-def test_two_workers_at_once_send_each_letter_once(house):
+def test_two_concurrent_workers_send_each_delivery_once(house):
     for _ in range(8):
         desk = inside(house.url())
         for _ in range(4):
@@ -168,7 +166,7 @@ def test_two_workers_at_once_send_each_letter_once(house):
     assert len(ids) == len(set(ids)) == 32
 
 
-def test_no_more_addresses_are_served_at_once_than_there_is_room_for(house, monkeypatch):
+def test_the_number_of_concurrent_deliveries_is_limited(house, monkeypatch):
     monkeypatch.setattr(deliver, "AT_ONCE", 3)
     rows = [letter(inside(house.url())) for _ in range(9)]
     work_off(times=3)
@@ -176,7 +174,7 @@ def test_no_more_addresses_are_served_at_once_than_there_is_room_for(house, monk
     assert {stands(row)[0] for row in rows} == {"delivered"}
 
 
-def test_a_post_that_closes_takes_up_nothing_and_leaves_what_hangs_to_the_next(house, monkeypatch):
+def test_a_closing_sender_starts_nothing_and_leaves_hanging_deliveries_to_the_next(house, monkeypatch):
     monkeypatch.setattr(deliver, "GOODBYE_SECONDS", 0.05)
     house.answers = [at.silence(house), at.status(200)]
     row = letter(inside(house.url()))
@@ -197,7 +195,7 @@ def test_a_post_that_closes_takes_up_nothing_and_leaves_what_hangs_to_the_next(h
     assert stands(row)[:2] == ("delivered", 2)
 
 
-def test_whatever_breaks_in_an_attempt_is_told_and_tried_again(house):
+def test_an_internal_error_in_an_attempt_is_recorded_without_details(house):
     def broken(host, port):
         raise KeyError("secret detail")
 
@@ -207,7 +205,7 @@ def test_whatever_breaks_in_an_attempt_is_told_and_tried_again(house):
 
 
 @pytest.mark.slow
-def test_a_workers_job_ends_and_the_signed_word_of_it_arrives(world, worker, house):
+def test_the_end_of_a_workers_job_arrives_as_a_signed_notification(world, worker, house):
     world()
     desk = inside(house.url(), "ended", "partial")
     job = run(worker(), launch())
@@ -220,7 +218,7 @@ def test_a_workers_job_ends_and_the_signed_word_of_it_arrives(world, worker, hou
 
 
 @pytest.mark.slow
-def test_a_worker_finds_what_is_stuck(world, worker, house, settings, monkeypatch):
+def test_a_worker_notifies_webhooks_of_a_stuck_job(world, worker, house, settings, monkeypatch):
     monkeypatch.setattr(deliver, "WATCH_SECONDS", 0.1)
     settings.STUCK_SECONDS = 0.2
     world(latency=3.0)
@@ -235,7 +233,7 @@ def test_a_worker_finds_what_is_stuck(world, worker, house, settings, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_receiver_that_hangs_delays_no_job(world, worker, house):
+def test_a_hanging_receiver_delays_no_job(world, worker, house):
     world()
     house.answers = [at.silence(house)]
     inside(house.url(), "ended")

@@ -1,4 +1,4 @@
-"""Letters: one worker gets each, failures wait longer each time, and what nobody settled is due again."""
+"""Deliveries: one worker claims each, retries wait longer each time, and unfinished ones become due again."""
 
 import threading
 from datetime import timedelta
@@ -22,11 +22,11 @@ def after(seconds):
 
 @pytest.fixture(autouse=True)
 def steady(monkeypatch):
-    """Take chance out of the delays."""
+    """Remove the random part of the delays."""
     monkeypatch.setattr(letters, "JITTER", 0.0)
 
 
-def test_what_is_claimed_is_held_counted_and_carries_what_its_address_says_now():
+def test_a_claim_holds_and_counts_a_delivery_and_uses_the_current_webhook():
     desk = hook(secret_version=3)
     row = letter(desk, next_at=NOW)
     (mine,) = claim((), 5, NOW)
@@ -37,7 +37,7 @@ def test_what_is_claimed_is_held_counted_and_carries_what_its_address_says_now()
     assert claim((), 5, NOW) == []
 
 
-def test_only_what_is_due_pending_and_of_an_active_address_is_claimed():
+def test_only_due_pending_deliveries_of_active_webhooks_are_claimed():
     letter(hook(), next_at=after(1))
     letter(hook(), next_at=NOW, state="delivered")
     letter(hook(), next_at=NOW, state="given up")
@@ -45,7 +45,7 @@ def test_only_what_is_due_pending_and_of_an_active_address_is_claimed():
     assert claim((), 5, NOW) == []
 
 
-def test_each_address_gets_one_letter_at_a_time_those_that_wait_longest_first():
+def test_each_webhook_gets_one_delivery_at_a_time_oldest_first():
     hooks = [hook() for _ in range(3)]
     for place, one in enumerate(hooks):
         for number in range(2):
@@ -56,7 +56,7 @@ def test_each_address_gets_one_letter_at_a_time_those_that_wait_longest_first():
     assert claim_next(hooks[2].pk, NOW) is None
 
 
-def test_of_two_workers_that_claim_at_once_one_gets_each_letter():
+def test_two_workers_that_claim_at_once_never_get_the_same_delivery():
     rows = {letter(hook(), next_at=NOW).pk for _ in range(12)}
     start, got = threading.Barrier(4), []
 
@@ -78,7 +78,7 @@ def test_of_two_workers_that_claim_at_once_one_gets_each_letter():
     assert set(Delivery.objects.values_list("attempts", flat=True)) == {1}
 
 
-def test_what_was_taken_is_delivered():
+def test_an_accepted_delivery_is_delivered():
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(204), after(2))
@@ -86,7 +86,7 @@ def test_what_was_taken_is_delivered():
     assert (row.state, row.status_code, row.detail, row.ended_at) == ("delivered", 204, "", after(2))
 
 
-def test_what_was_not_taken_is_tried_eight_times_with_growing_delays_over_most_of_a_day():
+def test_a_failing_delivery_is_sent_eight_times_with_growing_delays_over_most_of_a_day():
     row, now, waits = letter(hook(), next_at=NOW), NOW, []
     while True:
         (mine,) = claim((), 1, now)
@@ -103,7 +103,7 @@ def test_what_was_not_taken_is_tried_eight_times_with_growing_delays_over_most_o
     assert 20 * 3600 < sum(waits) < 24 * 3600
 
 
-def test_delays_differ_a_little_so_that_not_all_come_back_at_once(monkeypatch):
+def test_delays_vary_so_that_retries_do_not_all_come_at_once(monkeypatch):
     monkeypatch.setattr(letters, "JITTER", 0.1)
     waits = {letters.delay(3, None) for _ in range(200)}
     assert len(waits) > 100
@@ -115,7 +115,7 @@ def test_a_receiver_that_asks_for_a_longer_wait_gets_it_up_to_a_day(asked, given
     assert letters.delay(1, asked) == given
 
 
-def test_gone_is_gone():
+def test_a_receiver_that_answers_410_gets_no_retry():
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(410), NOW)
@@ -125,7 +125,7 @@ def test_gone_is_gone():
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
-def test_a_redirect_is_a_failure_that_says_so(status):
+def test_a_redirect_is_recorded_as_a_failure(status):
     row = letter(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(status), NOW)
@@ -133,7 +133,7 @@ def test_a_redirect_is_a_failure_that_says_so(status):
     assert (row.state, row.detail) == ("pending", f"answered {status}: redirects are not followed")
 
 
-def test_a_letter_whose_worker_died_in_the_middle_is_due_again_under_its_id():
+def test_a_delivery_is_due_again_with_its_id_if_its_worker_died():
     row = letter(hook(), next_at=NOW)
     (lost,) = claim((), 1, NOW)
     assert claim((), 1, after(HELD_SECONDS - 1)) == []
@@ -143,7 +143,7 @@ def test_a_letter_whose_worker_died_in_the_middle_is_due_again_under_its_id():
     assert row.attempts == 2
 
 
-def test_a_letter_whose_worker_died_at_its_last_attempt_is_not_lost():
+def test_a_delivery_whose_worker_died_at_the_last_attempt_is_not_lost():
     row = letter(hook(), next_at=NOW, attempts=7)
     claim((), 1, NOW)
     (again,) = claim((), 1, after(HELD_SECONDS))
@@ -152,7 +152,7 @@ def test_a_letter_whose_worker_died_at_its_last_attempt_is_not_lost():
     assert (row.state, row.attempts) == ("given up", 9)
 
 
-def test_the_failure_of_a_worker_that_was_too_slow_changes_nothing_its_success_counts():
+def test_a_late_success_of_a_slow_worker_counts_and_a_late_failure_does_not():
     row = letter(hook(), next_at=NOW)
     (slow,) = claim((), 1, NOW)
     (quick,) = claim((), 1, after(HELD_SECONDS))

@@ -1,4 +1,4 @@
-"""The signatures of webhooks: as the standard says, verified by the very lines that the docs give."""
+"""Webhook signatures: they follow the standard, and the code in the docs verifies them."""
 
 import base64
 import hashlib
@@ -20,22 +20,22 @@ BODY = '{"type":"job.ended","title":"Casa Olmeda – Zürich"}'.encode()
 
 
 def documented():
-    """Give the function that the docs tell receivers to use."""
+    """Return the verification function from the docs."""
     code = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[1]
     room: dict = {}
     exec(code, room)
     return room["verify"]
 
 
-def test_the_signature_is_the_one_of_the_standard():
-    # openssl says the same: printf '%s' <id>.<timestamp>.<body> |
+def test_the_signature_follows_the_standard():
+    # openssl computes the same: printf '%s' <id>.<timestamp>.<body> |
     #   openssl dgst -sha256 -mac HMAC -macopt hexkey:<the key in hex> -binary | base64
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     given = webhooks.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert given == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_the_three_headers_are_those_of_the_standard_and_sign_id_time_and_body():
+def test_the_three_headers_follow_the_standard_and_sign_id_time_and_body():
     headers = webhooks.headers(7, 1, ID, 1_700_000_000, BODY)
     secret = webhooks.secret(7, 1)
     key = base64.b64decode(secret[len("whsec_") :])
@@ -49,7 +49,7 @@ def test_the_three_headers_are_those_of_the_standard_and_sign_id_time_and_body()
     assert secret.startswith("whsec_") and len(key) == 32
 
 
-def test_the_lines_of_the_docs_verify_a_delivery_and_refuse_every_forgery():
+def test_the_code_in_the_docs_verifies_a_delivery_and_refuses_every_forgery():
     verify, secret, now = documented(), webhooks.secret(7, 1), int(time.time())
     headers = webhooks.headers(7, 1, ID, now, BODY)
     assert verify(secret, headers, BODY)
@@ -62,7 +62,7 @@ def test_the_lines_of_the_docs_verify_a_delivery_and_refuse_every_forgery():
     assert not verify(secret, old, BODY)
 
 
-def test_after_a_new_secret_the_one_before_it_still_verifies_and_older_ones_do_not():
+def test_after_a_rotation_the_previous_secret_still_verifies_and_older_secrets_do_not():
     verify, headers = documented(), webhooks.headers(7, 3, ID, int(time.time()), BODY)
     assert [verify(webhooks.secret(7, version), headers, BODY) for version in (3, 2, 1)] == [
         True,
@@ -71,7 +71,7 @@ def test_after_a_new_secret_the_one_before_it_still_verifies_and_older_ones_do_n
     ]
 
 
-def test_secrets_follow_from_the_secret_key(settings):
+def test_secrets_are_derived_from_the_secret_key(settings):
     before = webhooks.secret(7, 1)
     assert before == webhooks.secret(7, 1)
     settings.SECRET_KEY = "another one"
@@ -79,7 +79,7 @@ def test_secrets_follow_from_the_secret_key(settings):
 
 
 @given(st.tuples(st.integers(1, 50), st.integers(1, 50)), st.tuples(st.integers(1, 50), st.integers(1, 50)))
-def test_no_two_webhooks_and_no_two_versions_share_a_secret(one, other):
+def test_every_webhook_and_version_has_its_own_secret(one, other):
     assert (webhooks.secret(*one) == webhooks.secret(*other)) is (one == other)
 
 

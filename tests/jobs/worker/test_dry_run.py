@@ -1,4 +1,4 @@
-"""A dry run in a worker with a real server over a real pipe: all is checked and listed, nothing is called."""
+"""A dry run in a worker with a real server: everything is checked and listed, and nothing is called."""
 
 import pytest
 
@@ -17,16 +17,16 @@ STEPS = ["lines.line.north", "lines.line.south", "lines.line.east"]
 
 
 def planned(job: Job) -> list[ev.JobPlanned]:
-    """What the job's dry runs came to, one a round."""
+    """Return the plans of the job's dry runs, one per round."""
     return [one.event for one in feed.whole(job.pk) if isinstance(one.event, ev.JobPlanned)]
 
 
 def types(job: Job) -> list[str]:
-    """The types of all events of the job, but those of stages."""
+    """Return the types of the job's events, except those of stages."""
     return [one.event.type for one in feed.whole(job.pk) if not one.event.type.startswith("stage:")]
 
 
-def test_it_ends_with_a_plan_and_the_server_was_asked_for_nothing(world, worker):
+def test_a_dry_run_ends_with_a_plan_and_calls_no_tool(world, worker):
     ledger = world()
     job = run(worker(), launch(dryRun=True))
     assert (job.status, job.dry_run, job.stages_ended) == ("completed", True, 2)
@@ -36,7 +36,7 @@ def test_it_ends_with_a_plan_and_the_server_was_asked_for_nothing(world, worker)
     assert feed.progress(job.pk).planned == planned(job)[0]
 
 
-def test_a_planned_call_holds_what_would_be_sent_and_names_nothing_that_exists(world, worker):
+def test_a_planned_call_has_the_arguments_to_send_and_no_external_id(world, worker):
     world()
     job = run(worker(), launch(dryRun=True))
     rows = list(ToolCall.objects.filter(job=job).order_by("id"))
@@ -56,7 +56,7 @@ def test_a_planned_call_holds_what_would_be_sent_and_names_nothing_that_exists(w
         ("*:refuse", "its process ended"),
     ],
 )
-def test_what_would_not_work_fails_with_the_reason(world, worker, fault, words):
+def test_a_call_that_would_fail_fails_with_the_reason(world, worker, fault, words):
     ledger = world(fault)
     job = run(worker(), launch(dryRun=True))
     assert job.status == "partial"
@@ -67,7 +67,7 @@ def test_what_would_not_work_fails_with_the_reason(world, worker, fault, words):
     assert fakes.ledger(ledger, "start") == []
 
 
-def test_a_retry_of_a_dry_run_is_a_dry_run_and_the_plan_is_that_of_the_new_round(world, worker):
+def test_a_retry_of_a_dry_run_is_a_dry_run_with_a_new_plan(world, worker):
     ledger = world("create_campaign:missing")
     first = worker()
     job = run(first, launch(dryRun=True))

@@ -1,4 +1,4 @@
-"""The journal: an intent before each sending, a result after it, each with its event and its epoch."""
+"""The journal: an intent before each call is sent, a result afterwards, each with its event and epoch."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ def types(job):
     return [one.event.type for one in feed.whole(job.pk)]
 
 
-def test_an_intent_stands_in_the_database_before_the_call_may_be_sent(journal, job):
+def test_an_intent_is_in_the_database_before_the_call_may_be_sent(journal, job):
     asyncio.run(journal.intent(call(), 1))
     row = ToolCall.objects.get(job=job)
     assert (row.state, row.attempts, row.args) == ("sent", 1, {"prompt": "sun"})
@@ -60,7 +60,7 @@ def test_an_intent_stands_in_the_database_before_the_call_may_be_sent(journal, j
     assert journal.sent_at("creative.image.b") is None
 
 
-def test_only_a_step_that_succeeded_is_given_as_done_and_nothing_is_written_for_the_question(journal, job):
+def test_only_a_successful_step_is_returned_as_done_and_asking_writes_nothing(journal, job):
     async def story_of_a_call():
         before = await journal.done("creative.image.a")
         await journal.intent(call(), 1)
@@ -74,7 +74,7 @@ def test_only_a_step_that_succeeded_is_given_as_done_and_nothing_is_written_for_
     assert types(job)[-2:] == ["call:start", "call:complete"]
 
 
-def test_a_result_closes_its_attempt_and_tells_it(journal, job):
+def test_a_result_closes_its_attempt_and_emits_an_event(journal, job):
     async def story_of_a_call():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("retry", "429", delay=1.0, waited=0.25))
@@ -118,7 +118,7 @@ def test_a_worker_whose_lease_is_lost_writes_nothing(journal, job):
     assert CallAttempt.objects.count() == 1
 
 
-def test_what_is_done_is_given_back_and_not_done_again(journal, job):
+def test_the_reply_of_a_finished_call_is_returned(journal, job):
     async def done():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, DONE)
@@ -133,7 +133,7 @@ def test_what_is_done_is_given_back_and_not_done_again(journal, job):
     )
 
 
-def test_what_failed_stays_failed(journal):
+def test_a_failed_call_stays_failed(journal):
     async def failed():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("failed", "no such advertiser"))
@@ -143,11 +143,11 @@ def test_what_failed_stays_failed(journal):
         asyncio.run(failed())
 
 
-def test_a_step_that_was_never_asked_for_has_nothing_recorded(journal):
+def test_a_step_that_was_never_requested_has_nothing_recorded(journal):
     assert asyncio.run(journal.recorded(call())) == Earlier()
 
 
-def test_what_was_never_sent_is_still_to_be_done(journal):
+def test_a_call_that_was_never_sent_is_still_to_be_made(journal):
     async def waited():
         await journal.waiting(call(), 2, 2)
         return await journal.recorded(call())
@@ -157,7 +157,7 @@ def test_what_was_never_sent_is_still_to_be_done(journal):
 
 
 def taken_over(job, writer):
-    """The journal of the next worker, after the first was lost."""
+    """Return the journal of the next worker, after the first was lost."""
     Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
     return JobJournal(leases.claim(job.pk, "worker-b"), writer)
 
@@ -179,7 +179,7 @@ def test_a_call_in_progress_when_its_worker_died_is_returned_with_its_process(jo
     assert not next_worker.in_flight("creative.image.a")
 
 
-def test_a_call_that_waited_for_its_retry_goes_on_counting(journal, job, writer):
+def test_a_call_that_waited_for_its_retry_continues_counting_attempts(journal, job, writer):
     async def retried():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("retry", "429"))
@@ -189,7 +189,7 @@ def test_a_call_that_waited_for_its_retry_goes_on_counting(journal, job, writer)
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_the_same_key_with_other_arguments_stops_and_asks(journal, job, writer, done):
+def test_a_sent_call_with_other_arguments_becomes_unknown(journal, job, writer, done):
     async def sent():
         await journal.intent(call(), 1)
         if done:
@@ -205,7 +205,7 @@ def test_the_same_key_with_other_arguments_stops_and_asks(journal, job, writer, 
     assert types(job).count("call:unknown") == 1
 
 
-def test_another_place_is_no_other_argument(journal):
+def test_a_different_folder_does_not_count_as_other_arguments(journal):
     first = call(args={"title": "Brief"}, placing=("parentFolderId",))
 
     async def done():
@@ -216,7 +216,7 @@ def test_another_place_is_no_other_argument(journal):
     assert asyncio.run(done()).remote_id == "c-1"
 
 
-def test_what_was_never_done_may_be_sent_with_other_arguments(journal):
+def test_a_call_that_was_never_done_may_be_sent_with_other_arguments(journal):
     async def changed():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("retry", "429"))
@@ -227,7 +227,7 @@ def test_what_was_never_done_may_be_sent_with_other_arguments(journal):
     assert (row.args, row.args_hash) == ({"prompt": "moon"}, call_hash(call(args={"prompt": "moon"})))
 
 
-def test_what_a_person_answered_for_fits_whatever_is_wanted(journal):
+def test_a_resolved_call_matches_any_arguments(journal):
     async def done():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, DONE)
@@ -238,7 +238,7 @@ def test_what_a_person_answered_for_fits_whatever_is_wanted(journal):
 
 
 def unknown(journal):
-    """Give the row of a call that nobody knows the end of."""
+    """Return the row of a call whose result is unknown."""
 
     async def lost():
         await journal.intent(call(), 1, process=ServerProcess("h", "b", "p", 7, 8))
@@ -248,13 +248,13 @@ def unknown(journal):
     return ToolCall.objects.get()
 
 
-def test_an_answer_holds_whatever_is_wanted_by_the_next_run(journal):
+def test_a_resolution_holds_for_any_arguments_of_the_next_run(journal):
     answers.resolve(unknown(journal), "exists", "c-9", "mara")
     reply = asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
     assert reply.remote_id == "c-9"
 
 
-def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(journal):
+def test_a_call_resolved_as_absent_is_looked_up_once_more(journal):
     row = unknown(journal)
     answers.resolve(row, "absent", "", "mara")
     earlier = asyncio.run(journal.recorded(call()))
@@ -262,7 +262,7 @@ def test_what_a_person_called_absent_is_looked_up_once_more_because_people_err(j
     assert (earlier.denied.at, earlier.denied.process.pid) == (row.tries.get().sent_at, 7)
 
 
-def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_called_it_absent(journal):
+def test_a_retried_skipped_call_is_looked_up_before_it_is_sent(journal):
     row = unknown(journal)
     answers.resolve(row, "skip", "", "mara")
     ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
@@ -276,7 +276,7 @@ def test_a_skipped_call_that_is_tried_again_is_settled_first_because_nobody_call
 
 
 @pytest.mark.parametrize(("end", "said"), [("unknown", "unknown"), ("retry", "retry"), ("done", "done")])
-def test_what_its_job_was_ended_under_is_settled_by_a_later_round_once(journal, job, end, said):
+def test_a_call_in_progress_at_the_end_of_its_job_is_looked_up_once_in_a_later_round(journal, job, end, said):
     asyncio.run(journal.intent(call(), 1))
     leave_unknown(job, "the job was cancelled")
     ToolCall.objects.update(state="waiting", error="")  # as a retry leaves it
@@ -284,10 +284,10 @@ def test_what_its_job_was_ended_under_is_settled_by_a_later_round_once(journal, 
     assert earlier.sent is not None and earlier.denied is None
     reply = DONE.reply if end == "done" else None
     asyncio.run(journal.result(call(), 1, Outcome(end, "looked up", reply=reply)))
-    assert ToolCall.objects.get().tries.get().outcome == said, "it was looked up, and is lost no more"
+    assert ToolCall.objects.get().tries.get().outcome == said, "it was looked up and is not lost any more"
 
 
-def test_a_failed_call_still_tells_a_later_run_what_it_left_outside(journal):
+def test_a_failed_call_keeps_what_it_left_behind_for_a_later_run(journal):
     async def half_made():
         await journal.intent(call(), 1)
         left = Reply({"id": "d-1"}, "no content", (), "d-1", "/d-1", Source.LIVE)
@@ -299,7 +299,7 @@ def test_a_failed_call_still_tells_a_later_run_what_it_left_outside(journal):
     assert (failed.value.reply.remote_id, failed.value.reply.remote_url) == ("d-1", "/d-1")
 
 
-def test_what_a_person_skipped_or_what_is_unknown_is_not_sent(journal):
+def test_skipped_and_unknown_calls_are_not_sent(journal):
     asyncio.run(journal.waiting(call(), 1, 1))
     for state, kind in (("skipped", ToolFailed), ("unknown", Unknown)):
         ToolCall.objects.update(state=state, error=f"{state} by mara")
@@ -307,7 +307,7 @@ def test_what_a_person_skipped_or_what_is_unknown_is_not_sent(journal):
             asyncio.run(journal.recorded(call()))
 
 
-def test_a_retried_call_that_its_tool_reported_failed_is_marked_as_such(journal):
+def test_a_retried_call_is_marked_if_its_tool_reported_failure(journal):
     async def failed():
         await journal.intent(call(), 1)
         await journal.result(call(), 1, Outcome("failed", "the service timed out"))
@@ -317,7 +317,7 @@ def test_a_retried_call_that_its_tool_reported_failed_is_marked_as_such(journal)
     assert asyncio.run(journal.recorded(call())) == Earlier(1, refused=True)
 
 
-def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
+def test_a_spending_call_needs_a_user_who_allowed_it(journal, job):
     with pytest.raises(SpendRefused):
         asyncio.run(journal.intent(call(), 1, spends=True))
     assert "call:start" not in types(job)
@@ -339,7 +339,7 @@ def test_a_call_that_commits_spend_needs_somebody_who_allowed_it(journal, job):
     assert ToolCall.objects.get().state == "sent"
 
 
-def test_a_worker_that_is_to_stop_writes_no_intent(job, writer):
+def test_a_stopping_worker_writes_no_intent(job, writer):
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(Stopped):
@@ -370,7 +370,7 @@ def test_calls_that_a_broken_job_leaves_in_progress_become_unknown(journal, job)
     assert types(job)[-1] == "call:unknown"
 
 
-def test_an_attempt_whose_row_is_gone_is_dated_by_its_call(journal, job, writer):
+def test_an_attempt_without_a_row_gets_the_time_of_its_call(journal, job, writer):
     asyncio.run(journal.intent(call(), 1))
     CallAttempt.objects.all().delete()
     earlier = asyncio.run(taken_over(job, writer).recorded(call()))

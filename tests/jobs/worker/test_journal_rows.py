@@ -1,4 +1,4 @@
-"""What the journal knows of its rows: by what was committed, whatever was rolled back or nobody heard of."""
+"""The journal's knowledge of its rows matches what was committed, even after rollbacks and lost answers."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ def journal(job, writer, request):
     return journal
 
 
-def test_what_an_earlier_run_left_is_found_by_a_journal_that_knows_the_rows(journal, job, writer):
+def test_a_journal_that_knows_the_rows_finds_the_results_of_an_earlier_run(journal, job, writer):
     asyncio.run(journal.intent(call(), 1))
     asyncio.run(journal.result(call(), 1, DONE))
     later = JobJournal(leases.claim(job.pk, "worker-b") or job, writer)
@@ -41,9 +41,7 @@ def test_what_an_earlier_run_left_is_found_by_a_journal_that_knows_the_rows(jour
     assert asyncio.run(later.done("creative.image.b")) is None
 
 
-def test_an_intent_that_was_rolled_back_leaves_nothing_that_a_later_one_would_rely_on(
-    journal, job, monkeypatch
-):
+def test_a_rolled_back_intent_leaves_nothing_for_a_later_intent_to_rely_on(journal, job, monkeypatch):
     whole = rows.insert
 
     def broken(model, **values):
@@ -62,14 +60,14 @@ def test_an_intent_that_was_rolled_back_leaves_nothing_that_a_later_one_would_re
     assert (row.state, row.tries.get().outcome) == ("done", "done")
 
 
-def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal, job):
+def test_an_intent_of_a_cancelled_caller_is_found_by_the_next_caller(journal, job):
     async def gone() -> None:
         asking = asyncio.create_task(journal.intent(call(), 1))
-        await asyncio.sleep(0)  # it is asked for
+        await asyncio.sleep(0)  # the write is requested
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await journal.writer.run(lambda: None)  # and committed all the same
+        await journal.writer.run(lambda: None)  # and committed although its caller was cancelled
         await journal.intent(call(), 2)
 
     asyncio.run(gone())
@@ -77,9 +75,7 @@ def test_an_intent_whose_caller_has_gone_is_found_by_whoever_asks_again(journal,
     assert (row.attempts, row.tries.count()) == (2, 2)
 
 
-def test_an_intent_whose_commit_stood_though_the_answer_was_lost_is_found_when_it_is_done_again(
-    journal, job, monkeypatch
-):
+def test_an_intent_is_found_on_repetition_if_it_was_committed_without_an_answer(journal, job, monkeypatch):
     answers = iter([OperationalError("the connection is gone")])
     transact = writer_room._transact
     monkeypatch.setattr(writer_room, "_transact", lambda batch: transact(batch) or next(answers, None))

@@ -1,4 +1,4 @@
-"""Leases: one worker a job, and a lost lease is lost."""
+"""Leases: one worker per job, and a lost lease cannot be renewed."""
 
 from datetime import timedelta
 
@@ -19,12 +19,12 @@ def test_of_two_workers_one_gets_the_job():
     assert leases.claim(job.pk, "b") is None
 
 
-def test_who_comes_second_between_look_and_taking_gets_nothing(monkeypatch):
+def test_a_claim_fails_if_another_worker_claims_the_job_after_the_look(monkeypatch):
     job, condition, looks = story.job(), leases.claimable, []
 
     def claimable():
         looks.append("look")
-        if len(looks) == 2:  # another worker takes it right after this one has looked
+        if len(looks) == 2:  # another worker claims it right after this one has looked
             Job.objects.filter(pk=job.pk).update(epoch=7)
         return condition()
 
@@ -43,7 +43,7 @@ def test_an_expired_lease_goes_to_the_next_worker_and_the_first_cannot_renew_it(
     assert leases.renew({job.pk: 2}) == set()
 
 
-def test_a_job_given_back_is_free_at_once_but_only_by_its_owner():
+def test_only_its_owner_can_release_a_job_which_is_then_free_at_once():
     job = story.job()
     taken = leases.claim(job.pk, "a")
     leases.hand_over(job.pk, taken.epoch - 1)
@@ -52,13 +52,13 @@ def test_a_job_given_back_is_free_at_once_but_only_by_its_owner():
     assert leases.claim(job.pk, "b").epoch == 2
 
 
-def test_an_ended_job_is_nobodys():
+def test_an_ended_job_cannot_be_claimed():
     job = story.ended_job()
     assert leases.claim(job.pk, "a") is None
     assert leases.unclaimed(0, 5) == []
 
 
-def test_a_lease_is_good_until_its_time_is_up_and_a_renewal_carries_it_on(settings, monkeypatch):
+def test_a_lease_is_valid_until_it_expires_and_a_renewal_extends_it(settings, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(leases, "now", lambda: clock[0])
     settings.LEASE_SECONDS = 30
@@ -69,15 +69,15 @@ def test_a_lease_is_good_until_its_time_is_up_and_a_renewal_carries_it_on(settin
     assert not lease.good()
     lease.extend(asked=120.0)
     assert lease.good()
-    lease.extend(asked=90.0)  # a renewal whose word comes late takes nothing away
+    lease.extend(asked=90.0)  # a late renewal does not shorten the lease
     assert lease.good()
 
 
-def test_the_clock_of_leases_goes_on():
+def test_the_clock_of_leases_never_goes_back():
     assert leases.now() <= leases.now()
 
 
-def test_a_claim_that_another_one_overtakes_gives_nothing(monkeypatch):
+def test_an_overtaken_claim_returns_none_and_changes_nothing(monkeypatch):
     job = story.job()
     overtaken = leases.claimable
 
@@ -94,7 +94,7 @@ def test_a_claim_that_another_one_overtakes_gives_nothing(monkeypatch):
     assert (job.leased_by, job.epoch) == ("", 7)
 
 
-def test_a_job_that_began_another_round_is_not_leased_by_a_late_renewal():
+def test_a_late_renewal_does_not_lease_a_job_that_started_another_round():
     job = story.job()
     taken = leases.claim(job.pk, "a")
     Job.objects.filter(pk=job.pk).update(leased_by="", lease_until=None)
@@ -102,7 +102,7 @@ def test_a_job_that_began_another_round_is_not_leased_by_a_late_renewal():
     assert leases.claim(job.pk, "b").epoch == 2
 
 
-def test_where_all_others_are_dead_their_jobs_are_free_and_keep_their_names():
+def test_jobs_of_dead_workers_are_free_and_keep_the_workers_name():
     dead, free, ended = story.job(), story.job(), story.ended_job()
     leases.claim(dead.pk, "a")
     leases.end_leases_of_the_dead()
@@ -117,7 +117,7 @@ def test_only_jobs_being_cancelled_are_returned():
     assert leases.cancelled([asked.pk, other.pk]) == {asked.pk}
 
 
-def test_who_takes_a_job_that_has_killed_its_last_worker_sets_it_aside_instead():
+def test_claiming_a_job_that_keeps_killing_workers_quarantines_it():
     job = story.job(crashes=5, suspects=["job"], leased_by="dead", epoch=5)
     assert leases.claim(job.pk, "next") is None
     job.refresh_from_db()

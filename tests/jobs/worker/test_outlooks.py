@@ -1,4 +1,4 @@
-"""The expected time left: told in the log while a job runs, and told anew when it has moved."""
+"""The expected time left: emitted while a job runs, and again when it has changed."""
 
 import asyncio
 from dataclasses import replace
@@ -18,13 +18,13 @@ from tests.jobs.working import launch, run
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
-def told(job: Job) -> list[float]:
-    """The seconds left that a job's log tells of, in order."""
+def estimates(job: Job) -> list[float]:
+    """Return the estimates in a job's log, in seconds left, in order."""
     return [one.event.seconds for one in feed.whole(job.pk) if isinstance(one.event, ev.JobExpected)]
 
 
 class Alone:
-    """The outlooks of one running job, without a worker around them."""
+    """The outlooks of one running job, without a worker."""
 
     def __init__(self, writer, monkeypatch) -> None:
         self.job = launch()
@@ -34,8 +34,8 @@ class Alone:
         monkeypatch.setattr(outlooks, "seconds_left", lambda jobs, *more: [self.left for _ in jobs])
         self.outlooks = Outlooks(writer, Gateway)
 
-    def tell(self, *lefts: float, happens: bool = True) -> list[float]:
-        """Reckon once for each of these, with that many seconds left, and give what the log holds then."""
+    def emit_each(self, *lefts: float, happens: bool = True) -> list[float]:
+        """Emit once with each of these estimates, and return the estimates in the log."""
 
         async def all_of_them() -> None:
             outlook = Outlook(SMALL, None, order=1.0, sent_at=lambda step: None)
@@ -46,11 +46,11 @@ class Alone:
                     await self.outlooks.emit()
 
         asyncio.run(all_of_them())
-        return told(self.job)
+        return estimates(self.job)
 
 
 class Gateway:
-    """What the reckoning asks a gateway for."""
+    """The part of a gateway that estimates need."""
 
     durations = None
 
@@ -65,15 +65,15 @@ def alone(world, writer, monkeypatch) -> Alone:
 
 
 def test_an_unchanged_estimate_is_emitted_once(alone):
-    assert alone.tell(100, 100, 99.9) == [100]
+    assert alone.emit_each(100, 100, 99.9) == [100]
 
 
 def test_a_changed_estimate_is_emitted_again(alone):
-    assert alone.tell(100, 100, 60, 60, 95) == [100, 60, 95]
+    assert alone.emit_each(100, 100, 60, 60, 95) == [100, 60, 95]
 
 
-def test_a_call_that_takes_ever_longer_is_no_news_so_that_a_stuck_job_is_seen_to_be(alone):
-    assert alone.tell(100, 100, 200, 400, happens=False) == [100]
+def test_a_call_that_takes_ever_longer_emits_nothing_so_that_a_stuck_job_is_detected(alone):
+    assert alone.emit_each(100, 100, 200, 400, happens=False) == [100]
 
 
 def test_an_estimate_is_emitted_once_the_job_runs(alone):
@@ -89,44 +89,44 @@ def test_an_estimate_is_emitted_once_the_job_runs(alone):
             await alone.outlooks.emit()
 
     asyncio.run(twice())
-    assert told(alone.job) == [100]
+    assert estimates(alone.job) == [100]
 
 
 def test_a_small_change_is_not_emitted(alone):
-    assert alone.tell(100, 105, 3, 4.5) == [100, 3]
+    assert alone.emit_each(100, 105, 3, 4.5) == [100, 3]
 
 
 @pytest.mark.parametrize("change", [{"epoch": 4}, {"status": "cancelled"}, {"leased_by": "another"}])
-def test_nothing_is_emitted_for_a_job_that_is_no_longer_ours(alone, change):
+def test_nothing_is_emitted_for_a_job_that_another_worker_holds(alone, change):
     Job.objects.filter(pk=alone.job.pk).update(**change)
-    assert alone.tell(100) == []
+    assert alone.emit_each(100) == []
 
 
 def test_nothing_is_emitted_after_a_cancel(alone):
     feed.append(alone.job.pk, [ev.JobCancelling(by="mara")])
-    assert alone.tell(100) == []
+    assert alone.emit_each(100) == []
 
 
 @pytest.mark.slow
-def test_a_job_that_runs_tells_how_long_it_will_take_by_its_calls(world, worker, monkeypatch):
+def test_a_running_job_emits_an_estimate_based_on_its_calls(world, worker, monkeypatch):
     monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.05)
     world(latency=0.3)
     job = run(worker(), launch())
-    # three lines of a declared second each, at two at once; then what the first of them really took
-    assert told(job)[0] == pytest.approx(2.0, abs=0.5)
+    # three lines of one declared second each, two at once; then the measured time of the first
+    assert estimates(job)[0] == pytest.approx(2.0, abs=0.5)
     progress = feed.progress(job.pk)
     assert (progress.status, progress.expected_end) == ("completed", None)
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_no_time_left(world, worker, monkeypatch):
+def test_a_dry_run_emits_no_estimate(world, worker, monkeypatch):
     monkeypatch.setattr(runtime, "EMIT_SECONDS", 0.01)
     world()
-    assert told(run(worker(), launch(dryRun=True))) == []
+    assert estimates(run(worker(), launch(dryRun=True))) == []
 
 
-def test_who_reads_the_log_knows_the_expected_end(alone):
-    alone.tell(100)
+def test_the_expected_end_can_be_read_from_the_log(alone):
+    alone.emit_each(100)
     last = list(feed.whole(alone.job.pk))[-1]
     left = (feed.progress(alone.job.pk).expected_end - last.at).total_seconds()
     assert left == 100
@@ -149,6 +149,6 @@ def test_a_job_whose_calls_cannot_be_counted_does_not_affect_others(alone, caplo
             await alone.outlooks.emit()
 
     asyncio.run(both())
-    assert told(other) == []
-    assert told(alone.job) == [100]
+    assert estimates(other) == []
+    assert estimates(alone.job) == [100]
     assert len([one for one in caplog.records if "cannot estimate" in one.message]) == 1

@@ -1,4 +1,4 @@
-"""Quarantine: three deaths with the same thing under way set a job aside, and only that job."""
+"""Quarantine: after three worker deaths with the same step in progress, that job and no other stops."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 def sends(job, step="creative/image/a", number=1):
-    """Let a job's worker have an attempt of a step under way."""
+    """Record an attempt of a step that is in progress."""
     values = {"stage": "creative", "server": "image-gen", "tool": "generate_image", "args": {}}
     values |= {"state": "sent", "attempts": number}
     call, _ = ToolCall.objects.update_or_create(job=job, step=step, defaults=values)
@@ -23,14 +23,14 @@ def sends(job, step="creative/image/a", number=1):
 
 
 def settles(attempt):
-    """Let an attempt have ended."""
+    """End an attempt."""
     attempt.ended_at = attempt.sent_at
     attempt.save()
     ToolCall.objects.filter(pk=attempt.call_id).update(state="waiting")
 
 
 def dies_with(job, *steps):
-    """Let a worker take a job, send these steps and die; the attempts of its last worker are settled."""
+    """Let a worker claim a job, end the attempts of its predecessor, send these steps and die."""
     taken = leases.claim(job.pk, "a worker")
     if taken is None:
         return None
@@ -42,8 +42,8 @@ def dies_with(job, *steps):
     return taken
 
 
-def gets_on(job):
-    """Let the worker that has taken a job take it up and end one call."""
+def makes_progress(job):
+    """Let the worker that claimed a job resume it and finish one call."""
     resumed = ev.JobResumed(epoch=job.epoch, reason="its last worker was lost")
     done = ev.CallComplete(**story.CALL, state="done", attempt=1, waited=0.0, took=0.1)
     feed.append(job.pk, [resumed, done], epoch=job.epoch)
@@ -58,17 +58,17 @@ def gets_on(job):
         ([], [], ["job"]),
     ],
 )
-def test_what_the_dead_worker_had_sent_weighs_more_than_what_it_looked_up_or_ran(attempts, running, found):
+def test_sent_calls_are_stronger_evidence_than_look_ups_and_stages(attempts, running, found):
     assert evidence(2, attempts, running) == found
 
 
-def test_deaths_count_while_one_thing_is_always_under_way():
+def test_deaths_count_while_they_share_a_suspect():
     assert after_death(0, [], ["a", "b"]) == (1, ["a", "b"])
     assert after_death(1, ["a", "b"], ["b", "c"]) == (2, ["b"])
     assert after_death(2, ["b"], ["c"]) == (1, ["c"])
 
 
-def test_three_deaths_with_the_same_step_set_a_job_aside():
+def test_three_deaths_with_the_same_step_quarantine_a_job():
     job = story.job()
     feed.append(job.pk, [story.begin()])
     for _ in range(3):
@@ -84,23 +84,23 @@ def test_three_deaths_with_the_same_step_set_a_job_aside():
     assert feed.progress(job.pk).ended
 
 
-def test_deaths_at_other_steps_each_time_are_not_held_against_a_job():
+def test_deaths_at_a_different_step_each_time_do_not_add_up():
     job = story.job()
     for number in range(6):
         assert dies_with(job, f"step-{number}").epoch == number + 1
     assert leases.claim(job.pk, "the next").crashes == 1
 
 
-def test_a_neighbour_whose_step_ended_between_the_deaths_goes_free():
+def test_a_job_whose_steps_finish_between_the_deaths_is_not_quarantined():
     guilty, innocent = story.job(), story.job()
     for number in range(3):
-        assert dies_with(guilty, "poison") is not None
+        assert dies_with(guilty, "deadly") is not None
         assert dies_with(innocent, f"step-{number}") is not None
     assert leases.claim(guilty.pk, "w") is None
     assert leases.claim(innocent.pk, "w") is not None
 
 
-def test_a_job_that_was_handed_over_never_counts():
+def test_releasing_a_job_does_not_count_as_a_death():
     job = story.job()
     for _ in range(5):
         taken = leases.claim(job.pk, "w")
@@ -110,7 +110,7 @@ def test_a_job_that_was_handed_over_never_counts():
 
 
 @pytest.mark.parametrize(("begins", "words"), [(True, "the stage creative"), (False, "the job")])
-def test_a_job_that_kills_without_a_call_is_set_aside_after_more_deaths(begins, words):
+def test_a_job_that_kills_without_a_call_is_quarantined_after_more_deaths(begins, words):
     job = story.job()
     if begins:
         feed.append(job.pk, [story.begin()])
@@ -120,7 +120,7 @@ def test_a_job_that_kills_without_a_call_is_set_aside_after_more_deaths(begins, 
     assert Job.objects.get(pk=job.pk).error.endswith(f"while {words} was in progress")
 
 
-def test_deaths_soon_after_a_takeover_say_little():
+def test_deaths_soon_after_a_takeover_count_little():
     job = story.job()
     feed.append(job.pk, [story.begin()])
     sends(leases.claim(job.pk, "w"), "a")
@@ -131,36 +131,36 @@ def test_deaths_soon_after_a_takeover_say_little():
     assert leases.claim(job.pk, "w") is not None
 
 
-def test_deaths_without_a_call_on_its_way_are_forgotten_once_the_job_gets_on():
+def test_deaths_without_a_call_in_progress_are_cleared_once_the_job_makes_progress():
     job = story.job()
     feed.append(job.pk, [story.begin()])
     for number in range(3 * MOST_SILENT_DEATHS):
         taken = leases.claim(job.pk, "w")
         assert taken is not None
         if number % 3 == 2:
-            gets_on(taken)
+            makes_progress(taken)
         leases.end_leases_of_the_dead()
     assert leases.claim(job.pk, "w").crashes == 0
 
 
-def test_what_an_earlier_worker_had_done_says_nothing_of_one_that_died_at_once():
+def test_progress_of_an_earlier_worker_does_not_clear_the_deaths_of_later_workers():
     job = story.job()
     feed.append(job.pk, [story.begin()])
-    gets_on(dies_with(job))
+    makes_progress(dies_with(job))
     for _ in range(MOST_SILENT_DEATHS):
         assert dies_with(job) is not None
     assert leases.claim(job.pk, "w") is None
 
 
-def test_a_step_that_kills_is_convicted_however_well_its_job_gets_on_beside_it():
+def test_a_deadly_step_quarantines_its_job_even_if_other_steps_make_progress():
     job = story.job()
     feed.append(job.pk, [story.begin()])
     for _ in range(3):
-        gets_on(dies_with(job, "poison"))
+        makes_progress(dies_with(job, "deadly"))
     assert leases.claim(job.pk, "w") is None
 
 
-def test_a_look_up_that_kills_is_found_as_well_and_a_cancelled_job_ends_as_cancelled():
+def test_a_deadly_look_up_is_detected_and_a_cancelled_job_ends_as_cancelled():
     job = story.job()
     sends(leases.claim(job.pk, "w"), "a")
     leases.end_leases_of_the_dead()
@@ -174,7 +174,7 @@ def test_a_look_up_that_kills_is_found_as_well_and_a_cancelled_job_ends_as_cance
     assert job.error.endswith("while the look-up of a was in progress")
 
 
-def test_who_is_to_run_alone_is_known_before_the_claim():
+def test_whether_a_job_must_run_alone_is_known_before_the_claim():
     assert not runs_alone(0, "w")
     assert not runs_alone(1, "")
     assert runs_alone(1, "w")
@@ -182,11 +182,11 @@ def test_who_is_to_run_alone_is_known_before_the_claim():
 
 
 class Floor:
-    """Jobs that come into a company and go when they are told; `inside` are those that run."""
+    """Jobs that join a company and leave when asked; `inside` lists those that run."""
 
     def __init__(self):
         self.company, self.inside, self.go = Company(), [], {}
-        self.arrived = asyncio.Event()  # of a second one beside the first
+        self.arrived = asyncio.Event()  # set when a second job runs beside the first
 
     async def come(self, name, *, alone=False):
         self.go[name] = asyncio.Event()
@@ -211,7 +211,7 @@ class Floor:
             await asyncio.sleep(0)
 
 
-def test_a_suspect_waits_for_the_others_and_the_others_for_it():
+def test_a_suspect_waits_for_running_jobs_and_later_jobs_wait_for_it():
     async def play():
         floor = Floor()
         await floor.come("a")
@@ -240,7 +240,7 @@ def test_two_suspects_run_one_after_the_other():
     asyncio.run(play())
 
 
-def test_a_suspect_that_lived_for_its_time_has_company_again(monkeypatch):
+def test_other_jobs_join_a_suspect_that_has_survived_its_time_alone(monkeypatch):
     monkeypatch.setattr(quarantine, "ALONE_SECONDS", 0.01)
 
     async def play():
@@ -254,7 +254,7 @@ def test_a_suspect_that_lived_for_its_time_has_company_again(monkeypatch):
     asyncio.run(asyncio.wait_for(play(), 10))
 
 
-def test_a_suspect_that_gives_up_waiting_holds_nobody():
+def test_a_suspect_that_stops_waiting_blocks_no_other_job():
     async def play():
         floor = Floor()
         await floor.come("a")

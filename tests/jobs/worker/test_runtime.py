@@ -1,4 +1,4 @@
-"""The worker's loop with real servers over real pipes: jobs end, are found, given back and taken up again."""
+"""The worker's loop with real servers: jobs are found, run, released and resumed."""
 
 import asyncio
 import threading
@@ -36,7 +36,7 @@ def test_a_job_runs_to_its_end_with_its_calls_files_and_events(world, worker):
     assert [one.seq for one in feed.whole(job.pk)] == list(range(1, job.last_seq + 1))
 
 
-def test_a_stage_that_breaks_is_failed_the_others_go_on_and_no_detail_leaks(world, worker):
+def test_a_crashing_stage_fails_without_details_and_the_others_continue(world, worker):
     world()
     job = run(worker(), launch(broken=True))
     assert job.status == "partial"
@@ -57,7 +57,7 @@ def test_a_job_whose_message_was_lost_is_found_by_the_sweep(world, worker):
     until(lambda: Job.objects.filter(pk=job.pk, status="completed").exists())
 
 
-def test_a_job_runs_once_however_often_it_is_asked_for(world, worker):
+def test_a_job_runs_once_even_if_it_is_requested_several_times(world, worker):
     ledger = world(latency=0.05)
     job, one = launch(), worker()
     threads = [threading.Thread(target=one.run, args=(str(job.pk),)) for _ in range(4)]
@@ -69,7 +69,7 @@ def test_a_job_runs_once_however_often_it_is_asked_for(world, worker):
     assert Job.objects.get(pk=job.pk).epoch == 1
 
 
-def test_an_asked_for_job_that_does_not_exist_is_no_trouble(world, worker):
+def test_a_requested_job_that_does_not_exist_is_ignored(world, worker):
     world()
     one = worker()
     one.run(str(uuid.uuid4()))
@@ -97,7 +97,7 @@ def test_a_stopping_worker_lets_its_calls_finish_and_releases_the_job(world, wor
     assert kinds.count("job:resumed") == 1
 
 
-def test_a_worker_says_that_it_lives_and_how_its_servers_stand_and_takes_its_word_back(world, worker):
+def test_a_worker_publishes_its_heartbeat_and_server_states_and_removes_them_at_the_end(world, worker):
     world()
     one = worker()
     servers = until(lambda: WorkerBeat.objects.filter(pk=one.name).values_list("servers", flat=True).first())
@@ -106,7 +106,7 @@ def test_a_worker_says_that_it_lives_and_how_its_servers_stand_and_takes_its_wor
     assert not WorkerBeat.objects.filter(pk=one.name).exists()
 
 
-def test_a_broken_servers_file_holds_jobs_until_it_is_mended(world, worker, settings, tmp_path, monkeypatch):
+def test_jobs_wait_until_a_broken_servers_file_is_fixed(world, worker, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "LOST_MESSAGE_SECONDS", 0.0)
     world()
     job, sound = launch(), settings.TOOL_SERVERS
@@ -133,7 +133,7 @@ def test_a_stopping_worker_does_not_retry(world, worker, settings):
     assert set(ToolCall.objects.values_list("state", flat=True)) == {"retry", "waiting"}
 
 
-def test_jobs_that_come_at_once_share_one_gateway(world, worker, monkeypatch):
+def test_jobs_that_start_at_once_share_one_gateway(world, worker, monkeypatch):
     world(latency=0.2)
     made = []
 
@@ -142,7 +142,7 @@ def test_jobs_that_come_at_once_share_one_gateway(world, worker, monkeypatch):
         return made[-1]
 
     def slow():
-        time.sleep(0.2)  # so that all jobs ask while it opens
+        time.sleep(0.2)  # so that all jobs ask for the gateway while it opens
         return servers()
 
     runtime_gateway, servers = runtime.Gateway, runtime.tool_servers
@@ -158,7 +158,7 @@ def test_jobs_that_come_at_once_share_one_gateway(world, worker, monkeypatch):
     assert len(made) == 1
 
 
-def test_a_job_that_is_claimed_while_the_worker_stops_is_given_back(world, worker, monkeypatch):
+def test_a_job_claimed_while_the_worker_stops_is_released(world, worker, monkeypatch):
     world()
     job, one = launch(), worker()
     until(lambda: one.gateway)
@@ -183,29 +183,29 @@ def test_a_job_that_is_claimed_while_the_worker_stops_is_given_back(world, worke
     assert (job.lease_until, job.leased_by, job.epoch) == (None, "", 1)
 
 
-def test_a_loop_that_ends_by_itself_lets_go_of_its_callers_and_tells(world):
+def test_a_crashed_loop_releases_its_callers_and_reports_the_crash(world):
     world(latency=2.0)
 
     async def end():
         raise SystemExit(3)
 
-    told = threading.Event()
-    one = Runtime(on_crash=told.set)
+    crashed = threading.Event()
+    one = Runtime(on_crash=crashed.set)
     one.start()
     job = launch()
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
     thread.start()
     until(lambda: one.running)
     asyncio.run_coroutine_threadsafe(end(), one._loop)
-    assert told.wait(SOON)
+    assert crashed.wait(SOON)
     thread.join(SOON)
     assert not thread.is_alive()
     assert one.failed
-    one.run(str(job.pk))  # comes back at once
+    one.run(str(job.pk))  # returns immediately
     one.stop()
 
 
-def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, worker, monkeypatch):
+def test_a_crashing_job_lets_its_calls_finish_and_leaves_none_as_sent(world, worker, monkeypatch):
     ledger = world(latency=1.0)
     project, result = projection.project, Runner._result
 
@@ -228,7 +228,7 @@ def test_a_job_that_breaks_lets_its_calls_end_and_leaves_none_as_sent(world, wor
     assert {call.state for call in feed.progress(job.pk).calls.values()} <= {"done", "waiting"}
 
 
-def test_what_calls_took_is_known_to_the_next_worker(world, worker):
+def test_measured_durations_are_known_to_the_next_worker(world, worker):
     world(latency=0.05)
     first = worker()
     run(first, launch())
@@ -240,7 +240,7 @@ def test_what_calls_took_is_known_to_the_next_worker(world, worker):
     assert second.gateway.durations("ttd", "create_campaign") == median(row.recent) > 0.04
 
 
-def test_a_worker_that_cannot_read_what_calls_took_goes_by_what_is_declared(world, worker, monkeypatch):
+def test_a_worker_that_cannot_read_measured_durations_uses_the_declared_durations(world, worker, monkeypatch):
     def broken(*args):
         raise ValueError("unreadable")
 

@@ -1,4 +1,4 @@
-"""What a worker does about cancels, rounds, lost leases and dead workers, at real servers over pipes."""
+"""How a worker handles cancels, rounds, lost leases and dead workers, with real servers."""
 
 import signal
 import socket
@@ -24,7 +24,7 @@ from tests.jobs.working import SOON, launch, run, until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage, pytest.mark.slow]
 
 
-def test_a_cancelled_job_lets_its_calls_end_sends_nothing_more_and_ends_in_seconds(world, worker):
+def test_a_cancelled_job_lets_its_calls_finish_sends_nothing_more_and_ends_in_seconds(world, worker):
     ledger = world(latency=0.6)
     job, one = launch(), worker()
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
@@ -40,7 +40,7 @@ def test_a_cancelled_job_lets_its_calls_end_sends_nothing_more_and_ends_in_secon
     assert run(worker(), job).epoch == 1
 
 
-def test_what_a_lost_worker_has_left_is_freed_and_its_servers_are_ended_at_a_start(world, monkeypatch):
+def test_a_starting_worker_releases_the_jobs_of_a_lost_worker_and_kills_its_servers(world, monkeypatch):
     monkeypatch.setattr(runtime, "LOST_MESSAGE_SECONDS", 0.0)
     world()
     left = subprocess.Popen(["sleep", "600"], start_new_session=True)
@@ -64,7 +64,7 @@ def test_what_a_lost_worker_has_left_is_freed_and_its_servers_are_ended_at_a_sta
     assert not WorkerBeat.objects.exists()
 
 
-def test_a_worker_that_was_not_heard_of_for_a_lease_is_buried_by_the_others(world, worker):
+def test_a_worker_without_a_heartbeat_for_a_lease_is_removed_by_the_others(world, worker):
     world()
     long_ago = timezone.now() - timedelta(seconds=31)
     for name, seen_at in (("dead", long_ago), ("alive", timezone.now())):
@@ -75,7 +75,7 @@ def test_a_worker_that_was_not_heard_of_for_a_lease_is_buried_by_the_others(worl
     assert WorkerBeat.objects.filter(pk__in=["alive", "elsewhere"]).count() == 2
 
 
-def test_a_lease_that_another_worker_took_stops_the_job_here(world, worker, monkeypatch):
+def test_a_job_stops_when_another_worker_takes_its_lease(world, worker, monkeypatch):
     world(latency=2.0)
     job, one = launch(), worker()
     thread = threading.Thread(target=one.run, args=(str(job.pk),))
@@ -102,7 +102,7 @@ def test_a_retried_round_is_not_recorded_as_resumed(world, worker):
     assert len(made) == len(set(made)) == 2
 
 
-def test_a_job_whose_worker_died_twice_runs_with_nobody_beside_it(world, worker):
+def test_a_job_whose_worker_died_twice_runs_alone(world, worker):
     world(latency=0.2)
     suspect, neighbour = launch("Suspect"), launch("Neighbour")
     Job.objects.filter(pk=suspect.pk).update(crashes=1, suspects=["job"], leased_by="dead")
@@ -121,7 +121,7 @@ def test_a_job_whose_worker_died_twice_runs_with_nobody_beside_it(world, worker)
 
 def test_a_job_of_an_older_version_finishes_by_the_plan_that_it_recorded(world, worker):
     world()
-    # a stage that is gone, one that had another name, and none of those that were added since
+    # one removed stage, renamed stages, and no stage that was added later
     plan = [["lines", "Old Lines", []], ["gone", "Gone", []], ["note", "Old Note", ["lines", "gone"]]]
     params = {"title": "Old", "broken": True}
     job = run(worker(), story.job(workflow="small", params=params, plan=plan))

@@ -1,4 +1,4 @@
-"""The tool servers file: read as other clients read it, and every fault names its field and a way out."""
+"""The tool servers file: read as other clients read it; each error names its field and a solution."""
 
 import logging
 
@@ -13,14 +13,14 @@ TOKEN = "sk-0123456789abcdef"
 
 
 def load(tmp_path, text: str, **environ: str):
-    """The servers of a file with this text."""
+    """Return the servers of a file with this text."""
     path = tmp_path / "servers.json"
     path.write_text(text)
     return load_servers(path, ROLES, BUNDLED, environ)
 
 
 def problems(tmp_path, text: str, **environ: str) -> dict[str, str]:
-    """The faults of a file with this text, by field."""
+    """Return the errors of a file with this text, by field."""
     with pytest.raises(BrokenServersFile) as broken:
         load(tmp_path, text, **environ)
     for field, message in broken.value.problems:
@@ -30,12 +30,12 @@ def problems(tmp_path, text: str, **environ: str) -> dict[str, str]:
 
 
 def entry(tmp_path, fields: str, name: str = "ttd", **environ: str):
-    """The server that an entry with these fields becomes."""
+    """Return the server of an entry with these fields."""
     return load(tmp_path, '{"mcpServers": {"%s": {%s}}}' % (name, fields), **environ)[name]  # noqa: UP031
 
 
 def fault(tmp_path, fields: str, **environ: str) -> tuple[str, str]:
-    """The one fault of an entry with these fields."""
+    """Return the only error of an entry with these fields."""
     [found] = problems(tmp_path, '{"mcpServers": {"ttd": {%s}}}' % fields, **environ).items()  # noqa: UP031
     return found
 
@@ -49,7 +49,7 @@ def test_without_a_file_the_bundled_servers_play_all_roles():
     assert (servers["asana-v2"].concurrency, servers["asana-v2"].per_minute) == (5, None)
 
 
-def test_a_role_that_the_file_leaves_out_is_played_by_its_bundled_server(tmp_path):
+def test_a_role_that_is_not_in_the_file_uses_its_bundled_server(tmp_path):
     servers = load(tmp_path, '{"mcpServers": {"asana-v2": {"command": "npx"}}}')
     assert (servers["asana-v2"].bundled, servers["asana-v2"].source) == (False, Source.LIVE)
     assert servers["asana-v2"].per_minute == 150
@@ -71,7 +71,7 @@ def test_comments_and_trailing_commas_are_allowed_and_unknown_keys_are_ignored(t
     assert servers.warnings == []
 
 
-def test_our_own_fields_set_limits_deadline_and_source(tmp_path):
+def test_flightplans_own_fields_set_limits_deadline_and_source(tmp_path):
     spec = entry(
         tmp_path, '"command": "x", "concurrency": 7, "perMinute": 30, "timeout": 1.5, "source": "local"'
     )
@@ -94,7 +94,7 @@ def test_variables_are_expanded_everywhere_and_may_have_a_default(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["url", "baseUrl"])
-def test_an_http_server_takes_headers_and_a_bearer_token(tmp_path, key):
+def test_an_http_server_accepts_headers_and_a_bearer_token(tmp_path, key):
     spec = entry(
         tmp_path,
         f'"{key}": "https://x.example/mcp", "bearerTokenEnv": "T", "headers": {{"X-A": "b"}}',
@@ -109,7 +109,7 @@ def test_an_authorization_header_takes_precedence_over_the_token(tmp_path):
     assert entry(tmp_path, fields).headers == {"authorization": "Basic abc"}
 
 
-def test_no_secret_shows_in_a_spec_or_in_a_text_that_it_redacts(tmp_path):
+def test_no_secret_appears_in_a_spec_or_in_redacted_text(tmp_path):
     fields = (
         '"url": "https://x.example/mcp?key=${T}", "bearerToken": "${T}", "env": {"PASSWORD": "hunter-hunter"}'
     )
@@ -141,13 +141,13 @@ def test_no_secret_shows_in_a_spec_or_in_a_text_that_it_redacts(tmp_path):
         ('"url": "https://x", "bearerTokenEnv": "NOPE"', "bearerTokenEnv", "environment variable NOPE"),
     ],
 )
-def test_a_fault_names_its_field_and_what_it_must_be(tmp_path, fields, field, message):
+def test_an_error_names_its_field_and_the_allowed_values(tmp_path, fields, field, message):
     where, said = fault(tmp_path, fields)
     assert where == f"mcpServers.ttd.{field}".rstrip(".")
     assert message in said
 
 
-def test_all_faults_are_reported_together(tmp_path):
+def test_all_errors_are_reported_together(tmp_path):
     text = (
         '{"mcpServers": {"ttd": {"command": "x", "timeout": 0}, "asana-v2": {"url": "x"}, "google-docs": 5}}'
     )
@@ -168,16 +168,16 @@ def test_all_faults_are_reported_together(tmp_path):
         ("[" * 5000, "is"),
     ],
 )
-def test_a_file_that_is_no_servers_file_says_so(tmp_path, text, message):
+def test_a_file_that_is_not_a_servers_file_is_refused_as_such(tmp_path, text, message):
     assert message in next(iter(problems(tmp_path, text).values()))
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(BrokenServersFile, match="cannot be read"):
         load_servers(tmp_path / "none.json", ROLES, BUNDLED)
 
 
-def test_unknown_roles_stay_unused_and_misspelled_fields_are_reported(tmp_path, caplog):
+def test_unknown_roles_are_ignored_and_misspelled_fields_are_reported(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     text = '{"mcpServers": {"asana": {"command": "a"}, "ttd": {"command": "b", "concurency": 3}}}'
     servers = load(tmp_path, text)

@@ -1,4 +1,4 @@
-"""What a server says of a tool: hints make a policy stricter and never looser, its schemas cost no time."""
+"""How a server describes a tool: hints only make a policy stricter, and schemas are checked quickly."""
 
 import mcp_types as types
 import pytest
@@ -25,14 +25,14 @@ def listed(**hints) -> Tool:
         {"readOnlyHint": False, "destructiveHint": True},
     ],
 )
-def test_a_server_that_does_not_deny_it_changes_nothing(hints):
+def test_hints_that_allow_a_repeat_change_nothing(hints):
     assert listed(**hints).may_repeat_hint
 
 
 @pytest.mark.parametrize(
     "hints", [{"idempotentHint": False}, {"readOnlyHint": False, "idempotentHint": False}]
 )
-def test_a_server_that_says_a_second_call_does_more_is_believed(hints):
+def test_a_hint_that_a_repeat_has_further_effects_is_respected(hints):
     assert not listed(**hints).may_repeat_hint
 
 
@@ -41,20 +41,20 @@ def taking(schema: dict) -> Tool:
     return Tool.listed("s", types.Tool.model_validate(entry))
 
 
-def test_a_regular_expression_of_a_server_cannot_keep_the_worker_busy():
+def test_a_servers_regular_expression_cannot_block_the_worker():
     tool = taking({"properties": {"name": {"type": "string", "pattern": r"^(\w+\s?)*$"}}})
     tool.check({"name": "a" * 40 + "!"})  # matching it would take days
     with pytest.raises(InvalidArguments):
         tool.check({"name": 5})
 
 
-def test_an_argument_that_is_called_pattern_is_one_like_any_other():
+def test_an_argument_named_pattern_is_checked_like_any_other():
     tool = taking({"properties": {"pattern": {"type": "string"}}})
     with pytest.raises(InvalidArguments):
         tool.check({"pattern": 5})
 
 
-def test_arguments_that_only_a_regular_expression_declares_are_left_to_the_server():
+def test_arguments_declared_only_by_a_regular_expression_are_not_checked():
     strict = {"properties": {}, "patternProperties": {"^x_": {}}, "additionalProperties": False}
     taking({"properties": {"more": {"type": "object"} | strict}}).check({"more": {"x_one": 1}})
     with pytest.raises(InvalidArguments):
@@ -63,7 +63,7 @@ def test_arguments_that_only_a_regular_expression_declares_are_left_to_the_serve
         ).check({"more": {"x_one": 1}})
 
 
-def test_everything_that_is_missing_or_not_declared_is_named_at_once():
+def test_all_missing_and_undeclared_arguments_are_listed_together():
     schema = {"type": "object", "properties": {"title": {}, "budget": {}}, "required": ["title", "budget"]}
     with pytest.raises(InvalidArguments) as refused:
         Tool("ttd", "create_campaign", schema).check({"name": "x", "channel": "ctv"})
@@ -73,6 +73,6 @@ def test_everything_that_is_missing_or_not_declared_is_named_at_once():
     )
 
 
-def test_of_very_many_missing_arguments_the_first_are_named_and_the_others_counted():
+def test_a_long_list_of_missing_arguments_is_shortened_to_a_count():
     with pytest.raises(InvalidArguments, match=r"a5 is required, and 94 more$"):
         taking({"properties": {}, "required": [f"a{number}" for number in range(100)]}).check({})

@@ -1,4 +1,4 @@
-"""The fence, with real processes: certain only when nothing lives on, and no stranger is ever killed."""
+"""The fence, with real processes: it is certain only if nothing survives, and kills no other process."""
 
 import json
 import os
@@ -26,14 +26,14 @@ def alive(pid: int) -> bool:
 
 
 class Started:
-    """Shell commands, each leading a session of its own; all are ended with the test."""
+    """Starts shell commands, each in its own session; all are killed when the test ends."""
 
     def __init__(self) -> None:
         self.servers: list[subprocess.Popen] = []
         self.pids: list[int] = []
 
     def __call__(self, command: str, lines: int = 0) -> tuple[ServerProcess, list[int]]:
-        """The process, and the pids that it said on its first `lines` lines."""
+        """Return the process and the pids on its first `lines` lines of output."""
         server = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, start_new_session=True)
         self.servers.append(server)
         start = stat(server.pid).started
@@ -73,7 +73,7 @@ async def test_a_living_server_is_killed_even_one_that_ignores_sigterm(start):
     assert not alive(child)
 
 
-async def test_fencing_twice_is_as_certain(start):
+async def test_fencing_twice_is_equally_certain(start):
     process, _ = start(SLEEP)
     assert await fence(process)
     assert await fence(process)
@@ -97,7 +97,7 @@ async def test_a_descendant_in_its_own_session_is_killed_with_its_living_ancesto
     assert not alive(child)
 
 
-async def test_a_descendant_that_left_is_not_forgotten_when_its_ancestor_dies_first(start, monkeypatch):
+async def test_a_detached_descendant_is_not_forgotten_when_its_ancestor_dies_first(start, monkeypatch):
     process, [child] = start("setsid sh -c 'echo $$; exec sleep 600' & wait", 1)
     rounds = []
 
@@ -118,14 +118,14 @@ async def test_a_zombie_counts_as_gone(start):
     assert await fence(process)
 
 
-async def test_a_number_that_was_reused_is_gone_and_the_stranger_lives(start):
+async def test_a_reused_pid_counts_as_gone_and_its_new_process_survives(start):
     stranger, [child] = start("sleep 600 & echo $!; wait", 1)
     assert await fence(replace(stranger, start=stranger.start - 1))
     assert alive(stranger.pid)
     assert alive(child)
 
 
-async def test_a_group_with_a_member_older_than_the_process_is_a_strangers(start):
+async def test_a_group_with_a_member_older_than_the_process_is_not_killed(start):
     stranger, [orphan] = start("sleep 600 & echo $!", 1)
     start.bury()
     assert await fence(replace(stranger, start=stat(orphan).started + 1))
@@ -140,7 +140,7 @@ async def test_our_own_group_is_never_signalled():
     assert await fence(process_of(group, began)) is (group > 1)
 
 
-async def test_a_process_that_ends_while_all_are_listed_is_no_member(start, monkeypatch):
+async def test_a_process_that_exits_during_the_listing_is_not_a_member(start, monkeypatch):
     process, _ = start(SLEEP)
     listed = module.psutil.pids()
     assert await fence(process)
@@ -150,7 +150,7 @@ async def test_a_process_that_ends_while_all_are_listed_is_no_member(start, monk
     assert module._members(process.pid) == []
 
 
-async def test_a_start_time_does_not_move_with_the_wall_clock(start, monkeypatch):
+async def test_a_start_time_does_not_change_with_the_wall_clock(start, monkeypatch):
     process, _ = start(SLEEP)
     created, boot, moved = psutil.Process.create_time, psutil.boot_time, iter([0.0, 3600.0])
     monkeypatch.setattr(psutil, "boot_time", lambda: boot() + next(moved, 3600.0))
@@ -158,7 +158,7 @@ async def test_a_start_time_does_not_move_with_the_wall_clock(start, monkeypatch
     assert started_at(process.pid) == process.start
 
 
-async def test_another_boot_has_ended_it(start):
+async def test_a_process_of_an_earlier_boot_counts_as_gone(start):
     process, _ = start(SLEEP)
     assert await fence(replace(process, boot="another"))
     assert alive(process.pid)
@@ -167,14 +167,14 @@ async def test_another_boot_has_ended_it(start):
 @pytest.mark.parametrize(
     "where", [{"host": "another"}, {"host": "another", "boot": "x"}, {"pids": "pid:[1]"}]
 )
-async def test_what_cannot_be_reached_from_here_is_never_certain(start, where):
+async def test_a_process_on_another_machine_or_in_another_namespace_is_never_certain(start, where):
     process, _ = start(SLEEP)
     assert not await fence(replace(process, **where))
     assert alive(process.pid)
 
 
 @pytest.mark.parametrize("broken", [{"boot": ""}, {"pids": ""}, {"pid": 0}, {"pid": -1}, {"pid": 1}])
-async def test_what_is_not_known_is_never_certain(start, broken):
+async def test_an_incomplete_identity_is_never_certain(start, broken):
     process, _ = start(SLEEP)
     assert not await fence(replace(process, **broken))
     assert alive(process.pid)
@@ -188,8 +188,8 @@ async def test_a_machine_without_a_known_identity_is_never_certain(start, tmp_pa
     assert not await fence(process)
 
 
-async def test_what_outlives_its_time_is_not_certain(start, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST", 0.0)  # SIGKILL is sent, and nobody waits for its work
+async def test_a_process_that_outlives_the_timeout_is_not_certain(start, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST", 0.0)  # SIGKILL is sent, and the fence does not wait for the exit
     process, [child] = start("sleep 600 & echo $!; wait", 1)
     assert not await fence(process)
     monkeypatch.undo()
@@ -197,12 +197,12 @@ async def test_what_outlives_its_time_is_not_certain(start, monkeypatch):
     assert not alive(child)
 
 
-async def test_a_fault_of_the_fence_itself_is_not_certain_and_not_raised(start):
+async def test_an_error_in_the_fence_is_not_certain_and_not_raised(start):
     process, _ = start(SLEEP)
     assert not await fence(replace(process, pid="what"))  # type: ignore[arg-type]
 
 
-def test_a_process_is_the_same_after_it_was_stored():
+def test_a_process_survives_a_round_trip_through_storage():
     process = process_of(os.getpid(), stat(os.getpid()).started)
     assert from_json(json.loads(json.dumps(as_json(process)))) == process
 
@@ -228,9 +228,9 @@ GOOD = {"host": "h", "boot": "b", "pids": "p", "pid": 7, "start": 0}
         {**GOOD, "start": 0.5},
     ],
 )
-def test_garbage_in_the_store_is_no_process(garbage):
+def test_invalid_stored_data_is_not_a_process(garbage):
     assert from_json(garbage) is None
 
 
-def test_what_is_more_in_the_store_is_not_read():
+def test_extra_stored_fields_are_ignored():
     assert from_json({**GOOD, "more": 1}) == ServerProcess("h", "b", "p", 7, 0)

@@ -18,13 +18,13 @@ from tests.fakes import ledger
 from tests.jobs.tools.conftest import BLIND, ROLES, task, until
 from tests.memory import MemoryJournal
 
-ASANA = {"asana-v2": BLIND["asana-v2"]}  # what is ambiguous stays so
+ASANA = {"asana-v2": BLIND["asana-v2"]}  # ambiguous calls stay ambiguous
 SEEING = {"asana-v2": ROLES["asana-v2"]}
 TOKEN = "sk-very-secret-0123456789"
 
 
 class Site:
-    """A fake server on a port, and gateways that reach it."""
+    """A fake server on a port, and gateways to it."""
 
     def __init__(self, path, *faults: str) -> None:
         self.path, self.faults = path, faults
@@ -58,7 +58,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path) -> AsyncIterator:
-    """`site(FAULT...)`: a running fake."""
+    """Return a factory: `site(FAULT...)` starts a fake server."""
     opened: list[Site] = []
 
     def build(*faults: str) -> Site:
@@ -74,7 +74,7 @@ async def site(tmp_path) -> AsyncIterator:
 
 
 async def ambiguous(door: Gateway, one) -> errors.Ambiguous:
-    """The ambiguous error behind an unknown call."""
+    """Return the ambiguous error behind an unknown call."""
     with pytest.raises(errors.Unknown) as unknown:
         await door.call(one, MemoryJournal())
     assert isinstance(unknown.value.__cause__, errors.Ambiguous)
@@ -91,7 +91,7 @@ async def test_a_call_over_http_carries_token_and_key_and_is_live(site, tmp_path
 
 
 @pytest.mark.parametrize(("fault", "delay"), [("http=429,0.2", 0.2), ("http=429", 0.1)])
-async def test_status_429_is_waited_out_by_its_header_or_the_back_off(site, tmp_path, fault, delay):
+async def test_status_429_is_retried_after_its_header_or_the_back_off(site, tmp_path, fault, delay):
     journal = MemoryJournal()
     await site(f"asana_create_task:{fault}@1").door(tmp_path, backoff=0.1).call(task(), journal)
     assert [outcome.state for outcome in journal.outcomes()] == ["retry", "done"]
@@ -99,7 +99,7 @@ async def test_status_429_is_waited_out_by_its_header_or_the_back_off(site, tmp_
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_5xx_is_ambiguous_and_harms_no_other_call(site, tmp_path, status):
+async def test_a_5xx_is_ambiguous_and_affects_no_other_call(site, tmp_path, status):
     door = site(f"asana_create_task:http={status}?bad").door(tmp_path)
     bad = asyncio.create_task(ambiguous(door, task("bad")))
     others = await asyncio.gather(*(door.call(task(f"{n}"), MemoryJournal()) for n in range(5)))
@@ -108,7 +108,7 @@ async def test_a_5xx_is_ambiguous_and_harms_no_other_call(site, tmp_path, status
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 422])
-async def test_a_4xx_is_definitely_not_done_and_shows_no_secret(site, tmp_path, status):
+async def test_a_4xx_is_definitely_not_done_and_exposes_no_secret(site, tmp_path, status):
     journal = MemoryJournal()
     with pytest.raises(errors.ToolFailed, match=f"HTTP {status}") as failed:
         await site(f"asana_create_task:http={status}").door(tmp_path).call(task(), journal)
@@ -116,7 +116,7 @@ async def test_a_4xx_is_definitely_not_done_and_shows_no_secret(site, tmp_path, 
     assert [outcome.state for outcome in journal.outcomes()] == ["failed"]
 
 
-async def test_a_connection_that_drops_is_ambiguous_for_its_own_call_only(site, tmp_path):
+async def test_a_dropped_connection_is_ambiguous_only_for_its_own_call(site, tmp_path):
     door = site("asana_create_task:drop?bad", "asana_create_task:slow=0.5?along").door(tmp_path)
     along = asyncio.create_task(door.call(task("along"), MemoryJournal()))
     assert type(await ambiguous(door, task("bad"))) is errors.ConnectionLost
@@ -124,7 +124,7 @@ async def test_a_connection_that_drops_is_ambiguous_for_its_own_call_only(site, 
 
 
 @pytest.mark.parametrize("fault", ["big=20", "dense=3"])
-async def test_an_answer_above_the_cap_is_ambiguous_and_the_session_lives_on(site, tmp_path, fault):
+async def test_an_answer_above_the_cap_is_ambiguous_and_the_session_stays_open(site, tmp_path, fault):
     door = site(f"asana_create_task:{fault}?bad").door(tmp_path)
     error = await ambiguous(door, task("bad"))
     assert type(error) is errors.BadReply
@@ -132,7 +132,7 @@ async def test_an_answer_above_the_cap_is_ambiguous_and_the_session_lives_on(sit
     assert (await door.call(task(), MemoryJournal())).remote_id
 
 
-async def test_a_hung_call_ends_at_its_deadline_and_no_other_call_waits_for_it(site, tmp_path):
+async def test_a_hung_call_ends_at_its_deadline_and_delays_no_other_call(site, tmp_path):
     door = site("asana_create_task:hang?stuck").door(tmp_path, timeout=2.0)
     stuck = asyncio.create_task(ambiguous(door, task("stuck")))
     for number in range(5):
@@ -155,7 +155,7 @@ async def test_a_server_that_does_not_run_is_unavailable_and_nothing_was_sent(tm
     await door.aclose()
 
 
-async def test_a_server_gone_between_two_calls_was_not_sent_the_second_and_is_found_again(site, tmp_path):
+async def test_a_call_to_a_server_that_has_gone_is_not_sent_and_the_server_is_found_again(site, tmp_path):
     one = site()
     door = one.door(tmp_path)
     await door.call(task(), MemoryJournal())
@@ -166,7 +166,7 @@ async def test_a_server_gone_between_two_calls_was_not_sent_the_second_and_is_fo
     assert (await door.call(task(), MemoryJournal())).remote_id
 
 
-async def test_the_official_server_over_streamable_http_works_the_same(tmp_path):
+async def test_the_official_server_works_over_streamable_http(tmp_path):
     uvicorn = pytest.importorskip("uvicorn")
     from mcp.server import MCPServer
 
@@ -194,7 +194,7 @@ async def test_the_official_server_over_streamable_http_works_the_same(tmp_path)
         await serving
 
 
-async def test_closing_a_connection_with_calls_in_flight_raises_nothing_else(site, tmp_path):
+async def test_closing_a_connection_with_calls_in_flight_raises_no_other_error(site, tmp_path):
     one = site("asana_create_task:hang")
     spec = load_servers(
         fakes.servers_file(tmp_path / "s.json", {"asana-v2": {"url": f"http://127.0.0.1:{one.port}/"}}),
@@ -223,7 +223,7 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
     assert retry_after({}) is None
 
 
-async def test_a_refused_connection_is_reported_as_such_and_not_as_an_answer(tmp_path):
+async def test_a_refused_connection_is_not_reported_as_an_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = {"url": f"http://127.0.0.1:{port}/mcp?key={TOKEN}", "timeout": 5}
@@ -235,7 +235,7 @@ async def test_a_refused_connection_is_reported_as_such_and_not_as_an_answer(tmp
     await door.aclose()
 
 
-async def test_over_http_what_a_server_that_answered_did_not_do_is_sent_again(site, tmp_path):
+async def test_over_http_a_call_without_effect_is_sent_again_once_the_server_answered(site, tmp_path):
     door, journal = site("asana_create_task:http=500@1").door(tmp_path, roles=SEEING), MemoryJournal()
     assert (await door.call(task(), journal)).remote_id
     assert [outcome.state for outcome in journal.outcomes()] == ["retry", "done"]
@@ -249,7 +249,7 @@ async def test_over_http_a_dropped_call_counts_as_absent_only_after_its_deadline
     assert second["t"] - first["t"] >= 1.5
 
 
-async def test_over_http_an_effect_that_comes_after_the_deadline_is_found(site, tmp_path):
+async def test_over_http_an_effect_after_the_deadline_is_found(site, tmp_path):
     door = site("asana_create_task:slow=1.0").door(tmp_path, roles=SEEING, timeout=0.5)
     reply = await door.call(task(), MemoryJournal())
     [made] = ledger(tmp_path / "asana-v2.jsonl", "effect")
@@ -263,7 +263,7 @@ async def test_over_http_a_call_that_exceeded_its_deadline_never_counts_as_absen
     assert len(ledger(tmp_path / "asana-v2.jsonl", "start", "asana_create_task")) == 1
 
 
-async def test_a_dry_run_over_http_sees_that_a_server_which_greeted_it_has_gone(site, tmp_path, monkeypatch):
+async def test_a_dry_run_over_http_detects_that_a_connected_server_has_gone(site, tmp_path, monkeypatch):
     monkeypatch.setattr("jobs.tools.wire.connection.HEARD", 0.0)
     one = site()
     door = one.door(tmp_path)

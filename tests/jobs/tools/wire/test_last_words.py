@@ -1,4 +1,4 @@
-"""What a server said right before its end is heard: it lies in its pipe when the process is dead already."""
+"""The last answers of a server are read, although its process is already dead."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from tests.jobs.tools.conftest import ROLES, until
 
 pytestmark = pytest.mark.slow
 CALLS = 5
-# says in one file that it has so many calls; once there is another it answers all in one breath, and dies
+# creates one file when it has this many calls; once another file exists, it answers all at once and exits
 PARTING = """
 import json, os, sys, time
 last = []
@@ -39,7 +39,7 @@ for line in sys.stdin:
 """
 
 
-async def test_all_answers_that_a_dead_server_left_in_its_pipe_are_read(tmp_path):
+async def test_all_answers_left_in_the_pipe_of_a_dead_server_are_read(tmp_path):
     heard, go = tmp_path / "heard", tmp_path / "go"
     entry = {"command": sys.executable, "args": ["-c", PARTING, str(CALLS), str(heard), str(go)]}
     one = Session(load_servers(None, {"asana-v2": ROLES["asana-v2"]}, {"asana-v2": entry})["asana-v2"])
@@ -47,12 +47,12 @@ async def test_all_answers_that_a_dead_server_left_in_its_pipe_are_read(tmp_path
     calls = [asyncio.create_task(connection.call("x", {}, {}, 20.0)) for _ in range(CALLS)]
     await until(heard.exists)
     go.touch()
-    stand_still_until_the_end_of(connection.process.pid)
+    block_until_exit_of(connection.process.pid)
     assert [result.content[0].text for result in await asyncio.gather(*calls)] == ["done"] * CALLS
     await one.aclose()
 
 
-def stand_still_until_the_end_of(pid: int) -> None:
-    """Let the loop sleep, as that of a stopped worker: it finds the answers and the end at once."""
+def block_until_exit_of(pid: int) -> None:
+    """Block the loop, as if the worker was stopped, so that it sees the answers and the exit at once."""
     while (seen := stat(pid)) and not seen.dead:
         time.sleep(0.01)

@@ -12,7 +12,7 @@ from jobs.tools.wire.lines import Broken, Endless, LineSplitter, read_line
 ANSWER = b'{"jsonrpc":"2.0","id":5,"result":{"content":[]}}'
 
 
-def test_lines_come_out_whole_however_the_chunks_fall():
+def test_lines_are_complete_for_any_split_into_chunks():
     lines = [json.dumps({"n": n, "text": "é" * n}, ensure_ascii=False).encode() for n in range(60)]
     stream = b"\n".join(lines) + b"\n"
     dice = random.Random(1)
@@ -24,7 +24,7 @@ def test_lines_come_out_whole_however_the_chunks_fall():
     assert found == [(line, True) for line in lines]
 
 
-def test_a_long_line_in_small_chunks_takes_linear_time():
+def test_a_long_line_in_small_chunks_is_read_in_linear_time():
     def seconds(megabytes: int) -> float:
         splitter, began = LineSplitter(), time.thread_time()
         for _ in range(megabytes * 16):
@@ -38,7 +38,7 @@ def test_a_long_line_in_small_chunks_takes_linear_time():
     assert least(12) < 60 * max(least(1), 0.001)
 
 
-def test_an_oversized_line_keeps_only_its_ends_and_the_next_line_is_whole():
+def test_an_oversized_line_keeps_only_its_ends_and_the_next_line_is_complete():
     splitter = LineSplitter(largest=100)
     found = [*splitter.feed(b"a" * 90), *splitter.feed(b"b" * 90_000), *splitter.feed(b"\nnext\n")]
     assert [whole for _, whole in found] == [False, True]
@@ -46,14 +46,14 @@ def test_an_oversized_line_keeps_only_its_ends_and_the_next_line_is_whole():
     assert found[1][0] == b"next"
 
 
-def test_a_line_without_end_is_given_up():
+def test_reading_an_endless_line_is_given_up():
     splitter = LineSplitter(largest=10)
     with pytest.raises(Endless):
         for _ in range(200):
             list(splitter.feed(b"x" * 1_000_000))
 
 
-def test_an_answer_is_read_and_noise_is_not():
+def test_answers_are_read_and_noise_is_ignored():
     assert isinstance(read_line(ANSWER), types.JSONRPCResponse)
     notice = b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"id":5}}'
     for noise in (b"", b"Server started", b"\xff\xfe", b"{not json", notice, b'"id"', b'["id"]'):
@@ -73,7 +73,7 @@ def test_an_answer_is_read_and_noise_is_not():
         b'{"result":{"content":["\xff"]},"id":"5","jsonrpc":"2.0"}',
     ],
 )
-def test_a_broken_answer_becomes_an_error_to_the_request_that_it_names(line):
+def test_a_broken_answer_is_an_error_for_the_request_it_names(line):
     error = read_line(line)
     assert isinstance(error, types.JSONRPCError)
     assert error.id == 5
@@ -84,7 +84,7 @@ def test_an_id_inside_a_broken_answer_belongs_to_no_request():
     assert read_line(b'{"result":{"id":7,"name":"\xff"},"jsonrpc":"2.0","id":') is None
 
 
-def test_an_oversized_answer_is_an_error_to_its_request():
+def test_an_oversized_answer_is_an_error_for_its_request():
     splitter = LineSplitter(largest=1000)
     [(line, whole)] = splitter.feed(ANSWER.replace(b"[]", b'["' + b"x" * 5000 + b'"]') + b"\n")
     error = read_line(line, whole=whole)
@@ -93,7 +93,7 @@ def test_an_oversized_answer_is_an_error_to_its_request():
 
 
 @pytest.mark.parametrize("item", [b"[]", b'{"a":1}', b'"aa"', b'{"type":"text","text":""}'])
-def test_a_line_of_far_too_many_things_is_not_read_though_it_is_not_too_long(item: bytes):
+def test_a_line_with_too_many_values_is_not_parsed_although_it_is_short_enough(item: bytes):
     line = b'{"jsonrpc":"2.0","id":5,"result":{"content":[' + b",".join([item] * 600_000) + b"]}}"
     began = time.thread_time()
     message = read_line(line)
@@ -102,7 +102,7 @@ def test_a_line_of_far_too_many_things_is_not_read_though_it_is_not_too_long(ite
     assert "too large" in message.error.message
 
 
-def test_a_long_list_of_a_look_up_is_read():
+def test_a_long_look_up_result_is_read():
     items = b",".join([b'{"gid":"1","name":"a, b","notes":"[x] {y}"}'] * 10_000)
     message = read_line(b'{"jsonrpc":"2.0","id":5,"result":{"items":[' + items + b"]}}")
     assert isinstance(message, types.JSONRPCResponse)

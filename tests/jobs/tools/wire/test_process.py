@@ -1,4 +1,4 @@
-"""Server processes as the kernel shows them, also one that comes to its end while it is looked at."""
+"""Server processes as the kernel shows them, including processes that exit during the check."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def before_each_look(monkeypatch) -> Callable[[Callable[[int], object]], None]:
-    """`before_each_look(act)`: does `act(pid)` right before a process's threads are listed."""
+    """Return a function: `before_each_look(act)` runs `act(pid)` before a process's threads are listed."""
 
     def install(act: Callable[[int], object]) -> None:
         def acting(real):
@@ -40,7 +40,7 @@ def before_each_look(monkeypatch) -> Callable[[Callable[[int], object]], None]:
     return install
 
 
-def test_a_process_that_is_buried_while_it_is_looked_at_has_no_descendants(before_each_look):
+def test_a_process_reaped_during_the_check_has_no_descendants(before_each_look):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
 
         def end(pid: int) -> None:
@@ -52,12 +52,12 @@ def test_a_process_that_is_buried_while_it_is_looked_at_has_no_descendants(befor
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-async def test_a_server_reaped_during_a_check_ends_its_own_call_and_not_the_job(
+async def test_a_server_reaped_during_a_check_fails_its_call_and_not_the_job(
     gateway, before_each_look, monkeypatch, nth
 ):
     looked_at, bury, looks = threading.Event(), os.waitpid, itertools.count(1)
 
-    def bury_late(pid: int, options: int):  # in the thread in which the loop waits for its children
+    def bury_late(pid: int, options: int):  # in the thread where the loop waits for its children
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         looked_at.wait(10)
         return bury(pid, options)

@@ -1,4 +1,4 @@
-"""What an answer is taken for: replies, the wording of failures, and ids wherever servers put them."""
+"""How an answer is interpreted: replies, the wording of failures, and ids wherever servers put them."""
 
 import json
 
@@ -22,7 +22,7 @@ READS = ToolPolicy(writes=False)
 
 
 def read(text: str = "", policy: ToolPolicy = WRITES, tool: Tool = TOOL, error: bool = False, **fields):
-    """The reply to a result of one text."""
+    """Return the reply that a result with this text becomes."""
     content = [types.TextContent(type="text", text=text)] if text else []
     return read_result(types.CallToolResult(content=content, is_error=error, **fields), tool, policy, SPEC)
 
@@ -38,13 +38,13 @@ def read(text: str = "", policy: ToolPolicy = WRITES, tool: Tool = TOOL, error: 
         ("", {"result": '{"id": "7", "url": "u"}'}),
     ],
 )
-def test_id_and_address_are_found_in_every_form_of_answer(text, structured):
+def test_id_and_url_are_found_in_every_form_of_answer(text, structured):
     reply = read(text, structured_content=structured)
     assert (reply.remote_id, reply.remote_url, reply.source) == ("7", "u", Source.LIVE)
 
 
 @pytest.mark.parametrize("form", ["text", "structured"])
-def test_an_answer_is_fit_for_every_database(form):
+def test_an_answer_can_be_stored_in_every_database(form):
     answer = '{"id": "7\\u0000", "name": "\\ud800x", "score": NaN, "rows": [["\\u0000", -Infinity]]}'
     reply = read(answer) if form == "text" else read("a\0b\ud800", structured_content=json.loads(answer))
     assert reply.data == {"id": "7", "name": "?x", "score": None, "rows": [["", None]]}
@@ -60,12 +60,12 @@ def test_a_read_may_return_a_list_or_plain_text():
 
 
 @pytest.mark.parametrize("text", ["", "done", "{}", '{"id": ""}', '{"id": null}', '{"name": "x"}', "[]"])
-def test_a_write_that_names_nothing_is_ambiguous(text):
+def test_a_write_whose_answer_has_no_id_is_ambiguous(text):
     with pytest.raises(errors.BadReply, match="does not name what was made"):
         read(text)
 
 
-def test_a_policy_may_take_plain_text_or_an_image_for_success():
+def test_a_policy_may_accept_plain_text_or_an_image_as_success():
     assert read("Successfully wrote", ToolPolicy(plain_text=True)).text == "Successfully wrote"
     assert read('{"path": "/a.png"}', ToolPolicy(image=True)).data == {"path": "/a.png"}
     with pytest.raises(errors.BadReply):
@@ -92,25 +92,25 @@ def test_an_image_that_cannot_be_decoded_is_ambiguous():
         ('{"error": "Rate limit. Retry-After: 4"}', False, 4.0),
     ],
 )
-def test_a_rate_limit_is_understood_in_all_its_wordings(text, is_error, seconds):
+def test_a_rate_limit_is_recognised_in_every_wording(text, is_error, seconds):
     with pytest.raises(errors.RateLimited) as limited:
         read(text, error=is_error)
     assert limited.value.retry_after == seconds
     assert limited.value.retryable
 
 
-def test_words_about_limits_in_a_success_are_no_rate_limit():
+def test_words_about_limits_in_a_success_are_not_a_rate_limit():
     reply = read('{"id": "429", "name": "Quota rate limit 429 Too Many Requests"}')
     assert reply.remote_id == "429"
 
 
 @pytest.mark.parametrize("text", ["id 14290 not found", "budget is 1.429", "no such project 4291"])
-def test_a_number_that_only_contains_429_is_no_rate_limit(text):
+def test_a_number_that_only_contains_429_is_not_a_rate_limit(text):
     with pytest.raises(errors.ToolFailed):
         read(text, error=True)
 
 
-def test_an_error_key_is_a_failure_even_when_is_error_is_unset_and_an_empty_one_is_not():
+def test_an_error_key_means_failure_without_is_error_unless_it_is_empty():
     with pytest.raises(errors.ToolFailed, match="asana-v2 make: Not a project"):
         read('{"error": "Not a project", "id": "5"}')
     assert read('{"error": null, "id": "5"}').remote_id == "5"
@@ -123,7 +123,7 @@ def test_an_error_key_is_a_failure_even_when_is_error_is_unset_and_an_empty_one_
         "Created document (ID: doc_1) https://d/doc_1 but markdown could not be applied",
     ],
 )
-def test_an_error_that_names_what_exists_carries_it_and_is_never_retried(text):
+def test_an_error_that_names_an_existing_item_keeps_its_id_and_is_not_retried(text):
     with pytest.raises(errors.ToolFailed) as failed:
         read(text, ToolPolicy(error_may_name_effect=True), error=True)
     assert failed.value.reply.remote_id == "doc_1"
@@ -137,7 +137,7 @@ def test_an_unknown_tool_is_distinguished_from_a_failure():
             read(text, error=True)
 
 
-def test_messages_hide_secrets_and_fit_one_line():
+def test_messages_hide_secrets_and_fit_on_one_line():
     with pytest.raises(errors.ToolFailed) as failed:
         read(f"bad token {SECRET}\n\nTraceback\x1b[31m " + "x" * 5000, error=True)
     assert SECRET not in failed.value.message
@@ -146,7 +146,7 @@ def test_messages_hide_secrets_and_fit_one_line():
     assert len(failed.value.message) <= 300
 
 
-def test_the_tools_own_schema_of_answers_is_held_against_it_and_a_broken_one_checks_nothing():
+def test_answers_are_checked_by_the_tools_schema_unless_that_is_broken():
     promise = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
     strict = Tool("s", "make", {}, promise)
     assert read(tool=strict, structured_content={"id": "5"}).remote_id == "5"
@@ -179,24 +179,22 @@ def test_the_tools_own_schema_of_answers_is_held_against_it_and_a_broken_one_che
         (-32602, "name is wrong", Trace(sent=True, status=400), errors.InvalidArguments),
     ],
 )
-def test_a_protocol_error_has_the_class_that_says_whether_the_effect_may_exist(
-    code, message, trace, expected
-):
+def test_the_class_of_a_protocol_error_shows_whether_the_effect_may_exist(code, message, trace, expected):
     assert type(protocol_error(SPEC, "make", MCPError(code, message), trace)) is expected
 
 
 @pytest.mark.parametrize(
     ("status", "over"), [(500, True), (501, True), (502, False), (503, False), (504, False), (524, False)]
 )
-def test_a_status_that_gateways_also_send_does_not_mean_that_the_server_is_done(status, over):
+def test_a_status_that_proxies_also_send_does_not_prove_that_the_server_is_done(status, over):
     trace = Trace(sent=True, status=status)
     assert protocol_error(SPEC, "make", MCPError(-32603, "x"), trace).over is over
 
 
-def test_the_waiting_time_is_found_in_any_position():
+def test_the_waiting_time_is_found_anywhere_in_an_answer():
     assert wording.seconds_to_wait({"retryAfter": "9"}) == 9.0
     assert wording.seconds_to_wait({"message": "retry after 4 seconds"}) == 4.0
-    assert wording.seconds_to_wait("no time is told") is None
+    assert wording.seconds_to_wait("no time is given") is None
 
 
 def test_the_marker_of_a_key_is_short_and_stable():

@@ -1,4 +1,4 @@
-"""One session a server: one connection for all callers, quick refusals, new attempts when they are due."""
+"""One session per server: one connection for all callers, quick refusals, and reconnects."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ from tests.fakes import ledger
 from tests.jobs.tools.conftest import ROLES, TASK, until
 
 ASANA = {"asana-v2": ROLES["asana-v2"]}
-AGES = 60.0  # seconds that nothing here takes, however busy the machine
+AGES = 60.0  # seconds; longer than anything here takes on a busy machine
 
 
 def session(tmp_path, *faults: str, env: dict | None = None, **options) -> Session:
-    """A session with a fake of these faults."""
+    """Return a session with a fake server that has these faults."""
     entry = fakes.entry("asana-v2", tmp_path / "ledger.jsonl", *faults) | {"env": env or {}}
     specs = load_servers(None, ASANA, {"asana-v2": entry})
     return Session(specs["asana-v2"], log_dir=tmp_path, **options)
@@ -34,7 +34,7 @@ def session(tmp_path, *faults: str, env: dict | None = None, **options) -> Sessi
 
 @pytest.fixture
 def site(tmp_path):
-    """The tool servers file of a fake that runs at an address."""
+    """Return a tool servers file for a fake server at a URL."""
     entry = fakes.entry("asana-v2", tmp_path / "ledger.jsonl")
     command = [entry["command"], *entry["args"], "--http", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
@@ -49,18 +49,18 @@ def alive(pid: int) -> bool:
 
 
 def called(connection: Connection, name: str, timeout: float = 20.0) -> asyncio.Task:
-    """A call in flight that creates a task."""
+    """Start a call that creates a task."""
     arguments = {"project_id": "1", "name": name}
     return asyncio.create_task(connection.call("asana_create_task", arguments, {}, timeout))
 
 
 def sleep_past(timeout: float) -> float:
-    """Stand still, and the loop with us, until deadlines of `timeout` seconds are over; gives the time."""
+    """Block the loop until deadlines of `timeout` seconds have passed; return the time."""
     time.sleep(timeout + deadline.LATE + 0.2)
     return time.monotonic()
 
 
-async def test_many_callers_share_one_connection_and_its_tools_are_known(tmp_path):
+async def test_many_callers_share_one_connection_with_known_tools(tmp_path):
     one = session(tmp_path)
     await asyncio.gather(*(one.tool("asana_create_task") for _ in range(50)))
     results = await asyncio.gather(
@@ -77,7 +77,7 @@ async def test_many_callers_share_one_connection_and_its_tools_are_known(tmp_pat
     await one.aclose()
 
 
-async def test_all_waiting_callers_fail_together_and_the_next_one_immediately(tmp_path):
+async def test_all_waiting_callers_fail_together_and_the_next_caller_fails_immediately(tmp_path):
     one = session(tmp_path, "*:refuse", delay=30.0)
     outcomes = await asyncio.gather(*(one.tool("x") for _ in range(20)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {ServerUnavailable}
@@ -98,7 +98,7 @@ async def test_a_server_that_never_initializes_is_given_up_after_the_connect_tim
     await one.aclose()
 
 
-async def test_a_failure_is_forgotten_and_the_next_caller_brings_a_new_attempt(tmp_path):
+async def test_a_failure_expires_and_the_next_caller_connects_again(tmp_path):
     one = session(tmp_path, "*:refuse", delay=0.0)
     for _ in range(2):
         with pytest.raises(ServerUnavailable):
@@ -110,7 +110,7 @@ async def test_a_failure_is_forgotten_and_the_next_caller_brings_a_new_attempt(t
     await one.aclose()
 
 
-async def test_a_closed_session_takes_no_call_and_closing_twice_is_fine(tmp_path):
+async def test_a_closed_session_accepts_no_call_and_can_be_closed_twice(tmp_path):
     one = session(tmp_path)
     await one.tool("asana_create_task")
     await one.aclose()
@@ -130,7 +130,7 @@ async def test_a_session_closed_while_connecting_ends_immediately_and_wakes_all_
             await waiting
 
 
-async def test_no_secret_of_the_entry_shows_in_the_reason_of_a_failure(tmp_path):
+async def test_no_secret_of_the_entry_appears_in_a_failure(tmp_path):
     entry = {"command": "/no/such/sk-secret-0123456789", "env": {"TOKEN": "sk-secret-0123456789"}}
     file = fakes.servers_file(tmp_path / "servers.json", {"asana-v2": entry})
     one = Session(load_servers(file, ASANA, {})["asana-v2"])
@@ -152,7 +152,7 @@ async def test_an_attempt_uses_one_connection_and_knows_its_process(tmp_path):
     await one.aclose()
 
 
-async def test_a_connection_that_was_lost_before_the_call_sends_nothing(tmp_path):
+async def test_nothing_is_sent_on_a_connection_lost_before_the_call(tmp_path):
     one = session(tmp_path)
     connection = await one.connection()
     os.kill(connection.identity.pid, signal.SIGKILL)
@@ -164,7 +164,7 @@ async def test_a_connection_that_was_lost_before_the_call_sends_nothing(tmp_path
     assert ledger(tmp_path / "ledger.jsonl", "start") == []
 
 
-async def test_a_retiring_connection_ends_its_calls_beside_its_successor_and_then_dies(tmp_path):
+async def test_a_retiring_connection_finishes_its_calls_beside_its_successor_and_is_killed(tmp_path):
     one = session(tmp_path, "asana_create_task:slow=3?along")
     old = await one.connection()
     along = called(old, "along")
@@ -187,7 +187,7 @@ async def test_a_retiring_connection_ends_its_calls_beside_its_successor_and_the
     await one.aclose()
 
 
-async def test_what_a_living_server_had_not_done_when_it_retired_it_never_does(tmp_path):
+async def test_a_call_that_was_not_done_when_its_server_retired_is_never_done(tmp_path):
     one = session(tmp_path, "asana_create_task:slow=10")
     connection = await one.connection()
     with pytest.raises(TimedOut):
@@ -200,7 +200,7 @@ async def test_what_a_living_server_had_not_done_when_it_retired_it_never_does(t
     await one.aclose()
 
 
-async def test_a_connection_that_ended_long_ago_is_certainly_dead(tmp_path):
+async def test_a_closed_connection_is_certainly_dead(tmp_path):
     one = session(tmp_path)
     connection = await one.connection()
     await one.aclose()
@@ -208,7 +208,7 @@ async def test_a_connection_that_ended_long_ago_is_certainly_dead(tmp_path):
     assert not one.connected
 
 
-async def test_a_server_over_http_cannot_be_ended_and_stays_connected(tmp_path, site):
+async def test_a_server_over_http_cannot_be_killed_and_stays_connected(tmp_path, site):
     one = Session(load_servers(site, ASANA, {})["asana-v2"])
     connection = await one.connection()
     assert connection.identity is None
@@ -219,7 +219,7 @@ async def test_a_server_over_http_cannot_be_ended_and_stays_connected(tmp_path, 
     await one.aclose()
 
 
-async def test_a_connection_without_a_process_yet_has_nothing_to_end(tmp_path):
+async def test_a_connection_without_a_process_can_be_retired(tmp_path):
     assert await Connection(session(tmp_path).spec, log_dir=None).retire()
 
 
@@ -232,7 +232,7 @@ async def test_a_process_without_a_known_start_time_is_killed_too(tmp_path):
     await one.aclose()
 
 
-async def test_closing_ends_all_that_retire_and_their_calls_within_seconds(tmp_path):
+async def test_closing_kills_retiring_servers_and_ends_their_calls_within_seconds(tmp_path):
     one = session(tmp_path, "asana_create_task:hang", "*:ignore-term")
     pids, calls, retiring = [], [], []
     for number in range(3):
@@ -243,7 +243,7 @@ async def test_closing_ends_all_that_retire_and_their_calls_within_seconds(tmp_p
         retiring.append(asyncio.create_task(connection.retire()))
         await asyncio.sleep(0)
     assert all(map(alive, pids))
-    async with asyncio.timeout(30):  # half the time that the calls have
+    async with asyncio.timeout(30):  # half the deadline of the calls
         await one.aclose()
         assert await asyncio.gather(*retiring) == [True] * 3
         assert len(await asyncio.gather(*calls, return_exceptions=True)) == 3
@@ -268,7 +268,7 @@ def test_no_retiring_server_is_left_behind_when_the_loop_is_torn_down(tmp_path):
     assert not any(map(alive, pids))
 
 
-async def test_a_fault_of_our_own_costs_one_life_and_not_the_server(tmp_path, monkeypatch):
+async def test_an_internal_error_fails_one_connection_attempt_and_not_the_session(tmp_path, monkeypatch):
     def broken(*_: object) -> str:
         raise ZeroDivisionError
 
@@ -315,7 +315,7 @@ async def test_a_server_is_notified_that_a_call_was_cancelled(tmp_path):
     await one.aclose()
 
 
-async def test_answers_that_came_while_we_slept_past_the_deadline_are_read(tmp_path, monkeypatch):
+async def test_answers_that_arrived_while_the_process_slept_past_the_deadline_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(deadline, "GRACE", AGES)
     one = session(tmp_path, "asana_create_task:slow=0.4")
     connection = await one.connection()
@@ -330,7 +330,7 @@ async def test_answers_that_came_while_we_slept_past_the_deadline_are_read(tmp_p
     await one.aclose()
 
 
-async def test_a_server_that_did_not_answer_while_we_slept_is_out_of_time_after_the_grace(tmp_path):
+async def test_a_server_without_an_answer_while_the_process_slept_times_out_after_the_grace(tmp_path):
     heard = tmp_path / "heard"
     entry = {"command": sys.executable, "args": ["-c", LISTENER, str(heard)]}
     one = Session(load_servers(None, ASANA, {"asana-v2": entry})["asana-v2"])
@@ -346,7 +346,7 @@ async def test_a_server_that_did_not_answer_while_we_slept_is_out_of_time_after_
     await one.aclose()
 
 
-async def test_a_call_is_cancelled_at_once_in_its_grace_too(tmp_path, monkeypatch):
+async def test_a_call_is_cancelled_immediately_even_during_its_grace(tmp_path, monkeypatch):
     monkeypatch.setattr(deadline, "GRACE", AGES)
     one = session(tmp_path, "asana_create_task:hang")
     connection = await one.connection()
@@ -362,9 +362,9 @@ async def test_a_call_is_cancelled_at_once_in_its_grace_too(tmp_path, monkeypatc
     await one.aclose()
 
 
-async def test_a_deadline_is_exact_while_we_are_awake(tmp_path, monkeypatch):
+async def test_a_deadline_is_exact_while_the_process_is_awake(tmp_path, monkeypatch):
     monkeypatch.setattr(deadline, "GRACE", AGES)
-    monkeypatch.setattr(deadline, "LATE", AGES)  # a busy machine may keep us from running for a while
+    monkeypatch.setattr(deadline, "LATE", AGES)  # a busy machine may delay this process
     one = session(tmp_path, "asana_create_task:hang")
     connection = await one.connection()
     began = time.monotonic()
