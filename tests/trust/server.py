@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without site-packages
-from tests.e2e import painter  # noqa: E402
-from tests.trust.kills import LAG, MARK, SERVER_MODES, WORKER_MODES, Kill  # noqa: E402
+from tests.e2e import painter
+from tests.trust.kills import LAG, MARK, SERVER_MODES, WORKER_MODES, Kill
 
 META = "flightplan/idempotency-key"
 SLOWEST = 0.06  # seconds
