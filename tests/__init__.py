@@ -1,1 +1,1 @@
-"""The tests, as packages: two folders may hold a file of the same name."""
+"""The tests are packages, so that two folders may contain files with the same name."""

@@ -1,4 +1,4 @@
-"""What all tests share: a database in a real file, because threads and processes meet in it."""
+"""Shared setup: a database in a real file, because threads and processes share it."""
 
 import os
 from collections import Counter
@@ -10,18 +10,18 @@ from django.db import connections
 from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis
 
-# an example has no deadline: on a busy machine any of them can take long
+# examples have no deadline, because any of them can be slow on a busy machine
 hypothesis.register_profile("developer", deadline=None)
-# the build machine tries the same inputs each time; on a developer's machine they differ from run to run
+# CI uses the same inputs in every run; on a developer's machine they vary
 hypothesis.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.load_profile("ci" if os.environ.get("CI") else "developer")
 
-# written once when the database is made, and never by a test
+# written once when the database is created, and never by a test
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 
 def pytest_configure() -> None:
-    """Leave out what costs each test 60 ms and proves nothing: slow hashes, a walk over all static files."""
+    """Disable slow password hashes and the static files scan, which cost each test 60 ms for nothing."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WHITENOISE_AUTOREFRESH = True
 
@@ -44,14 +44,14 @@ TransactionTestCase._fixture_teardown = empty_tables
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let the test database be a file; in memory SQLite has other locks than on a disk."""
+    """Put the test database in a file; SQLite locks differently in memory."""
     if settings.SQLITE:
         file = tmp_path_factory.mktemp("database") / "test.sqlite3"
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(file)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one line a reason for which tests were skipped."""
+    """Print one line for each reason why tests were skipped."""
     reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
     for reason, tests in sorted(reasons.items()):
         terminalreporter.write_line(f"{tests} skipped: {reason.removeprefix('Skipped: ')}")

@@ -1,4 +1,4 @@
-"""The outside world, in one file: a scriptable MCP server that knows only the tools contract.
+"""The external services in one file: a scriptable MCP server that knows only the tools contract.
 
 As a program: `python tests/fakes.py ROLE --ledger FILE [--fault SPEC]... [--latency S] [--http PORT]`.
 SPEC is `tool:kind[=value][?text][@n]`: only for calls whose arguments hold `text`, only for the n-th call of
@@ -39,7 +39,7 @@ FINDS = {  # look-up tool -> how the tools begin whose effects it finds
     "asana_search_projects": "asana_create_project",
     "asana_get_tasks_for_project": "asana_create_task",
 }
-ANSWERS: dict[str, Callable[[str], Json]] = {  # the answers of a tool that does nothing
+ANSWERS: dict[str, Callable[[str], Json]] = {  # answers of a tool that did nothing
     "rpc": lambda value: {"error": {"code": int(value or -32603), "message": "it broke"}},
     "rpc-text": lambda value: {"error": {"code": -32603, "message": value}},
     "iserror": lambda value: said(value or "it did not work", error=True),
@@ -50,13 +50,13 @@ ANSWERS: dict[str, Callable[[str], Json]] = {  # the answers of a tool that does
     "dense": lambda value: {"result": {"content": [], "structuredContent": {"a": [[]] * int(value) * 10**6}}},
     "bad-result": lambda value: {"result": {"content": "text"}},
 }
-AFTER: dict[str, Callable[[str], Json]] = {  # the results of a tool that did its work
+AFTER: dict[str, Callable[[str], Json]] = {  # results of a tool that did its work
     "noid": lambda value: {"content": [{"type": "text", "text": "made it, I think"}]},
     "image": lambda value: {"content": [{"type": "image", "data": "aW1hZ2U=", "mimeType": "image/png"}]},
     "schema": lambda value: {"content": [], "structuredContent": {"id": "not a number"}},
     "structured": lambda value: {"content": [], "structuredContent": json.loads(value)},
 }
-RAW = {  # what follows the beginning of an answer, or replaces it
+RAW = {  # text that follows the start of an answer, or replaces it
     "no-result": b"}\n",
     "garbage": b"Traceback (most recent call last):\n  File ...\n",
     "half": b',"result":{"content":[{"ty\n',
@@ -72,7 +72,7 @@ def listing(role: str) -> list[Json]:
 
 
 def schema(arguments: list[str]) -> Json:
-    """The input schema of a tool, of arguments such as `name`, `title*` (required) and `width*:integer`."""
+    """Return the schema of a tool with arguments such as `name`, `title*` (required) and `width*:integer`."""
     kinds = {name.rstrip("*"): kind or "string" for name, _, kind in (a.partition(":") for a in arguments)}
     properties = {name: {} if kind == "any" else {"type": kind} for name, kind in kinds.items()}
     required = [a.partition("*")[0] for a in arguments if "*" in a]
@@ -80,7 +80,7 @@ def schema(arguments: list[str]) -> Json:
 
 
 class Server:
-    """One role over stdio or HTTP. Its memory is the ledger, so that it survives its own death."""
+    """One role over stdio or HTTP. Its state is the ledger, which survives the process."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.role, self.ledger, self.latency = options.role, options.ledger, options.latency
@@ -103,7 +103,7 @@ class Server:
         return tool, kind, value, needle, int(nth)
 
     def _listed(self, tool: Json) -> Json | None:
-        """The tool as its faults let it be listed: `missing`, `renamed=NAME`, `schema`, `without=NAME`."""
+        """Return the tool as listed with its faults: `missing`, `renamed=NAME`, `schema`, `without=NAME`."""
         kinds = {kind: value for name, kind, value, *_ in self.faults if name == tool["name"]}
         promise = {"outputSchema": PROMISE} if "schema" in kinds else {}
         tool["inputSchema"]["properties"].pop(kinds.get("without"), None)
@@ -117,7 +117,7 @@ class Server:
         os.close(fd)
 
     def has(self, kind: str) -> bool:
-        """Whether a fault of the whole server is asked for."""
+        """Return whether a fault of the whole server is requested."""
         return any(tool == "*" and fault == kind for tool, fault, *_ in self.faults)
 
     def write(self, data: bytes) -> None:
@@ -129,7 +129,7 @@ class Server:
         self.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
     def stdio(self) -> None:
-        """Read requests until stdin ends; every call in a thread of its own."""
+        """Serve requests until stdin ends, each call in its own thread."""
         if self.has("ignore-term"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self.has("refuse"):
@@ -148,7 +148,7 @@ class Server:
             self.send({"id": request["id"], **answer})
 
     def answer(self, request: Json) -> Json | None:
-        """The result or error of a request; None when it gets no (further) answer."""
+        """Return the result or error of a request; None if there is no (further) answer."""
         method = request["method"]
         if method == "tools/call":
             return self._call(request)
@@ -181,7 +181,7 @@ class Server:
         return "", ""
 
     def fault(self, kind: str, value: str, request: Json, tool: str, args: Json, meta: Json) -> Json | None:
-        """What happens instead of, or beside, the ordinary answer."""
+        """Apply a fault, which replaces or changes the ordinary answer."""
         head = f'{{"jsonrpc":"2.0","id":{request["id"]},'.encode()
         if kind in ANSWERS:
             return ANSWERS[kind](value)
@@ -190,7 +190,7 @@ class Server:
             if kind == "half-die":
                 os._exit(9)
             return None
-        if kind == "error-first":  # and makes the effect nevertheless, `value` seconds later
+        if kind == "error-first":  # and makes the effect anyway, `value` seconds later
             self.send({"id": request["id"], **ANSWERS["rpc"]("")})
             time.sleep(float(value))
             self.effect(tool, args, meta)
@@ -219,7 +219,7 @@ class Server:
             os._exit(9)
         if kind == "lost-after":
             time.sleep(3600)
-        if kind == "drip":  # `value` bytes a second, and no other answer in between
+        if kind == "drip":  # `value` bytes a second, with no other answer in between
             with self.lock:
                 for byte in json.dumps({"jsonrpc": "2.0", "id": request["id"], **done}) + "\n":
                     time.sleep(self.out.write(byte.encode()) / float(value))
@@ -239,7 +239,7 @@ class Server:
         return done
 
     def effect(self, tool: str, args: Json, meta: Json) -> Json:
-        """Make a tool's effect and return its answer; refuse arguments that the contract does not declare."""
+        """Make a tool's effect and return its answer; refuse arguments that are not in the contract."""
         words = CONTRACT[self.role].get(tool)
         if words is None:
             return {"error": {"code": -32602, "message": f"Unknown tool: {tool}"}}
@@ -260,7 +260,7 @@ class Server:
         return said(json.dumps(made))
 
     def thing(self, tool: str, args: Json) -> Json:
-        """The new thing in the role's own words."""
+        """Return the new item in the role's own format."""
         one = str(args["id"]) if tool == "set_campaign_status" else uuid.uuid4().hex[:12]
         name = args.get("name", args.get("title", args.get("text", "")))
         match self.role:
@@ -281,7 +281,7 @@ class Server:
         return ledger(self.ledger, "effect")
 
     def find(self, tool: str, args: Json) -> object:
-        """A look-up's answer, from the effects in the ledger."""
+        """Return the answer of a look-up from the effects in the ledger."""
         effects = [e for e in self.visible() if e["tool"].startswith(FINDS[tool])]
         if self.role == "google-docs":
             hits = [e for e in effects if args.get("query", "") in e["name"]]
@@ -296,7 +296,7 @@ class Server:
         return {"items": [{"id": e.get("id", e.get("path")), "name": e.get("name", "")} for e in hits]}
 
     def http(self, port: int) -> None:
-        """Serve JSON answers at any path; the first line on stdout is the port."""
+        """Serve JSON answers at any path; print the port as the first line on stdout."""
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
         server = self
@@ -330,7 +330,7 @@ class Server:
         listener.serve_forever()
 
     def http_answer(self, request: Json) -> tuple[int, Json, Json | None]:
-        """Status, headers, answer; faults of HTTP alone: `http=STATUS[,Retry-After]`, `drop`, `big=MB`."""
+        """Return status, headers, answer; HTTP-only faults: `http=STATUS[,Retry-After]`, `drop`, `big=MB`."""
         headers = {"Content-Type": "application/json", "Mcp-Session-Id": "session-1"}
         if request["method"] == "tools/call":
             tool, args = request["params"]["name"], request["params"].get("arguments") or {}
@@ -356,7 +356,7 @@ def ledger(path: object, event: str = "", tool: str = "") -> list[Json]:
     """Return the ledger's entries, all of them or those of an event and a tool."""
     with contextlib.suppress(FileNotFoundError):
         with open(str(path), encoding="utf-8") as file:
-            # in one: a line that is being written would come in two, and the second ends like a whole one
+            # in one read: otherwise a line that is being written could be split and look complete
             *lines, _ = file.read().split("\n")
         entries = [json.loads(line) for line in lines]
         return [e for e in entries if event in ("", e["event"]) and tool in ("", e.get("tool"))]
@@ -371,7 +371,7 @@ def peak(path: object, tool: str = "") -> int:
 
 
 def entry(role: str, path: object, *faults: str, latency: float = 0.0) -> Json:
-    """An entry of the tool servers file that plays a role with this program."""
+    """Return an entry of the tool servers file that runs this program for a role."""
     flags = [flag for fault in faults for flag in ("--fault", fault)]
     args = ["-S", "-E", __file__, role, "--ledger", str(path), "--latency", str(latency), *flags]
     return {"command": sys.executable, "args": args}

@@ -2,7 +2,7 @@
 
 
 class MemoryJournal:
-    """A journal that only remembers: `events` holds ("waiting"|"intent"|"result", step, ...) in order."""
+    """A journal in a list: `events` holds ("waiting"|"intent"|"result", step, ...) in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple] = []
@@ -26,5 +26,5 @@ class MemoryJournal:
         self.events.append(("result", call.step, attempt, outcome))
 
     def outcomes(self, step: str = "") -> list:
-        """The outcomes told, in order, of one step or of all."""
+        """Return the recorded outcomes of one step or all, in order."""
         return [event[3] for event in self.events if event[0] == "result" and step in ("", event[1])]

@@ -1,4 +1,4 @@
-"""Helpers of the page tests: a browser that is signed in, and the policies that answers carry."""
+"""Helpers of the page tests: a signed-in browser, and the security policies of responses."""
 
 from typing import Any
 

@@ -83,7 +83,7 @@ def prose_of_markdown(text: str) -> str:
 
 
 def prose_of_template(text: str) -> str:
-    """Return the template without tags, variables and attributes that nobody reads."""
+    """Return the template without tags, variables and attributes that are not shown."""
     text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", blank, text, flags=re.DOTALL)
     return re.sub(r"\b(?:class|id|for|name|href|src|type|(?:data|hx)-[\w-]+)=\"[^\"]*\"", blank, text)
 
@@ -108,7 +108,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Yield every file with prose of our own, in order."""
+    """Yield every file that contains prose of this project, in order."""
     yield from (root / name for name in PAGES if (root / name).exists())
     yield from sorted((root / "docs").rglob("*.md"))
     yield from sorted((root / "templates").rglob("*.html"))

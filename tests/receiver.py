@@ -1,4 +1,4 @@
-"""A receiver of webhooks for tests: a real HTTP server that keeps what it gets and answers as it is told."""
+"""A webhook receiver for tests: a real HTTP server that keeps requests and sends scripted answers."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ Handler = BaseHTTPRequestHandler
 
 @dataclass(frozen=True)
 class Got:
-    """One request: its path, its headers by their names in lower case, its body as it came."""
+    """One request: its path, its headers by lower-case name, and its raw body."""
 
     path: str
     headers: dict[str, str]
@@ -24,13 +24,13 @@ class Got:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """Return the body read."""
+        """Return the parsed body."""
         return dict(json.loads(self.body))
 
 
 @dataclass
 class Receiver:
-    """What has come, and how it is answered: `answers` in turn, the last one for all that follow."""
+    """The requests received, and the `answers` sent in turn; the last answer is repeated."""
 
     port: int = 0
     answers: list[Callable[[Handler], None]] = field(default_factory=lambda: [status(200)])
@@ -61,7 +61,7 @@ class Receiver:
             self.most_at_once = max(self.most_at_once, self.at_once)
             self.changed.notify_all()
         try:
-            with contextlib.suppress(OSError):  # the client has gone
+            with contextlib.suppress(OSError):  # the client has disconnected
                 answer(handler)
         finally:
             with self.changed:
@@ -83,13 +83,13 @@ def status(code: int, **headers: str) -> Callable[[Handler], None]:
 
 
 def broken_off(handler: Handler) -> None:
-    """Close the connection instead of an answer."""
+    """Close the connection without an answer."""
     handler.close_connection = True
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def silence(receiver: Receiver) -> Callable[[Handler], None]:
-    """Never answer; the connection is closed with the receiver."""
+    """Never answer; the connection closes with the receiver."""
 
     def answer(handler: Handler) -> None:
         handler.close_connection = True
@@ -99,7 +99,7 @@ def silence(receiver: Receiver) -> Callable[[Handler], None]:
 
 
 def flood(sent: list[int]) -> Callable[[Handler], None]:
-    """Answer 200 with a body that has no end; `sent` holds the bytes that were got rid of."""
+    """Answer 200 with an endless body; `sent` collects the number of bytes sent."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -114,11 +114,11 @@ def flood(sent: list[int]) -> Callable[[Handler], None]:
 
 @contextlib.contextmanager
 def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """Run a receiver on a port of its own."""
+    """Run a receiver on a free port."""
     made = Receiver()
 
     class Handle(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections stay open where the other side likes them to
+        protocol_version = "HTTP/1.1"  # keep connections open if the client wants that
 
         def do_POST(self) -> None:
             made.take(self)
@@ -126,7 +126,7 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
         do_GET = do_POST  # noqa: N815 - as the library names it
 
         def log_message(self, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handle)
     server.daemon_threads = True

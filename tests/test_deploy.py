@@ -219,7 +219,7 @@ def test_the_dockerfile_is_sound() -> None:
         ("VOLUME /data\n", "", "volume"),
     ],
 )
-def test_a_fault_of_a_dockerfile_is_found(sound: str, broken: str, fault: str) -> None:
+def test_a_fault_in_a_dockerfile_is_found(sound: str, broken: str, fault: str) -> None:
     assert sound in DOCKERFILE
     assert any(fault in found for found in dockerfile_faults(DOCKERFILE.replace(sound, broken)))
 
@@ -241,7 +241,7 @@ def test_the_compose_file_is_sound() -> None:
         ("database", "environment", {"POSTGRES_PASSWORD": "secret"}, "written down"),
     ],
 )
-def test_a_fault_of_a_compose_file_is_found(service: str, key: str, value: object, fault: str) -> None:
+def test_a_fault_in_a_compose_file_is_found(service: str, key: str, value: object, fault: str) -> None:
     broken = copy.deepcopy(COMPOSE)
     broken["services"][service][key] = value
     assert any(fault in found for found in compose_faults(broken))
@@ -261,7 +261,7 @@ def test_secrets_and_development_files_stay_out_of_the_build() -> None:
         assert is_in_the_build(path), path
 
 
-def test_compose_builds_stages_that_the_dockerfile_has() -> None:
+def test_the_stages_that_compose_builds_are_in_the_dockerfile() -> None:
     stages = re.findall(r"^FROM \S+ AS (\w+)$", DOCKERFILE, re.MULTILINE)
     for name, service in COMPOSE["services"].items():
         assert "build" not in service or service["build"]["target"] in stages, name
@@ -282,7 +282,7 @@ def test_the_images_carry_the_newest_version() -> None:
     assert {image.partition(":")[2] for image in images} == {version[1]}
 
 
-def test_the_worker_has_time_to_give_its_jobs_back() -> None:
+def test_the_worker_has_time_to_release_its_jobs() -> None:
     unit = (DEPLOY / "flightplan-worker.service").read_text()
     assert COMPOSE["services"]["worker"]["stop_grace_period"] == "75s"
     assert "TimeoutStopSec=75" in unit and "KillMode=mixed" in unit
@@ -337,7 +337,7 @@ def test_a_location_of_nginx_passes_on_host_client_and_scheme(name: str) -> None
     text = (DEPLOY / name).read_text()
     for location in re.findall(r"location (?:[^{]|\{(?=\w))*\{([^}]*)\}", text):
         sets = re.findall(r"proxy_set_header (\S+)", location)
-        # a location that sets one header inherits none
+        # a location that sets a header inherits no others
         assert not sets or {"Host", "X-Forwarded-For", "X-Forwarded-Proto"} <= set(sets)
     events = re.search(r"/events\$ \{([^}]*)\}", text)
     assert events and "proxy_buffering off" in events[1]
@@ -346,6 +346,7 @@ def test_a_location_of_nginx_passes_on_host_client_and_scheme(name: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_build_collects_every_static_file(env: dict[str, str]) -> None:
     assert len(manage_lines()) == 1
     found = re.fullmatch(r"DATA_DIR=\S+ (\S+) (manage\.py .+)", manage_lines()[0])
@@ -357,9 +358,8 @@ def test_the_build_collects_every_static_file(env: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_of_compose_bring_up_a_ready_site(
-    env: dict[str, str], port: int, tmp_path: Path
-) -> None:
+@pytest.mark.long
+def test_the_commands_of_compose_start_a_ready_site(env: dict[str, str], port: int, tmp_path: Path) -> None:
     services = COMPOSE["services"]
     migrate = managed(services["migrate"]["command"], port)
     subprocess.run(migrate, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
@@ -375,6 +375,7 @@ def test_the_commands_of_compose_bring_up_a_ready_site(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_health_check_passes_under_another_host_name(
     env: dict[str, str], port: int, tmp_path: Path
 ) -> None:

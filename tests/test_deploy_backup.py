@@ -18,7 +18,7 @@ SERVER = "postgres://root@127.0.0.1:5432"
 MAKE_USER = "from django.contrib.auth.models import User; User.objects.create_user('of-the-backup')"
 FIND_USER = "from django.contrib.auth.models import User; User.objects.get(username='of-the-backup')"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def blocks() -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The docs match the code: settings, commands, options, links and words; and no file names a machine."""
+"""The docs match the code: settings, commands, options, links and terms; no file names a machine."""
 
 import re
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_the_readme_lists_exactly_the_commands_with_their_options() -> None:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=names)
-def test_nothing_names_a_package_index_or_a_path_of_a_machine(path: Path) -> None:
+def test_no_file_names_a_package_index_or_a_local_path(path: Path) -> None:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         line = line.replace("#!/usr/bin/env", "").replace("--no-emit-index-url", "")
         assert not re.search(INDEX_HOSTS, line), f"{names(path)}:{number}"
@@ -128,7 +128,7 @@ def test_nothing_names_a_package_index_or_a_path_of_a_machine(path: Path) -> Non
 @pytest.mark.parametrize(
     "line", ["see {}home/me/x", "cd {}work", "{}tmp/a", "--index{}url https://x", "from py{}pi.org"]
 )
-def test_a_path_or_an_index_is_found(line: str) -> None:
+def test_a_local_path_or_a_package_index_is_found(line: str) -> None:
     # assembled here, so that this file contains none itself
     text = line.format({"--index{}url https://x": "-", "from py{}pi.org": ""}.get(line, "/"))
     assert re.search(f"{INDEX_HOSTS}|{MACHINE_PATHS}", text)

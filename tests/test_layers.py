@@ -1,4 +1,4 @@
-"""The rules of the rooms: who may import whom, how long a file may be. Each rule is first seen to fail."""
+"""The rules for packages: allowed imports and maximum lengths. Each rule is also tested on a violation."""
 
 import ast
 import sys
@@ -16,7 +16,7 @@ ROOMS = ("config", "campaigns", "jobs", "tests", "docs", "benchmarks")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 FULLEST_FOLDER = 15  # modules, __init__.py not counted
-# the wings of jobs, lowest first: a wing imports those of lower tiers, and none beside it
+# the packages of jobs, lowest first: a package imports only from lower tiers
 TIERS = (
     ("jobs.engine",),
     ("jobs.tools.contract", "jobs.models"),
@@ -30,7 +30,7 @@ TIERS = (
     ("jobs.pages",),
 )
 HTTP = {"aiohttp", "h11", "http", "httpcore", "httpx", "httpx2", "requests", "urllib3", "websockets"}
-# those who show and answer: they read through feed and act through actions
+# user interfaces, which read through feed and act through actions
 FACES = ("jobs.live", "jobs.api", "jobs.pages", "campaigns.form")
 MACHINES = (
     "jobs.tools.gateway",
@@ -43,7 +43,7 @@ MACHINES = (
 
 @dataclass(frozen=True)
 class Module:
-    """One Python file of the project: its dotted name, its text and what it imports."""
+    """One Python file of the project: its dotted name, its text and its imports."""
 
     name: str
     path: Path
@@ -58,7 +58,7 @@ class Module:
 
     @cached_property
     def imports(self) -> set[str]:
-        """Give each imported name in full: `from a import b` counts as a.b."""
+        """Return each imported name in full: `from a import b` counts as a.b."""
         found = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -77,7 +77,7 @@ class Module:
 
 
 def modules(root: Path) -> dict[str, Module]:
-    """Give every module of the tree by its dotted name; migrations are written by Django."""
+    """Return every module of the tree by its dotted name, except Django's migrations."""
     files = [file for room in ROOMS for file in sorted((root / room).rglob("*.py"))]
     found = {}
     for file in [*files, *root.glob("manage.py")]:
@@ -89,12 +89,12 @@ def modules(root: Path) -> dict[str, Module]:
 
 
 def inside(name: str, *rooms: str) -> bool:
-    """Tell whether a dotted name lies in one of these packages or modules."""
+    """Return whether a dotted name is in one of these packages or modules."""
     return any(name == room or name.startswith(room + ".") for room in rooms)
 
 
 def reached(start: Module, tree: dict[str, Module]) -> Iterator[tuple[str, str]]:
-    """Give all that a module imports, itself or through campaigns, each with the module that imports it."""
+    """Yield each import of a module, direct or through campaigns, with the module that contains it."""
     todo, seen = [start], {start.name}
     while todo:
         module = todo.pop()
@@ -178,7 +178,7 @@ def nothing_is_too_long(tree: dict[str, Module]) -> Iterator[str]:
 
 
 def tier(name: str) -> tuple[int, str] | None:
-    """The place of a dotted name among the wings, and its wing; None outside of them."""
+    """Return the tier and the package of a dotted name; None outside jobs."""
     found = [(len(wing), at, wing) for at, wings in enumerate(TIERS) for wing in wings if inside(name, wing)]
     return max(found)[1:] if found else None
 
@@ -239,7 +239,7 @@ def test_the_project_keeps_the_rule(rule: Rule, project: dict[str, Module]) -> N
     assert list(rule(project)) == []
 
 
-def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
+def test_the_whole_project_is_checked(project: dict[str, Module]) -> None:
     for name in (
         "manage",
         "jobs.engine.runner",
@@ -304,14 +304,14 @@ def test_the_walk_meets_the_whole_project(project: dict[str, Module]) -> None:
         (RULES[7], "jobs/a.py", "def f():\n" + "    x = 1\n" * 60, "jobs.a.f has 61 lines"),
     ],
 )
-def test_a_broken_rule_is_seen(tmp_path: Path, rule: Rule, file: str, text: str, fault: str) -> None:
+def test_a_violation_of_a_rule_is_found(tmp_path: Path, rule: Rule, file: str, text: str, fault: str) -> None:
     for name, content in {"campaigns/b.py": "from django.db import models", file: text}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     assert any(fault in found for found in rule(modules(tmp_path)))
 
 
-def test_a_circle_and_a_full_folder_are_seen(tmp_path: Path) -> None:
+def test_an_import_cycle_and_a_full_folder_are_found(tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir()
     for number in range(16):
         (tmp_path / f"jobs/m{number}.py").write_text(f"import jobs.m{(number + 1) % 16}\n")
@@ -320,6 +320,6 @@ def test_a_circle_and_a_full_folder_are_seen(tmp_path: Path) -> None:
     assert list(no_folder_is_too_full(tree)) == ["jobs has 16 modules, of at most 15"]
 
 
-def test_every_file_of_tests_holds_tests() -> None:
+def test_every_test_file_contains_tests() -> None:
     files = sorted((ROOT / "tests").rglob("test_*.py"))
     assert [file.name for file in files if "def test_" not in file.read_text(encoding="utf-8")] == []

@@ -30,7 +30,9 @@ def write(root: Path, name: str, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.pattern)
-def test_each_phrase_is_found_in_a_docstring_with_a_better_one(phrase: Phrase, tmp_path: Path) -> None:
+def test_each_phrase_is_found_in_a_docstring_and_a_better_one_is_suggested(
+    phrase: Phrase, tmp_path: Path
+) -> None:
     found = write(tmp_path, "jobs/one.py", f'def act():\n    """{phrase.example}"""\n')
     assert len(found) == 1
     assert found[0].startswith("jobs/one.py:2: ")
@@ -56,7 +58,7 @@ def test_docstrings_of_modules_classes_and_methods_are_read(folder: str, tmp_pat
     assert [line.split(":")[1] for line in found] == ["1", "5", "10"]
 
 
-def test_a_docstring_is_judged_by_its_start_only_for_the_verb(tmp_path: Path) -> None:
+def test_verb_phrases_are_found_only_at_the_start_of_a_docstring(tmp_path: Path) -> None:
     assert write(tmp_path, "jobs/one.py", '"""Files that give access."""\n') == []
     assert write(tmp_path, "jobs/one.py", '"""Give up the lease."""\n') == []
 
@@ -76,7 +78,7 @@ def test_a_docstring_is_judged_by_its_start_only_for_the_verb(tmp_path: Path) ->
         ("docs/one.md", "Standby, understand and bearer tokens mean something else.\n"),
     ],
 )
-def test_code_and_longer_words_are_not_judged(name: str, text: str, tmp_path: Path) -> None:
+def test_code_and_longer_words_are_ignored(name: str, text: str, tmp_path: Path) -> None:
     assert write(tmp_path, name, text) == []
 
 

@@ -1,4 +1,4 @@
-"""Briefs that nobody may launch, each with the field that a message must name and what it must say of it."""
+"""Briefs that cannot be launched, each with the field and the words that its message must contain."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

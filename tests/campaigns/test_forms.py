@@ -14,7 +14,7 @@ from tests.campaigns.briefs import TODAY, raw_brief
 
 
 def sent(form: LaunchForm, **changes: str) -> QueryDict:
-    """Return what a browser sends for this form as it stands, with changes."""
+    """Return what a browser sends for this form, with changes."""
     data = QueryDict(mutable=True)
     rows = [row for rows in form.rows.values() for row in rows.forms]
     for part in [*form.parts.values(), *rows]:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.installation import PASSWORD, Installation
 from tests.jobs import running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 URL = "https://flightplan.example.com"
 SHOW = """

@@ -1,7 +1,7 @@
-"""Servers that have faults only while the file `sick` is in their folder, and a further fault `kill-worker`.
+"""Servers that fail only while the file `sick` is in their folder, with the extra fault `kill-worker`.
 
-The words in that file are the tools that fail; without words all tools with a fault do.
-As a program it takes the arguments of painter.py.
+The words in that file name the tools that fail; if it is empty, all tools with a fault do.
+As a program it takes the same arguments as painter.py.
 """
 
 import os
@@ -10,13 +10,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-if __name__ == "__main__":  # a program without site-packages
+if __name__ == "__main__":  # runs without site-packages
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests import fakes
 from tests.e2e import painter
 
-if __name__ != "__main__":  # a server needs neither, and they need site-packages
+if __name__ != "__main__":  # a server does not need these, and they need site-packages
     from tests.e2e.outside import World
     from tests.trust import judge
 
@@ -24,7 +24,7 @@ SICK = "sick"
 
 
 class Deadly(painter.Painter):
-    """A server that starts and stops failing, and that may kill its worker."""
+    """A server whose failures can be switched on and off, and that can kill its worker."""
 
     def _fault_of(self, tool: str, args: fakes.Json, number: int) -> tuple[str, str]:
         sick = Path(self.ledger).parent / SICK
@@ -54,7 +54,7 @@ def deadly_world(
 
 
 def made_twice(world: "World") -> dict[tuple[str, str, str], int]:
-    """Return how often each effect was made that was made more than once, by role, tool and key."""
+    """Return the number of times of each duplicate effect, by role, tool and key."""
     made = Counter(
         (one.role, one.tool, one.key) for one in judge.effects(world.folder) if not judge.repeatable(one)
     )

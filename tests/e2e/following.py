@@ -1,4 +1,4 @@
-"""Clients that follow a job: a stream that resumes by its cursor, a page that opens its socket again."""
+"""Clients that follow a job: a stream that resumes at its cursor, and a page that reopens its socket."""
 
 import asyncio
 import json
@@ -9,21 +9,21 @@ import httpx2
 
 from tests.jobs import running
 
-FAR = 30  # events after which a stream is in progress
-AGAIN = 0.1  # seconds until a client that was cut tries again
+FAR = 30  # events after which a stream has clearly started
+AGAIN = 0.1  # seconds until a disconnected client reconnects
 PIECE = re.compile(r'<hx-partial hx-target="#([^"]+)"[^>]*>(.*?)</hx-partial>', re.DOTALL)
 BROKEN = (OSError, asyncio.IncompleteReadError, httpx2.TransportError, running.Refused)
 
 
 class Follower:
-    """Whoever follows a job: `under_way` when it has seen some of it, `cut` when it had to come again."""
+    """A client that follows a job: `started` is set after some events, `cut` after a lost connection."""
 
     def __init__(self) -> None:
-        self.under_way, self.cut = asyncio.Event(), asyncio.Event()
+        self.started, self.cut = asyncio.Event(), asyncio.Event()
 
 
 class Stream(Follower):
-    """A reader of `/api/jobs/<id>/events?detail=all`: the seqs it got, and their types."""
+    """A reader of `/api/jobs/<id>/events?detail=all` that keeps the seqs and types of events."""
 
     def __init__(self, port: int, token: str, job: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Stream(Follower):
         self.types: list[str] = []
 
     async def follow(self) -> None:
-        """Read until the job's end has come."""
+        """Read until the job has ended."""
         while not self.types or self.types[-1] != "workflow:complete":
             try:
                 await self._read()
@@ -58,11 +58,11 @@ class Stream(Follower):
                     self.got.append(id)
                     self.types.append(json.loads(value)["type"])
                     if len(self.got) > FAR:
-                        self.under_way.set()
+                        self.started.set()
 
 
 class Page(Follower):
-    """A job's page without a browser: the latest html of each piece, replaced by its id."""
+    """A job's page without a browser: the latest HTML of each piece, by its id."""
 
     def __init__(self, port: int, session: str, job: str) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class Page(Follower):
         self.pieces: dict[str, str] = {}
 
     async def follow(self) -> None:
-        """Keep the pieces fresh until the server says that the job has ended."""
+        """Keep the pieces up to date until the server says that the job has ended."""
         while True:
             try:
                 async with running.open_socket(self.port, self.path, session=self.session) as socket:
                     while True:
                         self.pieces |= dict(PIECE.findall(await socket.receive()))
-                        self.under_way.set()
+                        self.started.set()
             except running.Closed as closed:
                 if closed.args[0] == 1000:
                     return
@@ -98,8 +98,8 @@ class Page(Follower):
         }
 
 
-def told(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the same values of a job from the API."""
+def from_api(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the same values from a job in the API."""
     return {"status": job["status"]} | {
         stage["id"]: (stage["status"], f"{stage['current']}/{stage['total']}" if stage["total"] else "")
         for stage in job["stages"]

@@ -1,4 +1,4 @@
-"""A world of hostile servers, each at fault in its own way, and a workflow that makes three lines on one."""
+"""Hostile servers, each with its own fault, and a workflow that creates three lines on one of them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ WELL = "well"
 
 @dataclass(frozen=True)
 class Hostile:
-    """One server: its faults, how the three calls of a job on it end, how many lines it has made then.
+    """One server: its faults, the expected states of a job's three calls, and the number of lines made.
 
-    `timeout` in seconds; `concurrency`: calls at once.
+    `timeout` is in seconds; `concurrency` is the number of concurrent calls.
     """
 
     faults: tuple[str, ...]
@@ -34,7 +34,7 @@ class Hostile:
 
 
 def first(kind: str, **more: Any) -> Hostile:
-    """The first call of all meets this fault, and no other does."""
+    """Return a server where only the very first call has this fault."""
     return Hostile((f"{MAKE}:{kind}@1",), **more)
 
 
@@ -52,7 +52,7 @@ SERVERS: Mapping[str, Hostile] = {
     ),
     "freezes": first("freeze"),
     "answers-in-a-slow-drip": first("drip=20"),
-    # the last call keeps the process alive until the first one's effect comes, after its deadline
+    # the last call keeps the process alive until the late effect of the first call
     "makes-it-after-the-deadline": Hostile(
         (f"{MAKE}:slow=2.4@1", f"{MAKE}:slow=0.8@2", f"{MAKE}:slow=1.8@3"), concurrency=2
     ),
@@ -98,7 +98,7 @@ ROLES = {
 
 
 async def lines(ctx: StageContext) -> StageResult:
-    """Make three lines on the job's server, side by side."""
+    """Create three lines on the job's server concurrently."""
 
     async def line(name: str) -> str:
         args = {"name": name, "budget": 10}
@@ -111,7 +111,7 @@ async def lines(ctx: StageContext) -> StageResult:
 
 
 def parse(raw: Mapping[str, Any]) -> Request:
-    """Take the name of a server."""
+    """Parse a launch, which names a server."""
     return Request(str(raw["server"]), {"server": raw["server"]})
 
 
@@ -124,7 +124,7 @@ def ledger(folder: Path, name: str, event: str = "") -> list[dict]:
 
 
 def servers_file(folder: Path) -> Path:
-    """Write the servers file of this world; all that runs for it names the folder."""
+    """Write the servers file; every process started from it has the folder in its command line."""
     entries = {}
     for name, one in SERVERS.items():
         entry = fakes.entry("ttd", folder / f"{name}.ledger", *one.faults)

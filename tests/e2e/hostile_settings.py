@@ -1,4 +1,4 @@
-"""Settings of an installation whose only workflow is one over hostile servers."""
+"""Settings of an installation whose only workflow uses hostile servers."""
 
 from config.settings import *  # noqa: F403
 

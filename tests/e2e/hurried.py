@@ -1,4 +1,4 @@
-"""Settings of an installation whose look-ups and probes wait but LAG and COOL_DOWN seconds."""
+"""Settings of an installation whose look-ups and probes wait only LAG and COOL_DOWN seconds."""
 
 import dataclasses
 import os

@@ -29,13 +29,13 @@ DEMO = "/api/workflows/campaign-lifecycle-demo"
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], what: str, within: float = END_SECONDS) -> Any:
-    """Wait until the condition gives something true, and give it; fails by name when it does not in time."""
+    """Wait until the condition returns something true, and return it; fail with `what` on a timeout."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if found := condition():
@@ -45,7 +45,7 @@ def until(condition: Callable[[], Any], what: str, within: float = END_SECONDS) 
 
 
 class Installation:
-    """One running product. Everything it starts names `root`, in its words or in its environment."""
+    """One running product. Its processes have `root` in their command line or environment."""
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.root, self.data = root, root / "data"
@@ -122,7 +122,7 @@ class Installation:
         )
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of all its processes, tool servers too, by id."""
+        """Return the command lines of all its processes, including tool servers, by process id."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ class Installation:
         return found
 
     def stop(self) -> tuple[int, dict[int, str]]:
-        """End it as a service manager does; give its exit code and what is left of it a moment later."""
+        """Stop it as a service manager does; return its exit code and the processes left 5 s later."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(45)
@@ -144,7 +144,7 @@ class Installation:
         return code, {}
 
     def kill(self) -> None:
-        """End whatever is there, at once."""
+        """Kill all its processes immediately."""
         for id in (self.process.pid, *self.processes()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(id, signal.SIGKILL)
@@ -153,11 +153,11 @@ class Installation:
     # -- its API
 
     def post(self, campaign: object, **more: object) -> httpx2.Response:
-        """Ask for a launch."""
+        """Request a launch."""
         return self.api.post(DEMO, json={"campaign": campaign, **more})
 
     def launch(self, campaign: object = "aurora-one", *, search: bool = True) -> str:
-        """Launch a campaign and give its job's id."""
+        """Launch a campaign and return its job id."""
         answer = self.post(campaign, includeSearch=search)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["jobId"])
@@ -169,7 +169,7 @@ class Installation:
         return dict(answer.json())
 
     def events(self, id: str, query: str = "", within: float = END_SECONDS) -> list[dict[str, Any]]:
-        """Follow a job's stream to its end and give its events, each with the `id` and `event` it came as."""
+        """Follow a job's stream to its end and return its events, each with its SSE `id` and `event`."""
         return list(self.stream(id, query, within))
 
     def stream(self, id: str, query: str = "", within: float = END_SECONDS) -> Iterator[dict[str, Any]]:
@@ -188,20 +188,20 @@ class Installation:
                     frame = {}
 
     def ended(self, id: str, within: float = END_SECONDS) -> dict[str, Any]:
-        """Wait for a job's end and give the job; fails by the log where the stream ended before the job."""
-        told = self.events(id, within=within)
-        assert told[-1]["@event"] == "workflow:complete", (told[-1], self.log.read_text()[-3000:])
+        """Wait until a job ends and return it; fail with the log if the stream ended before the job."""
+        events = self.events(id, within=within)
+        assert events[-1]["@event"] == "workflow:complete", (events[-1], self.log.read_text()[-3000:])
         return self.job(id)
 
     def jobs(self) -> int:
-        """Count the jobs."""
+        """Return the number of jobs, at most 100."""
         return len(self.api.get("/api/jobs?limit=100").json()["items"])
 
     # -- its pages
 
     @contextlib.contextmanager
     def browser(self) -> Iterator[httpx2.Client]:
-        """Return a client that has signed in by the form, as a person does."""
+        """Yield a client that has signed in with the form, as a person does."""
         with httpx2.Client(base_url=self.url, follow_redirects=True, timeout=30) as client:
             form = {
                 "username": "admin",
@@ -214,7 +214,7 @@ class Installation:
 
 
 def csrf(client: httpx2.Client, path: str) -> str:
-    """Return the token of a page's form."""
+    """Return the CSRF token of a page's form."""
     found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', client.get(path).text)
     assert found, f"{path} has no form"
     return found[1]
@@ -226,5 +226,5 @@ def stages(job: dict[str, Any]) -> dict[str, str]:
 
 
 def by_name(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return a job's artifacts by their names."""
+    """Return a job's artifacts by name."""
     return {artifact["name"]: artifact for artifact in job["artifacts"]}

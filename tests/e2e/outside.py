@@ -1,4 +1,4 @@
-"""Tool servers that are not ours, for a whole installation: a servers file, and the ledger of each role."""
+"""External tool servers for a whole installation: a servers file, and the ledger of each role."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ EFFECTS = {
 
 
 class World:
-    """Eight outside servers over one folder. `more`: fields of an entry by role, as the file has them."""
+    """Eight external servers that share a folder. `more`: fields of an entry by role, as in the file."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class World:
             wrong, pace = (faults or {}).get(role, []), (latency or {}).get(role, 0.0)
             entry = fakes.entry(role, self.ledger(role), *wrong, latency=pace)
             entry["args"][entry["args"].index(fakes.__file__)] = painter.__file__
-            # calls a minute have a test of their own; elsewhere they would only take time
+            # rates have their own test; elsewhere they would only slow the tests down
             entries[role] = entry | {"perMinute": 6000} | (more or {}).get(role, {})
         self.file = fakes.servers_file(folder / "servers.json", entries)
 

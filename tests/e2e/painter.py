@@ -1,18 +1,18 @@
-"""The fake outside world with an image service that really paints: a plain PNG of the requested size."""
+"""The fake servers with an image service that draws a plain PNG of the requested size."""
 
 import struct
 import sys
 import zlib
 from pathlib import Path
 
-if __name__ == "__main__":  # a program without site-packages
+if __name__ == "__main__":  # runs without site-packages
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests import fakes
 
 
 class Painter(fakes.Server):
-    """A fake server whose pictures exist."""
+    """A fake server that writes real image files."""
 
     def thing(self, tool: str, args: fakes.Json) -> fakes.Json:
         made = super().thing(tool, args)

@@ -1,4 +1,4 @@
-"""A whole installation sets lines live: by its API and its page, once a line, though its worker dies."""
+"""An installation sets lines live through its API and its page, each once, even if its worker dies."""
 
 import os
 import re
@@ -25,12 +25,12 @@ SHELL = (
 
 
 def made(world: World) -> dict[str, str]:
-    """Return the server of each line that exists, by the line's id there."""
+    """Return the server of each existing line, by the line's id on that server."""
     return {one["id"]: role for role in DSPS for one in world.entries(role, "effect", "create_campaign")}
 
 
 def set_live(world: World) -> Counter[tuple[str, str, str]]:
-    """Return what was sent to the DSPs: server, id and status, each with its number of times."""
+    """Return how often each server, id and status was sent to the DSPs."""
     sent = [(role, one["args"]) for role in DSPS for one in world.entries(role, "start", TOOL)]
     return Counter((role, args["id"], args["status"]) for role, args in sent)
 
@@ -52,7 +52,7 @@ def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start:
     site = start(TOOL_SERVERS=str(world.file))
     spender = site.caller(site.token("read", "launch", "spend"))
     id = site.launch(search=True)
-    assert site.ended(id)["status"] == "completed"  # four of five lines are three quarters
+    assert site.ended(id)["status"] == "completed"  # four of five lines are more than three quarters
 
     first = offered(spender, id)
     assert (len(first["lines"]), first["live"], first["possible"]) == (4, 0, True)
@@ -75,13 +75,13 @@ def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start:
         assert by_name(job)[f"line-{line['item']}.md"]["note"] == "ACTIVE"
         page = site.api.get(f"/api/jobs/{id}/artifacts/line-{line['item']}.md").text
         assert "| Status | ACTIVE |" in page
-    told = site.api.get(f"/api/jobs/{id}/artifacts/activation.md").text.replace("\\", "")
-    assert all(line["remoteId"] in told for line in first["lines"])
+    shown = site.api.get(f"/api/jobs/{id}/artifacts/activation.md").text.replace("\\", "")
+    assert all(line["remoteId"] in shown for line in first["lines"])
 
     assert activate(spender, id, first["hash"]).status_code == 202
     assert (site.job(id)["round"], set_live(world)) == (2, wanted)
 
-    # a line that failed is made by a retry, which sets nothing live: the old hash is one of other lines now
+    # a retry creates the failed line and sets nothing live; the old hash no longer matches the lines
     assert spender.post(f"/api/jobs/{id}/retry", json={"stage": "activate"}).status_code == 202
     assert site.ended(id)["round"] == 3
     assert set_live(world) == wanted
@@ -100,7 +100,7 @@ def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start:
 
 
 def _by_page(site: Installation, id: str) -> None:
-    """Set what is left live as a person does, by the page and its form."""
+    """Set the remaining lines live as a person does, with the form on the page."""
     with site.browser() as client:
         assert f"/jobs/{id}/activate" in client.get(f"/jobs/{id}/").text
         page = client.get(f"/jobs/{id}/activate").text
@@ -128,14 +128,14 @@ def test_after_a_worker_is_killed_halfway_all_confirmed_lines_are_live_and_no_ot
     ids = [site.launch(search=False) for _ in range(2)]  # the second job's lines are not confirmed
     for id in ids:
         assert site.ended(id)["status"] == "completed"
-    told = offered(spender, ids[0])
-    assert activate(spender, ids[0], told["hash"]).status_code == 202
+    shown = offered(spender, ids[0])
+    assert activate(spender, ids[0], shown["hash"]).status_code == 202
     until(lambda: set_live(world), "the first line is on its way")
     worker = [id for id, words in site.processes().items() if "manage.py worker" in words]
     os.kill(worker[0], signal.SIGKILL)
     assert site.ended(ids[0])["status"] == "completed"
     asked = {(role, line) for role, line, status in set_live(world) if status == "ACTIVE"}
-    assert asked == {(line["server"], line["remoteId"]) for line in told["lines"]}
-    assert offered(spender, ids[0])["live"] == len(told["lines"])
+    assert asked == {(line["server"], line["remoteId"]) for line in shown["lines"]}
+    assert offered(spender, ids[0])["live"] == len(shown["lines"])
     assert offered(spender, ids[1])["live"] == 0
     spender.close()

@@ -1,4 +1,4 @@
-"""A person with a browser and a keyboard sets lines live; who looks on sees it happen."""
+"""A person sets lines live in a browser with the keyboard; other viewers see it happen."""
 
 import re
 from collections.abc import AsyncIterator
@@ -20,13 +20,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Installation:
-    """An installation whose bundled servers answer at once."""
+    """Start an installation whose bundled servers answer immediately."""
     return start()
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 async def context(site: Installation, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
-    """Return a browser that is signed in and fails on a violation of the content security policy."""
+    """Yield a signed-in browser that fails on a violation of the content security policy."""
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -66,7 +66,7 @@ async def test_lines_are_set_live_by_keyboard_and_other_viewers_see_it(
     await expect(page.locator("table.spend tbody tr")).to_have_count(5)
     button = page.get_by_role("button", name=re.compile(r"^Set 5 lines live: USD [\d,.]+$"))
     await button.focus()
-    await page.keyboard.press("Enter")  # the browser itself wants the box ticked
+    await page.keyboard.press("Enter")  # the browser itself requires the box to be ticked
     await expect(page.get_by_role("heading", level=1)).to_have_text("Set lines live?")
     await page.get_by_label("I have checked the lines and the total").focus()
     await page.keyboard.press("Space")

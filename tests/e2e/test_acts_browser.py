@@ -1,4 +1,4 @@
-"""A person with a browser and a keyboard: cancels a campaign, tries again, and makes a dry run first."""
+"""A person cancels and retries a campaign, and makes a dry run, in a browser with the keyboard."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,13 +19,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Installation:
-    """An installation slow enough that a campaign can be stopped on its way."""
+    """Start an installation slow enough that a running campaign can be cancelled."""
     return start(LOCAL_LATENCY="0.3")
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 async def page(site: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """Return a page that is signed in and fails on a violation of the content security policy."""
+    """Yield a signed-in page that fails on a violation of the content security policy."""
     complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -49,7 +49,7 @@ async def press(page: Page, role: str, name: str) -> None:
 
 
 def done(site: Installation, job: str) -> dict[str, str]:
-    """Return what is done of a job: the id at its service, "" where it has none, by step."""
+    """Return the external id of each finished call, "" if it has none, by step."""
     calls = [call for stage in site.job(job)["stages"] for call in stage["calls"]]
     return {call["step"]: call.get("remoteId", "") for call in calls if call["state"] == "done"}
 

@@ -1,4 +1,4 @@
-"""Bad input on API, form and command: a message that names the field, and nothing is made."""
+"""Bad input to the API, the form and the command: an error names the field, and nothing is stored."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, csrf
 
 pytestmark = pytest.mark.slow
-#: What is wrong: the body of a launch, the field that a message must name, and what it must say of it.
+#: By fault: the body of a launch, the field that the error must name, and what it must say.
 LAUNCHES: dict[str, tuple[Any, str, str]] = {
     "unknown preset": ({"campaign": "no-such-preset"}, "campaign", "preset"),
     "no campaign": ({}, "campaign", "required|missing|needed|preset"),
@@ -28,7 +28,7 @@ LAUNCHES: dict[str, tuple[Any, str, str]] = {
     "unknown key of the launch": ({"campaign": "aurora-one", "speed": 1}, "speed", "not a known field"),
     **{name: ({"campaign": campaign}, field, words) for name, (campaign, field, words) in BAD.items()},
 }
-#: The same on the form: the inputs that are changed, as their names are.
+#: The same on the form: the changed inputs, by name.
 TYPED: dict[str, tuple[dict[str, str], str, str]] = {
     "missing": ({"brand": ""}, "brand", "required|missing|needed"),
     "over-long": ({"product": "x" * 5000}, "product", r"\d+ characters|too long"),
@@ -40,7 +40,7 @@ TYPED: dict[str, tuple[dict[str, str], str, str]] = {
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Iterator[Installation]:
-    """An installation in which nothing is ever launched, whatever is sent to it."""
+    """Start an installation that refuses every launch in these tests."""
     site = start()
     yield site
     assert site.jobs() == 0
@@ -48,10 +48,10 @@ def site(start: Start) -> Iterator[Installation]:
 
 
 def assert_names(faults: list[dict[str, str]], field: str, words: str) -> None:
-    """Assert that a fault names the field and says what is wrong."""
-    told = [(one["field"].removeprefix("campaign."), one["message"]) for one in faults]
-    said = [message for name, message in told if re.fullmatch(field, name)]
-    assert any(re.search(words, message, re.IGNORECASE) for message in said), told
+    """Assert that an error names the field and says what is wrong."""
+    named = [(one["field"].removeprefix("campaign."), one["message"]) for one in faults]
+    said = [message for name, message in named if re.fullmatch(field, name)]
+    assert any(re.search(words, message, re.IGNORECASE) for message in said), named
 
 
 @pytest.mark.parametrize("case", LAUNCHES)
@@ -71,7 +71,7 @@ def test_the_api_rejects_anything_but_a_json_object(site: Installation, body: st
 
 
 def typed(page: str) -> dict[str, str]:
-    """Return what a form's inputs hold, as a browser would send it."""
+    """Return the values of a form's inputs, as a browser would send them."""
     values = {}
     for tag in re.findall(r"<input [^>]*>", page):
         words = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
@@ -101,8 +101,8 @@ def test_the_form_shows_the_error_at_its_field_and_keeps_the_input(
     assert answer.status_code == 422
     assert "nothing was launched" in answer.text
     listed = re.search(r'id="errors".*?</div>', answer.text, re.DOTALL)[0]
-    told = re.findall(r'<a href="#(?:id_|section-)([^"]+)">[^<]*</a>: ([^<]*)', listed)
-    assert_names([{"field": name, "message": unescape(text)} for name, text in told], field, words)
+    named = re.findall(r'<a href="#(?:id_|section-)([^"]+)">[^<]*</a>: ([^<]*)', listed)
+    assert_names([{"field": name, "message": unescape(text)} for name, text in named], field, words)
     assert {name: value for name, value in typed(answer.text).items() if name in changes} == changes
     assert site.jobs() == 0
 
@@ -121,8 +121,8 @@ BROKEN_FILES = {
 
 
 @pytest.fixture(scope="module")
-def mended(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Path]:
-    """An installation with a tool servers file that tests break and mend under its feet."""
+def changing_file(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Path]:
+    """Start an installation whose tool servers file is broken and fixed while it runs."""
     file = tmp_path_factory.mktemp("file") / "servers.json"
     file.write_text("{")
     return start(TOOL_SERVERS=str(file)), file
@@ -130,9 +130,9 @@ def mended(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Inst
 
 @pytest.mark.parametrize("case", BROKEN_FILES)
 def test_the_api_and_the_form_name_the_broken_field_of_a_servers_file(
-    mended: tuple[Installation, Path], case: str
+    changing_file: tuple[Installation, Path], case: str
 ):
-    site, file = mended
+    site, file = changing_file
     text, field = BROKEN_FILES[case]
     file.write_text(text)
     answer = site.post("aurora-one")
@@ -146,8 +146,10 @@ def test_the_api_and_the_form_name_the_broken_field_of_a_servers_file(
     assert site.jobs() == 0
 
 
-def test_an_installation_launches_again_once_its_servers_file_is_fixed(mended: tuple[Installation, Path]):
-    site, file = mended
+def test_an_installation_launches_again_once_its_servers_file_is_fixed(
+    changing_file: tuple[Installation, Path],
+):
+    site, file = changing_file
     file.write_text(json.dumps({"mcpServers": {}}))
     assert site.ended(site.launch())["status"] == "completed"
 

@@ -1,4 +1,4 @@
-"""A person with a browser: signs in, launches by the form, watches the bars and opens what was made."""
+"""A person signs in with a browser, launches a campaign, watches the bars and opens the results."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from tests.e2e.installation import PASSWORD, Installation
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium; CHROMIUM may name it"),
 ]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -23,7 +24,7 @@ QUIET += ["--disable-background-networking", "--disable-component-update"]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 END_MS = 45_000
 SIZES = [(300, 250), (728, 90), (160, 600), (1920, 1080)]
-#: Keeps every count and every bar's value that the page has shown, by stage.
+#: Records every count and bar value that the page shows, by stage.
 RECORD = """
 window.shown = {};
 const look = () => {
@@ -45,13 +46,13 @@ Open = Callable[..., AbstractAsyncContextManager[Page]]
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Installation:
-    """An installation at a pace that an eye can follow."""
+    """Start an installation slow enough to watch."""
     return start(LOCAL_LATENCY="0.15")
 
 
 @pytest.fixture
 def finished(site: Installation) -> str:
-    """Return the page of a job that has been completed, by an earlier test if there was one."""
+    """Return the page of a completed job, from an earlier test if there was one."""
     rows = site.api.get("/api/jobs?status=completed").json()["items"]
     id = rows[0]["jobId"] if rows else site.ended(site.launch())["jobId"]
     return f"/jobs/{id}/"
@@ -59,7 +60,7 @@ def finished(site: Installation) -> str:
 
 @pytest.fixture
 async def opened(site: Installation) -> AsyncIterator[Open]:
-    """Return a function that opens a signed-in browser; none of its pages may log an error."""
+    """Return a function that opens a signed-in browser and fails if a page logs an error."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
@@ -84,7 +85,7 @@ async def opened(site: Installation) -> AsyncIterator[Open]:
 
 
 def listen(context: BrowserContext, sockets: bool) -> list[str]:
-    """Gather what pages complain of: errors, warnings, refused resources, violated policies."""
+    """Collect errors, warnings, refused resources and policy violations of pages."""
     complaints: list[str] = []
 
     def said(message: Any) -> None:
@@ -98,18 +99,18 @@ def listen(context: BrowserContext, sockets: bool) -> list[str]:
 
 
 async def refuse(route: WebSocketRoute) -> None:
-    """End a socket before it says anything."""
+    """Close a socket before it sends anything."""
     await route.close(code=1011)
 
 
 async def counts(page: Page) -> dict[str, dict[str, list]]:
-    """Return what the page has shown of each stage so far."""
+    """Return what the page has shown for each stage so far."""
     return await page.evaluate("() => window.shown")
 
 
 async def assert_bars_moved(page: Page, sockets: bool) -> None:
-    """Assert that bars and counts rose step by step to their end and never fell."""
-    # a poll, each two seconds, may miss the shorter one's middle
+    """Assert that bars and counts rose step by step to their maximum and never decreased."""
+    # polling every two seconds may miss the middle of the shorter stage
     half_done = {"project", "creative"} if sockets else {"creative"}
     shown = await counts(page)
     assert len(shown) == 8
@@ -124,7 +125,7 @@ async def assert_bars_moved(page: Page, sockets: bool) -> None:
 
 
 async def assert_summary(page: Page) -> None:
-    """Assert that the summary lists what was made, and shows four pictures at their exact size."""
+    """Assert that the summary lists the results, with four pictures at their exact size."""
     summary = page.locator("#job-summary")
     for title in (
         "campaign brief",
@@ -142,7 +143,7 @@ async def assert_summary(page: Page) -> None:
 
 
 async def natural(picture: Locator) -> tuple[int, int]:
-    """Scroll to a picture, wait for it, and give its own size."""
+    """Scroll to a picture, wait until it is loaded, and return its natural size."""
     await picture.scroll_into_view_if_needed()
     await picture.evaluate("image => image.decode()")
     size = await picture.evaluate("image => [image.naturalWidth, image.naturalHeight]")
@@ -156,7 +157,7 @@ async def assert_no_sideways_scroll(page: Page) -> None:
 
 
 async def choose_and_launch(page: Page) -> None:
-    """Take the sample and press Launch, with search."""
+    """Choose the sample campaign with search and press Launch."""
     await page.get_by_role("link", name="Aurora One").click()
     await expect(page.get_by_label("Brand")).to_have_value("Aurora")
     await page.get_by_label("Include search").check()
@@ -209,7 +210,7 @@ async def test_a_campaign_can_be_launched_with_the_keyboard_alone(opened: Open):
         await page.keyboard.press("Enter")
         await page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}/$"))
         await expect(page.get_by_role("heading", level=1)).to_have_text("Borealis Two")
-        # a page that is left while its socket opens complains of that
+        # a page that is closed while its socket opens logs an error
         await expect(page.locator("#link-word")).to_have_text("Live")
 
 

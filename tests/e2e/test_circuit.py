@@ -1,4 +1,4 @@
-"""A server that stays ill is left alone: few calls reach it, one banner tells, and it is found when well."""
+"""Calls to a failing server are paused: few reach it, a banner says so, and its recovery is detected."""
 
 import html
 import time
@@ -17,7 +17,7 @@ COOL_DOWN = 5.0
 
 
 def sent(world: World) -> int:
-    """Count the calls that have reached the server, look-ups apart."""
+    """Count the calls that have reached the server, without look-ups."""
     return sum(one["tool"] not in fakes.FINDS for one in world.entries(ILL, "start"))
 
 
@@ -34,7 +34,7 @@ def test_calls_to_a_failing_server_are_paused_and_resume_when_it_recovers(
     faults = [f"{tool}:{kind}" for tool in fakes.CONTRACT[ILL] if tool not in fakes.FINDS]
     world = deadly_world(tmp_path, {ILL: faults}, **{ILL: {"timeout": 1.0}})
     hurried = {"DJANGO_SETTINGS_MODULE": "tests.e2e.hurried", "COOL_DOWN": str(COOL_DOWN)}
-    (tmp_path / SICK).write_text(TASK)  # it falls ill once it has made the project
+    (tmp_path / SICK).write_text(TASK)  # it starts to fail once it has created the project
     with Installation(tmp_path, TOOL_SERVERS=str(world.file), **hurried) as site:
         first = site.launch()
         job = site.ended(first)
@@ -53,7 +53,7 @@ def test_calls_to_a_failing_server_are_paused_and_resume_when_it_recovers(
         assert other["status"] == "partial" and list(other["down"]) == [ILL]
         assert sent(world) == few
 
-        time.sleep(COOL_DOWN)  # what the server is given; nothing tells of its end
+        time.sleep(COOL_DOWN)  # a call is sent to the server, but no event reports its end
         retry(site, second)
         assert site.ended(second)["status"] == "partial"
         assert sent(world) == few + 1

@@ -1,4 +1,4 @@
-"""The command line as people run it, on its own installation and on one elsewhere: exit codes, cuts."""
+"""The command line on a local and a remote installation: output, exit codes and lost connections."""
 
 import json
 import os
@@ -24,7 +24,7 @@ NOWHERE = "/no/such/folder"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Outside servers; Asana refuses the project while they are sick."""
+    """Return external servers; Asana refuses the project while the file `sick` exists."""
     world = deadly_world(
         tmp_path_factory.mktemp("world"), {"asana-v2": ["asana_create_project:iserror=refused"]}, pace=0.15
     )
@@ -38,7 +38,7 @@ def site(start: Start, world: World) -> Installation:
 
 
 class Line:
-    """A command line, beside the installation or where there is nothing but its address and a token."""
+    """A command line, either local to the installation or with nothing but its URL and a token."""
 
     def __init__(self, site: Installation, where: str) -> None:
         self.site, self.far = site, where == "elsewhere"
@@ -48,7 +48,7 @@ class Line:
         """Start a command."""
         env, more = self.site.env, []
         if self.far:
-            # what lies at these places would stop whatever needed it
+            # a command that used these would fail
             own = {"DATA_DIR": NOWHERE, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/no"}
             env = {"PATH": os.environ["PATH"], "FLIGHTPLAN_TOKEN": token or self.token} | own
             more = ["--server", self.site.url]
@@ -57,7 +57,7 @@ class Line:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *words: str, token: str = "") -> tuple[int, str, str]:
-        """Run a command to its end; give its exit code and what it wrote."""
+        """Run a command to its end; return its exit code, stdout and stderr."""
         process = self.start(*words, token=token)
         out, err = process.communicate(timeout=SECONDS)
         assert self.token not in out + err
@@ -82,7 +82,7 @@ def sick(world: World) -> Iterator[None]:
 
 
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Wait for a command's end, and return the rest of its output."""
+    """Wait until a command ends and return the rest of its output."""
     out, err = process.stdout.read(), process.stderr.read()
     process.wait(SECONDS)
     return out, err
@@ -120,7 +120,7 @@ def test_a_cancelled_campaign_exits_with_1(line):
     assert json.loads(out.splitlines()[-1])["status"] == "cancelled"
 
 
-def test_following_interrupted_by_the_user_exits_with_130_and_can_be_resumed(line):
+def test_following_exits_with_130_when_interrupted_and_can_be_resumed(line):
     process = line.start("launch", "aurora-one", "--json")
     job = first_event(process)["jobId"]
     process.send_signal(signal.SIGINT)

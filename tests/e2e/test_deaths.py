@@ -1,4 +1,4 @@
-"""Workers that die, sleep or are asked to go, and servers that stay ill: what becomes of campaigns."""
+"""Campaigns survive workers that die or are stopped, unless they keep killing them."""
 
 import contextlib
 import os
@@ -20,25 +20,25 @@ HURRIED = {"DJANGO_SETTINGS_MODULE": "tests.e2e.hurried"}
 
 
 def little(**changes: object) -> dict:
-    """A small brief whose flight is to come."""
+    """Return a small brief whose flight is in the future."""
     begin = datetime.now(UTC).date() + timedelta(days=30)
     return raw_brief(flight_start=str(begin), flight_end=str(begin + timedelta(days=20)), **changes)
 
 
 def worker(site: Installation) -> int:
-    """Return the worker's process, 0 while there is none."""
+    """Return the worker's process id, 0 while there is none."""
     found = [pid for pid, words in site.processes().items() if "manage.py worker" in words]
     return found[0] if found else 0
 
 
 def kill_worker(site: Installation) -> None:
-    """Kill the worker that runs now, or the next one."""
+    """Kill the running worker; wait for one if there is none."""
     pid = until(lambda: worker(site), "a worker")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_job_that_kills_its_worker_is_quarantined_at_the_third_death_and_other_jobs_end(tmp_path: Path):
+def test_a_job_that_kills_its_worker_is_quarantined_at_the_third_death_and_other_jobs_finish(tmp_path: Path):
     world = deadly_world(tmp_path, {"ttd": ["create_campaign:kill-worker?Arsenic"]})
     with Installation(tmp_path, TOOL_SERVERS=str(world.file), **HURRIED) as site:
         neighbours = [site.launch()]

@@ -1,4 +1,4 @@
-"""A dry run of a whole installation over eight servers that are not ours: their ledgers hold not one call."""
+"""A dry run of a whole installation with eight external servers, whose ledgers show no call."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Both:
-    """A dry run, what the servers had been sent by its end, and a launch of the same brief after it."""
+    """A dry run, the calls sent by its end, and a later launch of the same brief."""
 
     world: World
     site: Installation
@@ -28,7 +28,7 @@ class Both:
 
 
 def dry_run(site: Installation, **more: object) -> dict:
-    """Make a dry run of the reference campaign, and give its job."""
+    """Make a dry run of the reference campaign and return its job."""
     answer = site.post("aurora-one", **{"includeSearch": True, "dryRun": True} | more)
     assert answer.status_code == 202, answer.text
     return site.ended(answer.json()["jobId"])
@@ -92,9 +92,9 @@ def test_calls_that_wait_for_each_other_in_the_estimate_do_so_in_a_launch(both: 
         )
         for call in both.dry["calls"]
     ]
-    told = both.site.events(both.real["jobId"], "?detail=all")
-    start = {one["step"]: one["seq"] for one in told if one["type"] == "call:start"}
-    end = {one["step"]: one["seq"] for one in told if one["type"] == "call:complete"}
+    events = both.site.events(both.real["jobId"], "?detail=all")
+    start = {one["step"]: one["seq"] for one in events if one["type"] == "call:start"}
+    end = {one["step"]: one["seq"] for one in events if one["type"] == "call:complete"}
     waiting = waits(LIFECYCLE, calls)
     assert sum(map(len, waiting.values())) > len(calls)
     for step, before in waiting.items():
@@ -137,7 +137,7 @@ def test_calls_that_would_fail_are_reported_and_nothing_is_called(start: Start, 
     assert starts(world) == []
 
 
-def test_a_dry_run_works_with_bundled_servers_only_and_makes_nothing_on_them(start: Start):
+def test_a_dry_run_works_with_bundled_servers_and_makes_nothing_on_them(start: Start):
     site = start()
     job = dry_run(site)
     assert (job["status"], job["plan"]["calls"]) == ("completed", len(job["calls"]))

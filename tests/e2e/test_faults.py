@@ -1,4 +1,4 @@
-"""Servers that answer with errors, hang, die or are missing: what is made all the same, and what is said."""
+"""Servers that return errors, hang, die or are missing: the results, fallbacks and messages."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from tests.e2e.installation import Installation, by_name, stages
 from tests.e2e.outside import EFFECTS, META, World
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-#: Which servers are at fault at the same time. The halves meet only in stages that hold items of both.
+#: Which servers fail at the same time. Only stages with items on both halves depend on both.
 HALVES = {
     "documents": ("google-docs", "image-gen", "ttd"),
     "projects": ("asana-v2", "canva", "dv360", "amazon-dsp", "google-ads"),
 }
-#: What is wrong with each of them, by world.
+#: The fault of each server, by world.
 WORLDS = {
     "documents-1": {"google-docs": "error", "image-gen": "dies", "ttd": "hang"},
     "documents-2": {"google-docs": "dies", "image-gen": "hang", "ttd": "missing"},
@@ -30,7 +30,7 @@ WORLDS = {
         "google-ads": "hang",
     },
 }
-#: How the stages end, by design: three TTD lines of five, or two others, are less than three quarters.
+#: How the stages should end: three TTD lines of five, or the two others, are less than three quarters.
 ENDS = {
     "documents": {
         "brief": "failed",
@@ -53,15 +53,15 @@ ENDS = {
         "report": "completed",
     },
 }
-#: What stands in for something real afterwards, by artifact.
+#: The artifacts that are fallbacks.
 FALLBACKS = {
     "documents": {"brief.md", "media-plan.xlsx", "media-plan.csv", "report.md"},
     "projects": {"project-tasks.md", "search-campaign.md"},
 }
-#: Servers of which some call may have had its effect, and no look-up can tell.
+#: Servers with a call that may have taken effect and that no look-up can resolve.
 UNKNOWN = {
     "documents-1": {"ttd"},
-    # documents are found by their folder, and there is none
+    # documents are looked up by folder, and there is none
     "documents-2": {"google-docs", "image-gen"},
     "projects": {"canva", "google-ads"},
 }
@@ -71,7 +71,7 @@ SHORT = 0.5
 
 @dataclass
 class Faulty:
-    """One campaign on servers of which some are at fault."""
+    """One campaign on servers of which some have faults."""
 
     name: str
     half: str
@@ -101,7 +101,7 @@ def faulty_world(folder: Path, kinds: dict[str, str]) -> World:
 
 
 def run(folder: Path, name: str) -> Faulty:
-    """Run the reference campaign in such a world, to its end, in an installation of its own."""
+    """Run the reference campaign in such a world, in its own installation, to the end."""
     half, kinds = name.partition("-")[0], WORLDS[name]
     world = faulty_world(folder, kinds)
     hurried = {"DJANGO_SETTINGS_MODULE": "tests.e2e.hurried"}
@@ -119,7 +119,7 @@ def run(folder: Path, name: str) -> Faulty:
 
 @pytest.fixture(scope="module")
 def all_of_them(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
-    """Run all worlds side by side: they mostly wait."""
+    """Run all worlds concurrently, because they mostly wait."""
     with ThreadPoolExecutor(len(WORLDS)) as pool:
         yield {name: pool.submit(run, tmp_path_factory.mktemp(name), name) for name in WORLDS}
 
@@ -134,16 +134,16 @@ def test_each_stage_has_its_expected_status_and_the_job_is_partial(faulty: Fault
     assert faulty.job["status"] == "partial"
     for stage in faulty.job["stages"]:
         assert bool(stage["error"]) == (stage["status"] != "completed"), stage
-        told = {name for name in faulty.kinds if name in stage["error"]}
-        assert told or not stage["error"], stage["error"]
+        named = {name for name in faulty.kinds if name in stage["error"]}
+        assert named or not stage["error"], stage["error"]
 
 
-def test_fallbacks_and_only_fallbacks_are_called_so(faulty: Faulty):
+def test_only_fallbacks_are_marked_as_fallbacks(faulty: Faulty):
     found = {one["name"] for one in faulty.job["artifacts"] if one["source"] == "fallback"}
     lines = {name for name in found if name.startswith("line-")}
     pictures = {name for name in found if name.startswith("creative-")}
     assert found - lines - pictures == FALLBACKS[faulty.half]
-    # a picture that was generated stays the generated one where only its design is missing
+    # a generated picture is kept if only its design is missing
     assert (len(lines), len(pictures)) == ((3, 4) if faulty.half == "documents" else (2, 0))
     for one in faulty.job["artifacts"]:
         assert one["source"] in ("live", "local", "fallback")
@@ -161,7 +161,7 @@ def test_the_page_and_the_report_name_each_fallback(faulty: Faulty):
     assert faulty.page.count("b-fallback") >= len(fallbacks)
     plain = faulty.report.replace("\\", "")
     for one in fallbacks:
-        if one["name"] != "report.md":  # it cannot tell its own end
+        if one["name"] != "report.md":  # the report cannot include its own result
             row = next(line for line in plain.splitlines() if one["title"] in line and "fallback" in line)
             assert row
     for status in {"failed", "partial"} & set(ENDS[faulty.half].values()):

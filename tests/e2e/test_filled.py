@@ -1,4 +1,4 @@
-"""What the benchmark of events stands on: a disk that is one, and a database filled with whole real jobs."""
+"""What the event benchmark requires: a real disk and a database filled with complete jobs."""
 
 import os
 import subprocess
@@ -32,8 +32,8 @@ print(WorkflowEvent.objects.count(), Job.objects.count(), feed.progress(last.pk)
 """
 
 
-def test_a_database_is_filled_with_whole_jobs_in_order(tmp_path: Path):
-    told = subprocess.run(
+def test_a_database_is_filled_with_complete_jobs_in_order(tmp_path: Path):
+    filled = subprocess.run(
         [sys.executable, "-c", FILLED, str(tmp_path)],
         cwd=ROOT,
         env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -41,8 +41,8 @@ def test_a_database_is_filled_with_whole_jobs_in_order(tmp_path: Path):
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.split() == [str(499 * 10 + 2345), "500", "10"]
+    assert filled.returncode == 0, filled.stderr
+    assert filled.stdout.split() == [str(499 * 10 + 2345), "500", "10"]
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")

@@ -1,4 +1,4 @@
-"""Hostile servers, all on one worker at a time: each job ends as expected and affects no other."""
+"""Hostile servers, all on one worker at the same time: each job ends as expected and affects no other."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from tests.e2e import hostile
 from tests.e2e.installation import Installation, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-#: Three attempts, each with its deadline, a ping, two look-ups and the lag, on a machine that is busy.
+#: Three attempts, each with its deadline, a ping, two look-ups and the lag, on a busy machine.
 DEADLINE_SECONDS = 30.0
-#: Of a job whose server is well; it takes a fraction of a second where nothing else runs.
+#: For a job on a healthy server; it takes a fraction of a second if nothing else runs.
 WELL_SECONDS = 15.0
-MOST_MEMORY = 200_000  # kB that the worker may grow by, over all of them together
-#: Jobs on the server that is well: one for every EVERY hostile servers.
+MOST_MEMORY = 200_000  # kB that the worker may grow by with all hostile servers together
+#: Jobs on the healthy server: one for every EVERY hostile servers.
 EVERY = 6
 CASES = [name for name in hostile.SERVERS if name != hostile.WELL]
 
 
 @dataclass
 class Seen:
-    """What was seen of the installation, from the first launch until after its end."""
+    """Observations of the installation, from the first launch until after its end."""
 
     world: Path
     jobs: dict[str, dict] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """Run a job on each server, side by side on one worker, and others on the server that is well."""
+    """Run a job on each server, concurrently on one worker, and more jobs on the healthy server."""
     root = tmp_path_factory.mktemp("hostile")
     world = Seen(root)
     site = Installation(
@@ -55,7 +55,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
 
 def play(site: Installation, world: Seen) -> None:
-    """Launch all of them at once and wait for their ends."""
+    """Launch all jobs at once and wait until they end."""
     first = launch(site, hostile.WELL)
     site.ended(first)
     before = memory(site, "VmRSS")
@@ -67,7 +67,7 @@ def play(site: Installation, world: Seen) -> None:
     world.jobs = {name: site.ended(id) for name, id in ids.items()}
     world.well = [site.ended(id) for id in well]
     world.grown = memory(site, "VmHWM") - before
-    # what was given up is dead by now; of each server there is one process at the most
+    # abandoned processes are dead by now, so each server has at most one process
     until(lambda: max(servers(site).values()) == 1, f"one process a server, not {servers(site)}", 10)
     world.alive = servers(site)
 

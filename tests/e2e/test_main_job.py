@@ -26,7 +26,7 @@ SIZES = {(300, 250), (728, 90), (160, 600), (1920, 1080)}
 class Run:
     """A campaign from its launch to its end."""
 
-    told: dict[str, Any]
+    launched: dict[str, Any]
     events: list[dict[str, Any]]
     whole: list[dict[str, Any]]
     job: dict[str, Any]
@@ -39,7 +39,7 @@ def site(start: Start) -> Installation:
 
 @pytest.fixture(scope="module")
 def run(site: Installation) -> Run:
-    """The reference campaign with search."""
+    """Run the reference campaign with search."""
     answer = site.post("aurora-one", includeSearch=True)
     assert answer.status_code == 202
     id = answer.json()["jobId"]
@@ -53,11 +53,11 @@ def person(site: Installation) -> Iterator[httpx2.Client]:
         yield client
 
 
-def test_the_answer_to_a_launch_says_where_to_follow_it(run: Run):
-    id = run.told["jobId"]
-    assert run.told["statusUrl"] == f"/api/jobs/{id}/events"
-    assert run.told["jobUrl"] == f"/api/jobs/{id}"
-    assert run.told["pageUrl"] == f"/jobs/{id}/"
+def test_the_response_to_a_launch_contains_the_urls_to_follow_it(run: Run):
+    id = run.launched["jobId"]
+    assert run.launched["statusUrl"] == f"/api/jobs/{id}/events"
+    assert run.launched["jobUrl"] == f"/api/jobs/{id}"
+    assert run.launched["pageUrl"] == f"/jobs/{id}/"
 
 
 def test_the_stream_reports_every_stage_with_the_five_public_types(run: Run):
@@ -73,7 +73,7 @@ def test_the_stream_reports_every_stage_with_the_five_public_types(run: Run):
 
 def test_events_have_the_fields_that_existing_clients_read(run: Run):
     for event in run.events:
-        assert event["jobId"] == run.told["jobId"] and event["totalStages"] == 8
+        assert event["jobId"] == run.launched["jobId"] and event["totalStages"] == 8
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)", event["timestamp"])
     progress = next(event for event in run.events if event["type"] == "stage:progress")
     assert {"stageName", "current", "total", "detail"} <= progress.keys()
@@ -97,13 +97,13 @@ def test_the_whole_log_is_numbered_without_gaps(run: Run):
     assert [event["@id"] for event in run.events] == [event["@id"] for event in public]
 
 
-def test_a_stream_resumes_after_the_last_event_that_was_seen(site: Installation, run: Run):
+def test_a_stream_resumes_after_the_last_seen_event(site: Installation, run: Run):
     middle = run.events[len(run.events) // 2]["@id"]
-    rest = site.events(run.told["jobId"], f"?after={middle}")
+    rest = site.events(run.launched["jobId"], f"?after={middle}")
     assert [event["@id"] for event in rest] == [e["@id"] for e in run.events if e["@id"] > middle]
 
 
-def test_the_job_as_json_says_what_was_made_and_that_no_money_moved(run: Run):
+def test_the_job_in_json_lists_what_was_made_and_shows_no_spending(run: Run):
     assert run.job["status"] == "completed" and run.job["timings"]["seconds"] > 0
     assert stages(run.job) == dict.fromkeys(STAGES, "completed")
     counts = {stage["id"]: (stage["current"], stage["total"]) for stage in run.job["stages"]}
@@ -126,7 +126,7 @@ def test_every_artifact_opens(site: Installation, person: httpx2.Client, run: Ru
                 assert answer.status_code == 200 and len(answer.content) > 100, link
 
 
-def test_creatives_are_pictures_of_exactly_their_size(site: Installation, run: Run):
+def test_creatives_are_pictures_of_exactly_the_requested_size(site: Installation, run: Run):
     pictures = [one for one in run.job["artifacts"] if one["kind"] == "image"]
     assert {(one["width"], one["height"]) for one in pictures} == SIZES
     for one in pictures:
@@ -164,24 +164,24 @@ def test_the_report_names_every_artifact_and_where_it_came_from(site: Installati
 
 
 def test_the_jobs_page_and_the_admin_show_the_job_to_a_signed_in_user(person: httpx2.Client, run: Run):
-    page = person.get(run.told["pageUrl"]).text
+    page = person.get(run.launched["pageUrl"]).text
     assert page.count('data-status="completed"') >= 8 and "13/13" in page and "4/4" in page
     for artifact in run.job["artifacts"]:
         assert artifact["title"].replace("'", "&#x27;").replace("&", "&amp;") in page
     admin = person.get("/admin/jobs/job/").text
     assert run.job["title"] in admin
-    one = person.get(f"/admin/jobs/job/{run.told['jobId']}/change/").text
+    one = person.get(f"/admin/jobs/job/{run.launched['jobId']}/change/").text
     assert "asana_create_task" in one and "stage:complete" in one
 
 
 def test_an_anonymous_visitor_sees_nothing(site: Installation, run: Run):
     with httpx2.Client(base_url=site.url) as stranger:
-        assert stranger.get(run.told["pageUrl"]).status_code == 302
-        assert stranger.get(run.told["jobUrl"]).status_code == 401
+        assert stranger.get(run.launched["pageUrl"]).status_code == 302
+        assert stranger.get(run.launched["jobUrl"]).status_code == 401
         assert stranger.get(by_name(run.job)["brief.md"]["fileUrl"]).status_code in (302, 401)
 
 
-def test_a_token_that_the_command_prints_may_do_what_its_scopes_say(site: Installation):
+def test_a_token_printed_by_the_command_has_exactly_its_scopes(site: Installation):
     printed = site.manage("apitoken", "admin", "--scope", "read").stdout
     with site.caller(printed.split()[-1]) as reader:
         assert reader.get("/api/jobs").status_code == 200

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.installation import Installation, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-LONG = 10_000  # events of the job's log: four megabytes for each stream that would take them
+LONG = 10_000  # events in the job's log: four megabytes for each stream that reads them
 PER_SECOND = 20.0
 
 
@@ -22,7 +22,7 @@ def site(start: Start) -> Installation:
 
 
 def dead(client: socket.socket) -> bool:
-    """Return whether the other side has ended a connection, without reading what it still holds."""
+    """Return whether the peer has closed a connection, without reading buffered data."""
     poll = select.poll()
     poll.register(client, select.POLLRDHUP)
     return bool(poll.poll(0))
@@ -36,7 +36,7 @@ def test_twenty_pages_and_twenty_streams_that_never_read_cost_little_and_are_dis
         story.reaches(LONG)
         page, stream = f"/ws/jobs/{story.job}/", f"/api/jobs/{story.job}/events?detail=all"
         with unread(site.port, page, cookie | upgrade(site), 1):
-            before = web.megabytes  # what the job itself costs is not theirs
+            before = web.megabytes  # without the memory that the job itself needs
         clients = stack.enter_context(unread(site.port, page, cookie | upgrade(site), NEVER))
         clients += stack.enter_context(unread(site.port, stream, cookie, NEVER))
         held = [web.megabytes]

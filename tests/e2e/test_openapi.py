@@ -21,43 +21,43 @@ LAUNCHES = ("POST /api/workflows/campaign-lifecycle-demo", "POST /api/workflows/
 
 
 @pytest.fixture(scope="module")
-def house(start: Start) -> Installation:
-    """An installation whose bundled servers answer at once, so that no job, and no stream of one, is long."""
+def site(start: Start) -> Installation:
+    """Start an installation whose bundled servers answer immediately, so that jobs and streams are short."""
     return start()
 
 
-def looked_at(house: Installation, folder: Path) -> dict[str, Any]:
-    """Let Schemathesis look at the API with every right that a token can have; give its report."""
-    token, report = house.token("read", "launch", "spend"), folder / "report.json"
+def report_of(site: Installation, folder: Path) -> dict[str, Any]:
+    """Run Schemathesis on the API with a token that has every scope; return its report."""
+    token, file = site.token("read", "launch", "spend"), folder / "report.json"
     command = [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG), "run"]
-    command += [f"{house.url}/api/openapi.json", "--header", f"Authorization: Bearer {token}"]
-    command += ["--checks", "all", "--report", "json", "--report-json-path", str(report)]
+    command += [f"{site.url}/api/openapi.json", "--header", f"Authorization: Bearer {token}"]
+    command += ["--checks", "all", "--report", "json", "--report-json-path", str(file)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WITHIN, check=False)
     assert done.returncode == 0, f"{done.stdout[-8000:]}{done.stderr[-2000:]}"
-    return dict(json.loads(report.read_text()))
+    return dict(json.loads(file.read_text()))
 
 
-def test_schemathesis_finds_nothing(house: Installation, tmp_path: Path):
-    told = looked_at(house, tmp_path)
-    document = house.api.get("/api/openapi.json").json()
+def test_schemathesis_finds_no_fault(site: Installation, tmp_path: Path):
+    report = report_of(site, tmp_path)
+    document = site.api.get("/api/openapi.json").json()
     count = sum(len(methods) for methods in document["paths"].values())
-    assert told["complete"]
-    assert (told["operations"]["tested"], told["operations"]["skipped"]) == (count, 0)
-    assert {name: phase["status"] for name, phase in told["phases"].items()} == dict.fromkeys(
+    assert report["complete"]
+    assert (report["operations"]["tested"], report["operations"]["skipped"]) == (count, 0)
+    assert {name: phase["status"] for name, phase in report["phases"].items()} == dict.fromkeys(
         ("examples", "coverage", "fuzzing", "stateful"), "success"
     )
-    assert (told["failures"], told["errors"]) == ([], [])
-    # it did not merely knock: jobs were launched, and led from there to what is done to a job
-    rates = told["valid_rates"]
+    assert (report["failures"], report["errors"]) == ([], [])
+    # jobs were really launched, and links led from them to the actions on a job
+    rates = report["valid_rates"]
     assert all(sum(phase["accepted"] for phase in rates[name].values()) for name in LAUNCHES), rates
-    log = house.log.read_text()
-    assert "cancel" in acts(house)
-    # whether there is something to try again depends on how far the job has come: "not now" is an answer too
-    assert "retry" in acts(house) or re.search(r"Conflict: /api/jobs/[0-9a-f-]{36}/retry", log)
+    log = site.log.read_text()
+    assert "cancel" in acts(site)
+    # whether a retry is possible depends on the progress of the job, so a conflict is fine too
+    assert "retry" in acts(site) or re.search(r"Conflict: /api/jobs/[0-9a-f-]{36}/retry", log)
     assert "the API failed" not in log
 
 
-def acts(house: Installation) -> set[str]:
+def acts(site: Installation) -> set[str]:
     """Return the actions on the jobs from the audit log."""
-    with closing(sqlite3.connect(house.data / "flightplan.sqlite3", timeout=20)) as database:
+    with closing(sqlite3.connect(site.data / "flightplan.sqlite3", timeout=20)) as database:
         return {row[0] for row in database.execute("SELECT DISTINCT act FROM jobs_auditentry")}

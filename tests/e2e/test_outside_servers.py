@@ -1,4 +1,4 @@
-"""Servers that are not ours and know only the contract: five campaigns at once, measured at the servers."""
+"""External servers that know only the contract: five concurrent campaigns, measured at the servers."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.e2e.outside import DSPS, EFFECTS, META, ROLES, World
 
 pytestmark = pytest.mark.slow
 CAMPAIGNS = 5
-#: What the file says, or the role's own limit where it says nothing.
+#: The limits in the file, or the role's own limit if the file has none.
 LIMITS = {
     "google-docs": 2,
     "asana-v2": 5,
@@ -49,7 +49,7 @@ ONCE = {
 
 @dataclass
 class Five:
-    """Five campaigns that have run side by side."""
+    """Five campaigns that ran concurrently."""
 
     world: World
     site: Installation
@@ -61,7 +61,7 @@ def five(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Five:
     world = World(
         tmp_path_factory.mktemp("outside"),
         more={role: {"concurrency": LIMITS[role]} for role in EXPLICIT},
-        # lines are few: they must last until the campaigns meet
+        # there are few lines, so they must last until the campaigns overlap
         latency={role: 1.0 if role in DSPS else 0.1 for role in ROLES},
     )
     site = start(TOOL_SERVERS=str(world.file))
@@ -69,7 +69,7 @@ def five(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Five:
     return Five(world, site, [site.ended(id) for id in ids])
 
 
-def test_campaigns_complete_and_artifacts_of_outside_servers_are_live(five: Five):
+def test_campaigns_complete_and_artifacts_of_external_servers_are_live(five: Five):
     for job in five.jobs:
         assert job["status"] == "completed", (job["error"], stages(job))
         sources = {artifact["kind"]: artifact["source"] for artifact in job["artifacts"]}
@@ -126,7 +126,7 @@ def test_documents_are_created_in_their_jobs_folder(five: Five):
     assert inside == dict.fromkeys(folders, 2)
 
 
-def test_a_rate_for_each_minute_is_kept_and_the_page_shows_what_waits(start: Start, tmp_path: Path):
+def test_a_rate_per_minute_is_kept_and_the_page_shows_waiting_calls(start: Start, tmp_path: Path):
     world = World(tmp_path, more={"ttd": {"perMinute": 2}})
     site = start(TOOL_SERVERS=str(world.file))
     id = site.launch()

@@ -1,4 +1,4 @@
-"""Who is cut off after every few events and comes back with its last id has the log once and in order."""
+"""A client that loses its connection every few events and resumes gets the log once and in order."""
 
 import pytest
 
@@ -13,12 +13,12 @@ LOG = [Written(1, "job:queued", 0.0), Written(2, "stage:start", 0.0), Written(3,
 
 
 async def test_a_thousand_reconnects_by_stream_poll_and_socket_lose_and_repeat_nothing(start: Start):
-    house = start()
-    with house.browser() as browser, Story(house, rate=reconnects.RATE) as story:
+    site = start()
+    with site.browser() as browser, Story(site, rate=reconnects.RATE) as story:
         session = browser.cookies["sessionid"]
-        followed, _ = await reconnects.follow(house, story, session, OF_EACH_WAY)
+        followed, _ = await reconnects.follow(site, story, session, OF_EACH_WAY)
         written = story.written
-        ends = [reconnects.ends_as_told(house, story.job, one) for one in followed if one.way == "socket"]
+        ends = [reconnects.ends_as_told(site, story.job, one) for one in followed if one.way == "socket"]
     assert sum(one.reconnects for one in followed) >= 1000
     assert {one.way for one in followed} == {"stream", "poll", "socket"}
     assert [event.seq for event in written] == list(range(1, len(written) + 1))
@@ -42,7 +42,7 @@ def test_an_incomplete_log_is_detected(seqs: list[int], wrong: dict[str, int]):
     assert reconnects.judge(Followed("poll", seqs=seqs), LOG) == reconnects.Judged(**wrong)
 
 
-def test_a_client_of_the_public_events_must_receive_no_others():
+def test_a_client_of_public_events_must_receive_no_others():
     assert reconnects.judge(Followed("stream", everything=False, seqs=[2, 3]), LOG).kept
     assert reconnects.judge(Followed("stream", everything=False, seqs=[1, 2, 3]), LOG).stale == 1
 

@@ -1,4 +1,4 @@
-"""Two workers on one PostgreSQL database: one is killed or put to sleep, and the other goes on."""
+"""Two workers on one PostgreSQL database: one is killed or suspended, and the other continues."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ ENDED = ("completed", "partial", "failed", "cancelled")
 
 
 class Pair(Installation):
-    """Two workers without a web process, on a database of their own."""
+    """Two workers without a web process, on their own database."""
 
     def __init__(self, root: Path, database: str) -> None:
         self.world = deadly_world(root, {}, pace=0.5)
@@ -37,7 +37,7 @@ class Pair(Installation):
         self.workers: dict[int, subprocess.Popen] = {}
 
     def start(self) -> None:
-        """Start one more worker."""
+        """Start another worker."""
         with self.log.open("ab") as log:
             words = [sys.executable, "manage.py", "worker"]
             one = subprocess.Popen(
@@ -46,7 +46,7 @@ class Pair(Installation):
         self.workers[one.pid] = one
 
     def ask(self, sql: str, *values: object) -> list[Any]:
-        """Ask the database."""
+        """Query the database."""
         return self.database.execute(sql, values).fetchall()
 
     def begin(self) -> str:
@@ -64,7 +64,7 @@ class Pair(Installation):
         return int(name.split(":")[1]) if name else 0
 
     def ended(self, id: str, within: float = 60.0) -> str:  # type: ignore[override]
-        """Wait for a job's end and give its status."""
+        """Wait until a job ends and return its status."""
         sql = "SELECT status FROM jobs_job WHERE id = %s"
         until(lambda: self.ask(sql, id)[0][0] in ENDED, f"the end: {self.log.read_text()}", within)
         return str(self.ask(sql, id)[0][0])
@@ -83,17 +83,17 @@ class Pair(Installation):
         return found
 
     def end(self) -> None:
-        """End the workers in order; nothing may be left."""
+        """Stop the workers; no process may be left."""
         self.database.close()
         for one in self.workers.values():
             one.terminate()
-            one.send_signal(signal.SIGCONT)  # one that sleeps hears nothing
+            one.send_signal(signal.SIGCONT)  # a suspended worker handles no signal
         codes = {one.wait(45) for one in self.workers.values()}
         assert codes <= {0, -signal.SIGKILL}, self.log.read_text()
         until(lambda: not self.processes(), "all processes have ended", 5)
 
     def clear(self) -> None:
-        """End whatever is left."""
+        """Kill all remaining processes."""
         for id in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(id, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A person watches a campaign while the web process dies under the page, and is started again."""
+"""A person watches a campaign while the web process dies and is restarted."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.e2e.conftest import Start
-from tests.e2e.following import told
+from tests.e2e.following import from_api
 from tests.e2e.installation import PASSWORD, Installation
 from tests.e2e.test_browser import CHROMIUM, QUIET
 
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium; CHROMIUM may name it"),
 ]
 SOON_MS, END_MS = 30_000, 90_000
-#: What the page shows, in the API's words.
+#: Returns what the page shows, in the format of the API.
 SHOWN = """
 () => Object.fromEntries([
   ["status", document.getElementById("job-header").dataset.status],
@@ -33,18 +33,18 @@ LOADS = "sessionStorage.loads = Number(sessionStorage.loads || 0) + 1;"
 
 @pytest.fixture(scope="module")
 def site(start: Start) -> Installation:
-    """An installation so slow that a campaign outlives its web process."""
+    """Start an installation so slow that a campaign outlives its web process."""
     return start(LOCAL_LATENCY="0.5")
 
 
 def web_of(site: Installation) -> int:
-    """Return the web process."""
+    """Return the process id of the web process."""
     [id] = [id for id, words in site.processes().items() if "manage.py web" in words]
     return id
 
 
 async def sign_in(page: Page) -> None:
-    """Sign in by the form."""
+    """Sign in with the form."""
     await page.goto("/")
     await page.get_by_label("User name").fill("admin")
     await page.get_by_label("Password").fill(PASSWORD)
@@ -74,7 +74,7 @@ async def test_a_page_recovers_automatically_when_the_web_process_restarts(
             re.compile(r"^[1-9]"), timeout=SOON_MS
         )
         os.kill(web_of(site), number)
-        # the supervisor keeps the address open, so connections are not refused but not answered either
+        # the supervisor keeps the port open, so connections are accepted but not answered
         await expect(page.locator("#link-word")).to_have_text(
             re.compile(r"^(No answer|Offline) since \d\d:\d\d:\d\d$"), timeout=SOON_MS
         )
@@ -82,6 +82,6 @@ async def test_a_page_recovers_automatically_when_the_web_process_restarts(
         await expect(link).to_have_attribute("data-state", "live", timeout=SOON_MS)
         assert (await shown(page))["status"] == "running"
         await expect(page.locator("#link-word")).to_have_text("Finished", timeout=END_MS)
-        assert await shown(page) == told(site.job(job))
+        assert await shown(page) == from_api(site.job(job))
         assert await page.evaluate("() => sessionStorage.loads") == "1"
         await browser.close()

@@ -1,4 +1,4 @@
-"""Webhooks of a whole installation: set up in the admin, told of an end, and told again after a kill."""
+"""Webhooks of a whole installation: set up in the admin, notified of an end, and again after a kill."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ ADD = "/admin/jobs/webhook/add/"
 
 
 def set_up(browser: httpx2.Client, url: str, **values: object) -> tuple[str, str]:
-    """Set a webhook up as a person does; give its page and the secret that it shows."""
+    """Set up a webhook as a person does; return its page and the secret shown there."""
     form = {"name": url, "url": url, "kinds": ["ended", "partial"], "active": "on", "allow_private": "on"}
     form |= {"csrfmiddlewaretoken": csrf(browser, ADD)} | values
     page = browser.post(ADD, data=form)
@@ -31,7 +31,7 @@ def set_up(browser: httpx2.Client, url: str, **values: object) -> tuple[str, str
 
 
 def rows(site: Installation, sql: str) -> list[tuple]:
-    """Ask or change the installation's database."""
+    """Query or change the installation's database."""
     file = site.data / "flightplan.sqlite3"
     with contextlib.closing(sqlite3.connect(file, timeout=20)) as database, database:
         return database.execute(sql).fetchall()
@@ -85,7 +85,7 @@ def test_a_delivery_survives_a_killed_worker(site: Installation, house: Receiver
         for id, words in site.processes().items():
             if "manage.py worker" in words:
                 os.kill(id, signal.SIGKILL)
-        # the dead worker's claim on it would expire half a minute later
+        # otherwise the dead worker's claim would expire half a minute later
         rows(site, "UPDATE jobs_delivery SET next_at = created_at WHERE state = 'pending'")
         second = house.wait(2)[1]
         assert second.headers["webhook-id"] == first.headers["webhook-id"]
@@ -96,7 +96,7 @@ def test_a_delivery_survives_a_killed_worker(site: Installation, house: Receiver
                 rows(site, "SELECT state, attempts FROM jobs_delivery WHERE kind = 'ended'")[-1]
                 == ("delivered", 2)
             ),
-            "it is noted",
+            "the delivery is recorded",
         )
 
 
@@ -110,7 +110,7 @@ def test_a_private_address_is_never_contacted_without_permission(site: Installat
         }
         page = browser.post(ADD, data=refused | {"csrfmiddlewaretoken": csrf(browser, ADD)})
         assert "A superuser can allow addresses on a private network" in page.text
-        # into the table past the form, as by hand
+        # insert it directly, because the form refuses it
         rows(
             site,
             "INSERT INTO jobs_webhook (name, url, kinds, active, allow_private, secret_version, created_at) "
@@ -118,6 +118,6 @@ def test_a_private_address_is_never_contacted_without_permission(site: Installat
         )
         site.ended(site.launch())
         sql = "SELECT detail FROM jobs_delivery WHERE webhook_id = (SELECT max(id) FROM jobs_webhook)"
-        found = until(lambda: [detail for (detail,) in rows(site, sql) if detail], "it is refused")
+        found = until(lambda: [detail for (detail,) in rows(site, sql) if detail], "the delivery is refused")
         assert "not on the public internet" in found[0]
         assert house.got == []

@@ -1,1 +1,1 @@
-"""The promise held against kills: nothing lost, nothing twice, nothing called complete that is not."""
+"""Tests of the guarantee under kills: nothing lost, nothing duplicated, nothing falsely reported done."""

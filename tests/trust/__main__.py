@@ -1,4 +1,4 @@
-"""`make trust`: everything that can hurt a campaign, and a table of what it did; exit code 1 for a fault."""
+"""`make trust`: inject every fault into a campaign and print a table; the exit code is 1 on a failure."""
 
 import argparse
 import collections
@@ -51,7 +51,7 @@ def table(results: list[tuple[Kill, Verdict]]) -> str:
 
 
 def machine(cases: int) -> str:
-    """Run the state machine over this many histories; "" or what it found."""
+    """Run the state machine over this many histories; return "" or what it found."""
     test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/trust/test_machine.py"]
     with tempfile.TemporaryDirectory(prefix="trust-machine-") as data:
         env = os.environ | {"DATA_DIR": data, "TRUST_CASES": str(cases)}
@@ -59,8 +59,8 @@ def machine(cases: int) -> str:
     return "" if done.returncode == 0 else done.stdout[-6000:]
 
 
-class Teller:
-    """Says what goes wrong as soon as it is known, and now and then how far it is."""
+class Reporter:
+    """Prints each fault as soon as it is found, and the progress every 30 seconds."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.faults, self.said = total, 0, 0, time.monotonic()
@@ -87,7 +87,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Play and tell."""
+    """Run the campaigns and print the results."""
     asked, began = options(), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="trust-"))
     template = Template(folder)
@@ -97,26 +97,29 @@ def main() -> int:
     size = f"{len(template.steps())} calls, {template.commits} commits a campaign"
     print(f"{size}; {len(kills)} runs", flush=True)
     naive = [verdict for _, verdict in runs.play(template, runs.blind(template), blind=True)]
-    teller = Teller(len(kills))
-    results = runs.play(template, kills, teller)
+    reporter = Reporter(len(kills))
+    results = runs.play(template, kills, reporter)
     cases = 0 if asked.only else asked.cases or (30 if asked.subset else 500)
     found = machine(cases) if cases else ""
     print(f"\n{line(HEAD)}\n{line(row('shown to fail first: the reconcile switched off', naive))}")
     print(table(results))
     if cases:
         words = "FAULT" if found else "0 faults"
-        print(f"{cases} histories of launch, cancel, kill, run on, retry and resolve: {words}")
-    missed = sum(not verdict.hurt for kill, verdict in results if kill.mode not in COMMIT_MODES)
+        print(f"{cases} histories of launch, cancel, kill, resume, retry and resolve: {words}")
+    missed = sum(not verdict.injected for kill, verdict in results if kill.mode not in COMMIT_MODES)
     minutes = (time.monotonic() - began) / 60
-    print(f"{missed} runs met no kill: their call was never made. {minutes:.0f} minutes.\n{found}", end="")
+    print(
+        f"{missed} runs had no kill, because their call was never made. {minutes:.0f} minutes.\n{found}",
+        end="",
+    )
     seen = sum(one.money for one in naive)
     if not seen:
-        print("FAULT with the reconcile off no duplicate with money was found: this harness sees nothing")
-    if teller.faults:
+        print("FAULT with the reconcile off no duplicate with money was found: the harness detects nothing")
+    if reporter.faults:
         print(f"The runs with faults are kept in {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    return 1 if teller.faults or found or not seen else 0
+    return 1 if reporter.faults or found or not seen else 0
 
 
 if __name__ == "__main__":

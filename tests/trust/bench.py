@@ -1,4 +1,4 @@
-"""Workers that can be killed inside one process: an event loop, a writer, and a gateway for each of them."""
+"""Workers that can be killed inside one process: they share an event loop, each with its own gateway."""
 
 import asyncio
 import contextlib
@@ -24,11 +24,11 @@ SOON = 20.0
 
 
 class Dead(asyncio.CancelledError):
-    """The worker that wanted to write is no more."""
+    """The worker that requested a write is dead."""
 
 
 class Mortal:
-    """A writer of one worker: after its death nothing it wants is written."""
+    """The writer of one worker, which writes nothing after the worker's death."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.dead = writer, False
@@ -48,7 +48,7 @@ class Mortal:
 
 
 class Bench:
-    """What all histories share: the loop in its thread, the writer, the folder of the server."""
+    """Shared by all histories: the loop in its thread, the writer, and the folder of the server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,11 +62,11 @@ class Bench:
         self._pids: set[int] = set()
 
     def do(self, work):
-        """Do something on the loop and wait for its end."""
+        """Run a coroutine on the loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(SOON)
 
     def gateway(self) -> Gateway:
-        """Return a gateway with a server process of its own, the spare one where there is one."""
+        """Return a gateway with its own server process; reuse the spare one if there is one."""
         gateway, self.spare = self.spare, None
         if gateway is None:
             gateway = self.do(self._open())
@@ -113,7 +113,7 @@ class Worker:
         self.stop = bench.do(_event())
 
     def take(self, job: Job) -> bool:
-        """Take a job, if it is to be had, and begin."""
+        """Claim a job and start it; return whether the claim succeeded."""
         claimed = self.bench.do(self.bench.writer.run(lambda: leases.claim(job.pk, self.name)))
         if claimed is not None:
             self.task = self.bench.do(self._begin(claimed))
@@ -132,11 +132,11 @@ class Worker:
         return self.task is not None and not self.task.done()
 
     def ask_to_stop(self) -> None:
-        """What its runtime does when the job is cancelled, or the worker is to end."""
+        """Ask the job to stop, as the runtime does on a cancel or a shutdown."""
         self.bench.loop.call_soon_threadsafe(self.stop.set)
 
     def kill(self) -> None:
-        """Die."""
+        """Kill the worker."""
         self.writer.dead = True
         self.bench.do(self._abandon())
 
@@ -145,10 +145,10 @@ class Worker:
             self.task.cancel()
             await asyncio.wait({self.task}, timeout=SOON)
             if not self.task.cancelled():
-                self.task.exception()  # whatever it died of is of no interest
+                self.task.exception()  # retrieve the exception, so that it is not logged
 
     def retire(self) -> None:
-        """Leave the gateway to the next worker, whose server is as good as new when nothing is held in it."""
+        """Keep the gateway for the next worker; call this only if its server holds no call."""
         if self.bench.spare is None:
             self.bench.spare = self.gateway
         else:
@@ -159,8 +159,8 @@ async def _event() -> asyncio.Event:
     return asyncio.Event()
 
 
-def put_down(pid: int) -> None:
-    """End a server process, as its worker's death does where it notices."""
+def kill_process(pid: int) -> None:
+    """Kill a server process, as happens when it notices the death of its worker."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -173,7 +173,7 @@ def alive(pid: int) -> bool:
 
 
 def until(holds, within: float = SOON):
-    """Wait until something holds, and give it; None when it does not in time."""
+    """Wait until the condition returns something true, and return it; None on a timeout."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if found := holds():

@@ -1,4 +1,4 @@
-"""The reconcile switched off, as an engine does it that runs again from its last checkpoint."""
+"""Switch reconcile off, like an engine that only restarts from its last checkpoint."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from jobs.tools.reconcile import Reconciler
 def go_blind(put: Callable[[object, str, object], None] = setattr) -> None:
     """Treat every call in progress as not done, so that it is sent again.
 
-    `put` sets an attribute; a test gives what takes it back.
+    `put` sets an attribute; tests pass a function that also restores it.
     """
 
     async def absent(self, call, policy, doubt):

@@ -1,4 +1,4 @@
-"""Runs one campaign through one hurt: a worker that dies, the next one that takes over, and the verdict."""
+"""Runs one campaign through one fault: a worker dies, the next takes over, and the run is judged."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ class Template:
             self.clean = run.play("--commits", str(commits))
         finally:
             run.clear()
-        assert self.clean.status == "completed", f"the clean run is {self.clean.status}: {run.told()}"
+        assert self.clean.status == "completed", f"the clean run is {self.clean.status}: {run.output()}"
         self.commits = commits.stat().st_size
         shutil.rmtree(run.folder)
 
@@ -55,14 +55,14 @@ class Template:
         )
 
     def judged(self, kill: Kill, *, blind: bool = False) -> judge.Verdict:
-        """Play one hurt to its end in a copy of its own, and judge it; a run without fault leaves nothing."""
+        """Run one fault in its own copy and judge the run; delete the copy if the run has no faults."""
         run = Run(self, kill, blind=blind)
         try:
             story = run.play()
         finally:
             run.clear()
         verdict = judge.judge(story, self.clean)
-        verdict.hurt = run.hurt
+        verdict.injected = run.injected
         if not verdict.faults or blind:
             shutil.rmtree(run.folder)
         return verdict
@@ -75,14 +75,14 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 
 
 class Run:
-    """One installation folder, one campaign, one hurt."""
+    """One installation folder, one campaign, one injected fault."""
 
     def __init__(self, template: Template, kill: Kill, *, blind: bool = False) -> None:
         self.kill, self.blind = kill, blind
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=template.folder / "runs"))
         self.data, self.world = self.folder / "data", self.folder / "world"
         self.log = self.folder / "worker.log"
-        self.hurt = False
+        self.injected = False
         shutil.copytree(template.data, self.data)
         self.world.mkdir()
         kill.write(self.world)
@@ -98,27 +98,27 @@ class Run:
         return entry | ({"timeout": SHORT_TIMEOUT} if short else {})
 
     def play(self, *words: str) -> judge.Story:
-        """Run worker after worker until the job has ended, stop the last one, and give the story."""
+        """Run worker after worker until the job has ended, stop the last one, and return the story."""
         for hurts in [self._hurts(0), *([self._hurts(1)] if self.kill.mode in TWICE else [])]:
             self._start(*words, *hurts)
-            self.hurt = self._dies()
-        if self.hurt:
+            self.injected = self._dies()
+        if self.injected:
             self._start(*words)
             self._until(lambda: self.status() in judge.ENDED or self.workers[-1].poll() is not None)
         if self.kill.role:
-            self.hurt = (self.world / MARK).exists()
-        if self.kill.mode == "timeout-late" and self.hurt:
-            # its worker lives and would take the server along
+            self.injected = (self.world / MARK).exists()
+        if self.kill.mode == "timeout-late" and self.injected:
+            # its worker is alive and would stop the server too
             time.sleep(max(0.0, (self.world / MARK).stat().st_mtime + self.kill.late + 0.1 - time.time()))
         self._stop()
-        # an orphan that was not killed would act about now
+        # by now an orphan that was not killed would have acted
         self._until(lambda: not self.processes(), LEAVE_SECONDS)
         story = judge.read(self.data, self.world)
         story.left = self.processes()
         return story
 
     def _hurts(self, number: int) -> list[str]:
-        """The words of the worker of this number (from 0)."""
+        """Return the command-line options of the worker with this number (from 0)."""
         words = ["--blind"] if self.blind else []
         if self.kill.mode in COMMIT_MODES or (self.kill.mode in TWICE and number):
             words += ["--die-at-commit", str(self.kill.commit), self.kill.mode.removeprefix("commit-")]
@@ -136,10 +136,10 @@ class Run:
             )
 
     def _dies(self) -> bool:
-        """Wait until the worker is killed, or its job has ended without that; tell whether it was killed."""
+        """Wait until the worker is killed or its job has ended; return whether the worker was killed."""
         worker = self.workers[-1]
         self._until(lambda: worker.poll() is not None or self.status() in judge.ENDED)
-        # the blow may fall with the very last answer
+        # the kill may come with the last answer
         if worker.poll() is None and self.kill.mode in WORKER_MODES:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(0.3)
@@ -175,13 +175,13 @@ class Run:
         return found
 
     def clear(self) -> None:
-        """End what is left of the run."""
+        """Kill the remaining processes of the run."""
         for id in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(id, signal.SIGKILL)
         for worker in self.workers:
             worker.wait(10)
 
-    def told(self) -> str:
+    def output(self) -> str:
         """Return the workers' output."""
         return self.log.read_text()

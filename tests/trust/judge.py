@@ -1,4 +1,4 @@
-"""What became of a run: its job, its calls and the ledger of its world, held against a clean run."""
+"""The outcome of a run: its job, its calls and the servers' ledgers, compared with a clean run."""
 
 import collections
 import json
@@ -18,7 +18,7 @@ MARKER = re.compile(r"\s*\(?(ref )?fp-[0-9a-f]{12}\)?")
 
 @dataclass(frozen=True)
 class Effect:
-    """Something that happened outside. `thing`: what a person would call the same thing."""
+    """Something that happened on a server. Effects with the same `thing` are the same to a person."""
 
     role: str
     tool: str
@@ -28,7 +28,7 @@ class Effect:
 
 @dataclass
 class Story:
-    """What is left of a run: how its job stands, its calls by key, what happened outside, who still lives."""
+    """The state after a run: its job, its calls by key, the effects on servers, and living processes."""
 
     status: str
     calls: dict[str, dict]
@@ -42,7 +42,7 @@ class Story:
 
 @dataclass
 class Verdict:
-    """The faults of one run, each in words; empty lists are the promise kept."""
+    """The faults of one run, as text; with empty lists the guarantee holds."""
 
     lost: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
@@ -50,11 +50,11 @@ class Verdict:
     false: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     person: bool = False
-    hurt: bool = True
+    injected: bool = True
 
     @property
     def faults(self) -> list[str]:
-        """Everything that is wrong, in one list."""
+        """Return all faults in one list."""
         lists = {"lost": self.lost, "twice": self.duplicates, "false": self.false, "left": self.left}
         return [f"{name}: {one}" for name, found in lists.items() for one in found]
 
@@ -69,7 +69,7 @@ def effects(world: Path) -> list[Effect]:
 
 
 def thing(args: dict) -> str:
-    """Return what a call is about without its keys, markers and the ids of what it stands in."""
+    """Return what a call is about, without keys, markers and the ids of its folder or parent."""
     kept = ("name", "title", "text", "prompt", "headlines", "match_type", "range", "budget", "save_path")
     about = {name: args[name] for name in kept if name in args}
     if "save_path" in about:
@@ -78,7 +78,7 @@ def thing(args: dict) -> str:
 
 
 def read(data: Path, world: Path) -> Story:
-    """Read what a run has left. Raises sqlite3.Error when its database cannot be read."""
+    """Read the state after a run. Raises sqlite3.Error if its database cannot be read."""
     with sqlite3.connect(f"file:{data / 'flightplan.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
         database.row_factory = sqlite3.Row
         status = database.execute("SELECT status FROM jobs_job").fetchone()["status"]
@@ -94,7 +94,7 @@ def read(data: Path, world: Path) -> Story:
 
 
 def repeatable(effect: Effect) -> bool:
-    """Return whether a repeated call has the same effect by the tool's policy, as writing cells has."""
+    """Return whether the tool's policy says that a repeat has the same effect, as with writing cells."""
     return ROLES[effect.role].tools[effect.tool].repeatable
 
 
@@ -120,7 +120,7 @@ def _duplicates(verdict: Verdict, story: Story, clean: Story) -> None:
     by_thing = collections.Counter((one.role, one.tool, one.thing) for one in made)
     keyed = {(role, tool) for (role, tool, _), count in by_key.items() if count > 1}
     found = [(one, count - 1) for one, count in by_key.items() if count > 1]
-    # the same thing under another key counts where its key has not told of it already
+    # the same thing under another key counts unless it was already counted by key
     found += [
         (one, count - max(1, wanted[one]))
         for one, count in by_thing.items()
@@ -131,7 +131,7 @@ def _duplicates(verdict: Verdict, story: Story, clean: Story) -> None:
 
 
 def _falsehoods(verdict: Verdict, story: Story, clean: Story) -> None:
-    """What is called made but is not, and a job that is called complete but is not."""
+    """Record calls reported as done without an effect, and jobs reported as completed that are not."""
     there = {one.key for one in story.effects}
     for one in clean.effects:
         call = story.calls.get(one.key, {"step": one.thing, "state": "missing"})

@@ -1,4 +1,4 @@
-"""Where and how a run is hurt: the modes by name, and the file that tells the servers of it."""
+"""Faults to inject into a run: the modes by name, and the file from which servers read the fault."""
 
 import dataclasses
 import json
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAG = 0.3  # seconds in which a new effect is invisible to look-ups
-ROLE_LAG = 0.4  # what the worker is told of it
-SHORT_TIMEOUT = 1.5  # seconds a call, on the server whose answer is to get lost
+ROLE_LAG = 0.4  # the index lag that the worker assumes
+SHORT_TIMEOUT = 1.5  # seconds per call, on the server whose answer is lost
 PLAN, MARK = "kill.json", "hurt"
 
-#: Mode -> the promise in the table. The first four kill the worker at one call of one server.
+#: Mode -> its name in the table. The first four kill the worker at one call of one server.
 WORKER_MODES = {
     "before": "worker killed before the effect",
     "after": "worker killed after the effect, before its answer",
@@ -28,14 +28,17 @@ COMMIT_MODES = {
 }
 TWICE = {"twice": "killed after the effect, and once more at a commit of the next worker"}
 MODES = WORKER_MODES | SERVER_MODES | COMMIT_MODES | TWICE
-LATE = (1.0, 2.5, 4.0)  # seconds till an orphan acts, by seed
+LATE = (1.0, 2.5, 4.0)  # seconds until an orphan acts, by seed
 LATER = (1.0, 0.2, 0.6)  # seconds from a call's deadline to its effect, by seed
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One hurt of one run. `key`: the effect key of the call, "" for none; `commit`: the number of the commit
-    (from 1), 0 for none; `seed` varies latencies, how late an orphan acts and whether a server dies along."""
+    """One fault of one run.
+
+    `key`: the effect key of the call, "" for none. `commit`: the number of the commit, from 1; 0 for none.
+    `seed` varies latencies, how late an orphan acts, and whether the server dies with its worker.
+    """
 
     mode: str = ""
     seed: int = 0
@@ -47,7 +50,7 @@ class Kill:
 
     @property
     def late(self) -> float:
-        """How long after the hurt a late effect is made, in seconds."""
+        """Return how many seconds after the fault a late effect is made."""
         if self.mode == "timeout-late":
             return SHORT_TIMEOUT + LATER[self.seed % len(LATER)]
         return LATE[self.seed % len(LATE)]

@@ -1,4 +1,4 @@
-"""A little workflow for the state machine, and its server, which holds each call until it gets a word.
+"""A little workflow for the state machine, and its server, which holds each call until it is released.
 
 As a program: `python tests/trust/little.py FOLDER`: the role ttd with its ledger in FOLDER. It notes «held»
 and waits for the file of that name; its text says how the call goes: `ok`, `fail`, `crash-before`,
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.002
 
 
 class Holding(fakes.Server):
-    """A fake server whose every effect waits for a word."""
+    """A fake server whose effects wait until they are released."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Holding(fakes.Server):
         super().__init__(argparse.Namespace(role="ttd", ledger=ledger, latency=0.0, fault=[]))
 
     def visible(self) -> list[dict]:
-        """The effects that the index shows already."""
+        """Return the effects that the index already shows."""
         return [one for one in super().visible() if one["t"] < time.monotonic() - LAG]
 
     def fault(self, kind: str, value: str, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
@@ -55,7 +55,7 @@ class Holding(fakes.Server):
 
 
 def workflow():
-    """Return the workflow: three lines side by side, one more after them, and a note of all."""
+    """Return the workflow: three concurrent lines, another line after them, and a note about all."""
     from jobs.engine.graph import Hop, Stage, Workflow
     from jobs.engine.results import StageResult, judge
     from tests.jobs import small

@@ -1,7 +1,7 @@
-"""A tool server that hurts: it kills its worker or itself at one exact call, once, and keeps a ledger.
+"""A faulty tool server: it kills its worker or itself once, at an exact call, and keeps a ledger.
 
-`python tests/trust/server.py ROLE WORLD`. It speaks the whole contract (tests/fakes.py), never looks at keys
-by itself, so that a second send is a second effect, and shows look-ups a new effect only after the index lag.
+`python tests/trust/server.py ROLE WORLD`. It speaks the whole contract (tests/fakes.py), ignores
+keys, so that a second call has a second effect, and hides new effects from look-ups during the index lag.
 """
 
 import argparse
@@ -12,16 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "e2e")]
-import painter  # noqa: E402
-from kills import LAG, MARK, SERVER_MODES, WORKER_MODES, Kill  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without site-packages
+from tests.e2e import painter
+from tests.trust.kills import LAG, MARK, SERVER_MODES, WORKER_MODES, Kill
 
 META = "flightplan/idempotency-key"
 SLOWEST = 0.06  # seconds
 
 
-class Hurting(painter.Painter):
+class Faulty(painter.Painter):
     """A fake server with an index lag, seeded latencies and one kill."""
 
     def __init__(self, role: str, world: Path) -> None:
@@ -30,20 +29,20 @@ class Hurting(painter.Painter):
         super().__init__(argparse.Namespace(role=role, ledger=path, latency=0.0, fault=[]))
         mine = self.kill.role == role and not self.mark.exists()
         if mine and self.kill.mode == "late":
-            # an orphan that is not put down lives on, and acts
+            # an orphan that is not killed keeps running and acts
             self.faults.append(("*", "ignore-term", "", "", 0))
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def visible(self) -> list[dict]:
-        """The effects that the index shows already."""
+        """Return the effects that the index already shows."""
         return [one for one in super().visible() if one["t"] < time.monotonic() - LAG]
 
     def fault(self, kind: str, value: str, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
         key, plan = meta.get(META, ""), self.kill
         time.sleep(random.Random(f"{plan.seed} {key}").uniform(0, SLOWEST))
-        # a look-up of the same effect may travel under its key
+        # a look-up of the same effect may be sent with its key
         if key and (key, tool) == (plan.key, plan.tool) and self._first():
-            return self._hurt(request, tool, args, meta)
+            return self._apply_kill(request, tool, args, meta)
         return self.effect(tool, args, meta)
 
     def _first(self) -> bool:
@@ -53,8 +52,8 @@ class Hurting(painter.Painter):
             return False
         return True
 
-    def _hurt(self, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
-        """Suffer the kill: nothing is answered but in `replied`."""
+    def _apply_kill(self, request: dict, tool: str, args: dict, meta: dict) -> dict | None:
+        """Carry out the kill; only the mode `replied` sends an answer."""
         mode = "after" if self.kill.mode == "twice" else self.kill.mode
         if mode in SERVER_MODES:
             return self._suffer(mode, request, tool, args, meta)
@@ -87,4 +86,4 @@ class Hurting(painter.Painter):
 
 
 if __name__ == "__main__":
-    Hurting(sys.argv[1], Path(sys.argv[2])).stdio()
+    Faulty(sys.argv[1], Path(sys.argv[2])).stdio()

@@ -1,4 +1,4 @@
-"""Confirmed lines go live whenever their worker or their server dies: all of them, and no other."""
+"""All confirmed lines, and no others, go live even if their worker or server dies."""
 
 import shutil
 import subprocess
@@ -33,7 +33,7 @@ class Confirmed:
         (folder / "runs").mkdir(parents=True)
         run = Run(Template(folder / "launched"), Kill())
         try:
-            assert run.play().status == "completed", run.told()
+            assert run.play().status == "completed", run.output()
         finally:
             run.clear()
         shell = [sys.executable, "manage.py", "shell", "-v", "0", "-c", CONFIRM]
@@ -48,18 +48,18 @@ class Confirmed:
 
 
 def played(run: Run, *words: str) -> list[tuple[str, str, str, str]]:
-    """Play a run to its end, and give what the DSPs were asked: role, id, status and the effect's key."""
+    """Run to the end and return the status calls to the DSPs: role, id, status and key of the effect."""
     try:
         story = run.play(*words)
     finally:
         run.clear()
-    assert (story.status, story.gaps, story.left) == ("completed", False, {}), run.told()
+    assert (story.status, story.gaps, story.left) == ("completed", False, {}), run.output()
     calls = [one for one in story.calls.values() if one["tool"] == TOOL]
     assert {one["state"] for one in calls} == {"done"}
-    told = [(role, one) for role in fakes.CONTRACT for one in _started(run, role)]
-    assert {one["tool"] for _, one in told} == {TOOL}, "more was sent than was confirmed"
+    calls_sent = [(role, one) for role in fakes.CONTRACT for one in _started(run, role)]
+    assert {one["tool"] for _, one in calls_sent} == {TOOL}, "more was sent than was confirmed"
     meta = "flightplan/idempotency-key"
-    return [(role, one["args"]["id"], one["args"]["status"], one["meta"][meta]) for role, one in told]
+    return [(role, one["args"]["id"], one["args"]["status"], one["meta"][meta]) for role, one in calls_sent]
 
 
 def _started(run: Run, role: str) -> list[dict]:
@@ -72,14 +72,14 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Confirmed]:
 
 
 def judge(confirmed: Confirmed, kill: Kill) -> None:
-    """Play one hurt: every confirmed line is set live, nothing else, and none a third time."""
+    """Run one fault: every confirmed line is set live, no other line, and none is sent a third time."""
     run = Run(confirmed, kill)
     sent = played(run)
-    # how many commits there are differs a little from run to run, so the last ones may not come to pass
-    assert run.hurt or kill.mode in COMMIT_MODES, "the blow did not fall"
+    # the number of commits varies between runs, so the last kills may not happen
+    assert run.injected or kill.mode in COMMIT_MODES, "the fault was not injected"
     assert {status for *_, status, _ in sent} == {"ACTIVE"}
     assert sorted({(role, id) for role, id, *_ in sent}) == confirmed.lines
-    # what was on its way at the death is sent once more; all lines may be, they go side by side
+    # calls in flight at the death are sent again; that may be all lines, because they run concurrently
     assert max(Counter(id for _, id, *_ in sent).values()) <= 2, sent
     shutil.rmtree(run.folder)
 

@@ -1,4 +1,4 @@
-"""The judge sees what it must: a verdict without faults means something only then."""
+"""The judge detects every kind of fault, so that a verdict without faults can be trusted."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def test_a_clean_run_has_no_fault_and_needs_no_person():
     assert (verdict.faults, verdict.money, verdict.person) == ([], 0, False)
 
 
-def test_a_second_effect_under_one_key_is_a_duplicate_and_money_is_counted_apart():
+def test_a_second_effect_under_one_key_is_a_duplicate_and_spending_is_counted_separately():
     assert (len(judge(story(*WHOLE, TASK), CLEAN).duplicates), judge(story(*WHOLE, TASK), CLEAN).money) == (
         1,
         0,
@@ -39,7 +39,7 @@ def test_the_same_effect_under_another_key_is_a_duplicate():
     assert judge(story(*WHOLE, replace(LINE, key="k9")), CLEAN).money == 1
 
 
-def test_the_same_cells_written_twice_are_the_same_sheet():
+def test_writing_the_same_cells_twice_is_not_a_duplicate():
     assert judge(story(*WHOLE, CELLS), CLEAN).faults == []
 
 
@@ -48,7 +48,7 @@ def test_a_job_that_has_not_ended_or_whose_log_has_gaps_is_lost():
     assert judge(replace(CLEAN, gaps=True), CLEAN).lost
 
 
-def test_complete_without_an_effect_or_with_an_unknown_is_false():
+def test_a_completed_job_with_a_missing_effect_or_an_unknown_call_is_false():
     assert judge(story(TASK, CELLS), CLEAN).false
     assert judge(story(*WHOLE, k2="unknown"), CLEAN).false
     assert judge(story(TASK, CELLS, status="partial"), CLEAN).false == [
@@ -56,17 +56,17 @@ def test_complete_without_an_effect_or_with_an_unknown_is_false():
     ]
 
 
-def test_an_unknown_in_a_partial_job_is_no_fault_but_needs_a_person():
+def test_an_unknown_call_in_a_partial_job_is_no_fault_but_needs_a_person():
     verdict = judge(story(TASK, CELLS, status="partial", k2="unknown"), CLEAN)
     assert (verdict.faults, verdict.person) == ([], True)
 
 
-def test_a_failed_call_whose_effect_exists_and_a_sent_one_in_an_ended_job_are_false():
+def test_a_failed_call_with_an_effect_or_a_sent_call_in_an_ended_job_is_false():
     assert judge(story(*WHOLE, status="partial", k1="failed"), CLEAN).false
     assert judge(story(*WHOLE, status="partial", k1="sent"), CLEAN).false
 
 
-def test_processes_that_are_left_are_named():
+def test_remaining_processes_are_listed():
     assert judge(replace(CLEAN, left={7: "a server"}), CLEAN).faults == ["left: a server"]
 
 

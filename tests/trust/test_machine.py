@@ -1,4 +1,4 @@
-"""Launch, cancel, kill, run on, retry and resolve, in any order, on a real database, gateway and server."""
+"""Launch, cancel, kill, resume, retry and resolve in any order, with a real database and server."""
 
 import os
 from collections.abc import Iterator
@@ -22,22 +22,22 @@ from jobs.models import Job, ToolCall
 from jobs.store import feed
 from jobs.worker import leases
 from tests.jobs import story
-from tests.trust.bench import Bench, Worker, alive, put_down, until
+from tests.trust.bench import Bench, Worker, alive, kill_process, until
 from tests.trust.blind import go_blind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 CASES = int(os.environ.get("TRUST_CASES", "5"))
 META = "flightplan/idempotency-key"
 WORDS = ("ok", "fail", "crash-before", "crash-after")
-ROUNDS = 30  # of a history's end
+ROUNDS = 30  # at the end of a history
 BENCH: list[Bench] = []
 
 
 class Trust(RuleBasedStateMachine):
-    """One job and its workers. What a person answers is true: they look where the thing would be.
+    """One job and its workers. People resolve calls correctly: they check whether the effect exists.
 
-    Where a rule does not fit things just go on: real processes take their own time, so what fits is not the
-    same at each replay, as preconditions would have to be.
+    A rule that does not apply just lets the job run on. Preconditions would have to hold again at each
+    replay, but the timing of real processes varies.
     """
 
     @initialize()
@@ -47,10 +47,10 @@ class Trust(RuleBasedStateMachine):
         self.user = story.user()
         self.job = actions.launch("little", {"title": "Little"}, self.user).job
         self.workers: list[Worker] = []
-        self.told: set[str] = set()
+        self.released: set[str] = set()
         self.began = 0
 
-    # -- what is there
+    # -- state
 
     @property
     def worker(self) -> Worker | None:
@@ -61,8 +61,8 @@ class Trust(RuleBasedStateMachine):
         return self.job
 
     def held(self) -> list[dict]:
-        """The calls that servers hold, and whose process can still act."""
-        held = [one for one in self.bench.entries("held") if one["hold"] not in self.told]
+        """Return the calls that are held by servers whose process can still act."""
+        held = [one for one in self.bench.entries("held") if one["hold"] not in self.released]
         return [one for one in held if alive(one["pid"])]
 
     def busy(self) -> bool:
@@ -76,15 +76,15 @@ class Trust(RuleBasedStateMachine):
         part = self.bench.folder / f"{one['hold']}.part"
         part.write_text(word)
         part.rename(self.bench.folder / one["hold"])
-        self.told.add(one["hold"])
+        self.released.add(one["hold"])
         over = until(lambda: not alive(one["pid"]) or one["hold"] in self.over())
         assert over, "the server has not taken its word"
 
     def over(self) -> set[str]:
-        """The held calls that can do nothing more."""
+        """Return the held calls that can have no further effect."""
         return {one["hold"] for one in self.bench.entries("over")}
 
-    # -- what can happen
+    # -- rules
 
     @rule()
     def run_on(self) -> None:
@@ -102,7 +102,7 @@ class Trust(RuleBasedStateMachine):
         self.calm()
 
     def onward(self) -> None:
-        """Run what happens without any action of a person."""
+        """Let the job run without any user action."""
         if held := self.held():
             self.say(held[0], "ok")
             self.calm()
@@ -126,7 +126,7 @@ class Trust(RuleBasedStateMachine):
         self.worker.kill()
         if not server_lives:
             for pid in self.bench.processes():
-                put_down(pid)
+                kill_process(pid)
 
     @rule(notices=st.booleans(), really=st.integers(0, 2))
     def cancel(self, notices: bool, really: int) -> None:
@@ -162,7 +162,7 @@ class Trust(RuleBasedStateMachine):
         self.settle(rows[which % len(rows)], skip=skip)
 
     def unknown(self) -> list[ToolCall]:
-        """The unknown calls that a person can answer: those that no server can still make."""
+        """Return the unknown calls that a user can resolve, because no server can still make them."""
         held = {one["meta"][META] for one in self.held()}
         rows = ToolCall.objects.filter(job=self.job, state="unknown")
         return [row for row in rows if row.key not in held]
@@ -173,7 +173,7 @@ class Trust(RuleBasedStateMachine):
         remote_id = made[0]["id"] if outcome == "exists" else ""
         actions.resolve(self.job, row.step, outcome, self.user, remote_id=remote_id)
 
-    # -- what always holds
+    # -- invariants
 
     @invariant()
     def the_promises_hold(self) -> None:
@@ -213,7 +213,7 @@ class Trust(RuleBasedStateMachine):
             self._clear()
 
     def _clear(self) -> None:
-        """Leave a server that nothing happened to for the next history, and nothing else."""
+        """Keep an unused server for the next history, and clean up everything else."""
         whole = self.worker and not self.busy() and len(self.workers) == 1
         if whole and not self.held():
             self.workers.pop().retire()
@@ -222,12 +222,12 @@ class Trust(RuleBasedStateMachine):
             if worker.busy:
                 worker.kill()
         for pid in self.bench.processes():
-            put_down(pid)
+            kill_process(pid)
         for worker in self.workers:
             self.bench.do(worker.gateway.aclose())
 
     def _to_the_end(self) -> None:
-        """Every accepted job can be brought to an end: workers run, servers answer, people settle."""
+        """Bring the job to its end: workers run, servers answer, and users resolve unknown calls."""
         for _ in range(ROUNDS):
             for one in self.held():
                 self.say(one, "ok")
@@ -248,7 +248,7 @@ class Trust(RuleBasedStateMachine):
 
 @pytest.fixture
 def bench(settings, tmp_path, monkeypatch) -> Iterator[Bench]:
-    """One bench for all histories."""
+    """Provide one bench for all histories."""
     settings.WORKFLOWS = ["tests.trust.little.LITTLE"]
     settings.TOOL_ROLES = "tests.trust.little.ROLES"
     settings.BUNDLED_SERVERS = "tests.jobs.small.no_bundled"
@@ -267,7 +267,7 @@ def bench(settings, tmp_path, monkeypatch) -> Iterator[Bench]:
     registry.workflows.cache_clear()
 
 
-def test_nothing_is_lost_and_nothing_happens_twice_in_any_order_of_events(bench: Bench):
+def test_nothing_is_lost_or_duplicated_in_any_order_of_events(bench: Bench):
     run_state_machine_as_test(
         Trust,
         settings=settings(

@@ -1,8 +1,8 @@
-"""A worker as the product has it, but for the index lag it is told of, and the hurts that are asked for.
+"""The product's worker with a configured index lag and the requested faults.
 
 `python tests/trust/worker.py [--blind] [--commits FILE] [--die-at-commit N before|after]`. `--blind` switches
-reconcile off, as an engine would that simply runs again from its last checkpoint. `--commits` notes one byte
-a commit. Commits are counted where Django makes them, in this process: that is the same on every machine and
+reconcile off, like an engine that only restarts from its last checkpoint. `--commits` writes one byte per
+commit. Commits are counted where Django makes them, in this process: that is the same on every machine and
 database, while strace's injection at `fdatasync` needs a kernel that allows tracing, and group commit already
 makes one commit of everything that waits.
 """
@@ -20,15 +20,15 @@ sys.path[0] = str(ROOT)
 from tests.trust.kills import ROLE_LAG  # noqa: E402
 
 
-def tell_lag() -> None:
-    """Let every role wait as long as this world's index needs, and no longer."""
+def set_lag() -> None:
+    """Set every role's index lag to the lag of this world."""
     from campaigns import roles
 
     roles.ROLES = {name: dataclasses.replace(role, lag=ROLE_LAG) for name, role in roles.ROLES.items()}
 
 
 def count_commits(file: str, die_at: int, when: str) -> None:
-    """Note each commit of the default database, and die right before or after one of them."""
+    """Record each commit of the default database, and die right before or after one of them."""
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     commit, made = BaseDatabaseWrapper._commit, 0
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--die-at-commit", nargs=2, default=("0", ""))
     options = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    tell_lag()
+    set_lag()
     number, when = options.die_at_commit
     if options.commits or int(number):
         count_commits(options.commits, int(number), when)

@@ -1,4 +1,4 @@
-"""What is sent to a DSP: declared arguments only, always paused, clicks that can be told apart."""
+"""What is sent to a DSP: declared arguments only, always paused, click URLs that can be distinguished."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,4 +1,4 @@
-"""A place to run stages on: tools in memory that keep the contract, a folder, and the story that is told."""
+"""Run stages in a test: in-memory tools that keep the contract, a folder, and the recorded events."""
 
 import asyncio
 import io
@@ -163,7 +163,7 @@ class Rounds(ToolBox):
         return reply
 
     def again(self) -> None:
-        """Put the tools in order for a later round: what failed is made anew, all else stands."""
+        """Prepare the tools for a later round: what failed runs again, the rest is kept."""
         self.errors = {
             step: error
             for step, error in self.errors.items()

@@ -1,4 +1,4 @@
-"""Brief and plan: what is sent, what is kept, and what stands in when the document server fails."""
+"""Brief and plan: what is sent, what is kept, and the fallbacks when the document server fails."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What nobody could settle: what needs it waits, the rest goes on, and a person's answer is taken up."""
+"""Unresolved calls: steps that need them wait, the others continue, and a resolution is picked up."""
 
 import pytest
 
