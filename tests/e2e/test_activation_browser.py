@@ -60,7 +60,7 @@ async def test_lines_are_set_live_by_keyboard_and_other_viewers_see_it(
     assert site.ended(job)["status"] == "completed"
     other, page = await looking_on(context, job), await context.new_page()
     await page.goto(f"/jobs/{job}/")
-    await expect(page.get_by_text("can be set live by somebody with the right")).to_be_hidden()
+    await expect(page.get_by_text("can be set live by a user with permission to spend")).to_be_hidden()
     await press(page, "link", "Set lines live…")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Set lines live?")
     await expect(page.locator("table.spend tbody tr")).to_have_count(5)

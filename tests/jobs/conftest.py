@@ -10,7 +10,8 @@ from jobs.live.hub import Hub
 from jobs.store.writer import Writer
 from jobs.webhooks import sender as deliver
 from jobs.worker.runtime import Runtime
-from tests import fakes, receiver
+from tests import fakes
+from tests import receiver as receivers
 from tests.jobs import running, story
 
 
@@ -77,9 +78,9 @@ def worker():
 
 
 @pytest.fixture
-def house() -> Iterator[receiver.Receiver]:
+def receiver() -> Iterator[receivers.Receiver]:
     """Run a webhook receiver on the local network."""
-    with receiver.receiver() as made:
+    with receivers.receiver() as made:
         yield made
 
 

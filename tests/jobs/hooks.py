@@ -18,12 +18,12 @@ def hook(*kinds: str, url: str = "https://hooks.example.com/a", **values: Any) -
     return Webhook.objects.create(**values)
 
 
-def inside(url: str, *kinds: str, **values: Any) -> Webhook:
+def private_hook(url: str, *kinds: str, **values: Any) -> Webhook:
     """Create a webhook that may reach private addresses."""
     return hook(*kinds, url=url, allow_private=True, **values)
 
 
-def letter(hook: Webhook, **values: Any) -> Delivery:
+def delivery(hook: Webhook, **values: Any) -> Delivery:
     """Create a delivery that is due."""
     made = outbox.write_test(hook)
     if values:
@@ -32,13 +32,13 @@ def letter(hook: Webhook, **values: Any) -> Delivery:
     return made
 
 
-def told(hook: Webhook | None = None) -> list[tuple[str, str]]:
+def in_outbox(hook: Webhook | None = None) -> list[tuple[str, str]]:
     """Return the kind and subject of every row in the outbox, for one webhook or all."""
     rows = Delivery.objects.filter(webhook=hook) if hook else Delivery.objects.all()
     return sorted(rows.values_list("kind", "about"))
 
 
-def stands(row: Delivery) -> tuple[str, int, int | None, str]:
+def delivery_state(row: Delivery) -> tuple[str, int, int | None, str]:
     """Return a delivery's state, attempts, last status code and detail."""
     row.refresh_from_db()
     return row.state, row.attempts, row.status_code, row.detail
@@ -49,7 +49,7 @@ def due_now() -> None:
     Delivery.objects.filter(state="pending").update(next_at=timezone.now())
 
 
-def work_off(times: int = 1, **post: Any) -> None:
+def send_due(times: int = 1, **post: Any) -> None:
     """Let a worker's sender look for due deliveries this many times, and wait for each batch to finish."""
 
     async def work() -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from jobs.models import Delivery, Webhook
 from jobs.webhooks import signing as webhooks
 from tests.jobs import story
-from tests.jobs.hooks import due_now, hook, inside, letter, stands, work_off
+from tests.jobs.hooks import delivery, delivery_state, due_now, hook, private_hook, send_due
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("admin:jobs_webhook_changelist")
@@ -111,7 +111,7 @@ def test_other_users_cannot_allow_private_addresses(clerk):
 
 
 def test_other_users_cannot_change_the_address_of_a_private_webhook(clerk):
-    made = inside("http://collector:8080/hook")
+    made = private_hook("http://collector:8080/hook")
     assert 'name="url"' not in clerk.get(place(made)).content.decode()
     clerk.post(place(made), form(url="http://database:5432/", name="Renamed"))
     made.refresh_from_db()
@@ -119,7 +119,7 @@ def test_other_users_cannot_change_the_address_of_a_private_webhook(clerk):
 
 
 def test_private_addresses_cannot_be_disallowed_while_the_address_is_private(boss):
-    made = inside("http://collector:8080/hook")
+    made = private_hook("http://collector:8080/hook")
     assert "https://" in str(errors(boss.post(place(made), form(url=made.url)))["url"])
 
 
@@ -135,15 +135,15 @@ def test_the_kinds_are_checkboxes_that_keep_their_state(boss):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_test_button_sends_a_test_through_the_outbox_and_the_page_shows_the_result(boss, house):
-    made = inside(house.url())
+def test_the_test_button_sends_a_test_through_the_outbox_and_the_page_shows_the_result(boss, receiver):
+    made = private_hook(receiver.url())
     assert "nothing sent yet" in boss.get(place(made)).content.decode()
     page = boss.post(place(made, "test"), follow=True)
     assert page.redirect_chain == [(place(made), 302)]
     assert "The test will be sent now" in page.content.decode()
     assert ": pending" in page.content.decode()
-    work_off()
-    assert house.got[0].payload["type"] == "test"
+    send_due()
+    assert receiver.got[0].payload["type"] == "test"
     assert ": delivered, 1 attempt<" in boss.get(place(made)).content.decode()
 
 
@@ -189,7 +189,7 @@ def test_a_link_cannot_send_a_test(boss):
 @pytest.mark.parametrize("name", ["change", "secret"])
 def test_the_pages_have_no_inline_script_and_no_inline_style(boss, name):
     made = hook(name="<b>bold</b>")
-    letter(made)
+    delivery(made)
     page = boss.get(place(made, name)).content.decode()
     assert "<b>bold" not in page
     for tag in re.findall(r"<script[^>]*>", page):
@@ -199,8 +199,8 @@ def test_the_pages_have_no_inline_script_and_no_inline_style(boss, name):
 
 def test_the_list_shows_the_kinds_and_the_state_of_the_latest_delivery(boss):
     made = hook("ended", "unknown")
-    letter(made, state="delivered")
-    letter(made, state="given up")
+    delivery(made, state="delivered")
+    delivery(made, state="given up")
     row = boss.get(LIST).context["cl"].result_list[0]
     assert row.newest == "given up"
     assert "ended, unknown" in boss.get(LIST).content.decode()
@@ -208,8 +208,8 @@ def test_the_list_shows_the_kinds_and_the_state_of_the_latest_delivery(boss):
 
 def test_deliveries_are_found_by_job_state_and_webhook_and_shown_in_full(boss):
     job, made = story.ended_job(), hook()
-    row = letter(made, job=job, state="given up", attempts=8, status_code=500, detail="answered <500>")
-    letter(hook())
+    row = delivery(made, job=job, state="given up", attempts=8, status_code=500, detail="answered <500>")
+    delivery(hook())
 
     def found(**query):
         return [one.pk for one in boss.get(DELIVERIES, query).context["cl"].result_list]
@@ -222,29 +222,29 @@ def test_deliveries_are_found_by_job_state_and_webhook_and_shown_in_full(boss):
 
 
 def test_deliveries_sent_again_start_at_the_first_attempt(boss):
-    rows = [letter(hook(), state=state, attempts=8) for state in ("given up", "delivered", "pending")]
+    rows = [delivery(hook(), state=state, attempts=8) for state in ("given up", "delivered", "pending")]
     chosen = {"action": "send_again", "_selected_action": [str(row.pk) for row in rows]}
     page = boss.post(DELIVERIES, chosen, follow=True)
     assert "3 deliveries will be sent again." in page.content.decode()
-    assert {stands(row)[:2] for row in rows} == {("pending", 0)}
+    assert {delivery_state(row)[:2] for row in rows} == {("pending", 0)}
     due_now()
     assert Delivery.objects.filter(ended_at=None).count() == 3
 
 
 def test_view_permission_is_not_enough_to_send_deliveries_again():
     looker = clerk_with("view_delivery")
-    row = letter(hook(), state="given up")
+    row = delivery(hook(), state="given up")
     looker.post(DELIVERIES, {"action": "send_again", "_selected_action": [str(row.pk)]})
-    assert stands(row)[0] == "given up"
+    assert delivery_state(row)[0] == "given up"
     sender = clerk_with("view_delivery", "change_delivery")
     sender = client(type(story.user("clerk")).objects.get(username="clerk"))
     sender.post(DELIVERIES, {"action": "send_again", "_selected_action": [str(row.pk)]})
-    assert stands(row)[0] == "pending"
+    assert delivery_state(row)[0] == "pending"
 
 
 def test_deleting_a_webhook_deletes_its_deliveries(boss):
     made = hook()
-    letter(made)
+    delivery(made)
     boss.post(place(made, "delete"), {"post": "yes"})
     assert not Webhook.objects.exists()
     assert not Delivery.objects.exists()

@@ -1,4 +1,4 @@
-"""What a post really connects to: checked addresses only, looked up once, certified for the name."""
+"""Deliveries connect only to checked addresses, resolved once, with a certificate for the name."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs.models import Delivery, Webhook
 from jobs.webhooks import sender as deliver
 from tests import receiver as at
-from tests.jobs.hooks import due_now, hook, inside, letter, stands, work_off
+from tests.jobs.hooks import delivery, delivery_state, due_now, hook, private_hook, send_due
 
 HOUR = datetime.timedelta(hours=1)
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -31,43 +31,43 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
         ["64:ff9b::7f00:1"],
     ],
 )
-def test_nothing_is_sent_where_the_name_leads_inside(house, found):
-    row = letter(hook(url=house.url("hooks.example.com", "https")))
-    work_off(resolve=lambda host, port: found)
-    assert house.got == []
-    assert stands(row)[3].startswith("not sent: This is not on the public internet")
+def test_nothing_is_sent_to_a_name_that_resolves_to_a_private_address(receiver, found):
+    row = delivery(hook(url=receiver.url("hooks.example.com", "https")))
+    send_due(resolve=lambda host, port: found)
+    assert receiver.got == []
+    assert delivery_state(row)[3].startswith("not sent: This is not on the public internet")
 
 
-def test_a_name_of_this_machine_is_found_out_whatever_it_is_called(house, monkeypatch):
-    row = letter(hook(url=house.url("hooks.example.com", "https")))
+def test_every_name_of_this_machine_is_detected(receiver, monkeypatch):
+    row = delivery(hook(url=receiver.url("hooks.example.com", "https")))
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda *a, real=socket.getaddrinfo, **o: real("localhost", a[1], **o)
     )
-    work_off()
-    assert house.got == []
-    assert "public internet" in stands(row)[3]
+    send_due()
+    assert receiver.got == []
+    assert "public internet" in delivery_state(row)[3]
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:{}/", "https://127.0.0.1:{}/", "https://localhost:{}/", "https://127.1:{}/"]
 )
-def test_an_address_that_slipped_into_the_table_is_refused_at_sending(house, url):
-    row = letter(hook(url=url.format(house.port)))
-    work_off()
-    assert house.got == []
-    assert stands(row)[3].startswith("not sent: ")
+def test_an_invalid_stored_url_is_refused_at_sending(receiver, url):
+    row = delivery(hook(url=url.format(receiver.port)))
+    send_due()
+    assert receiver.got == []
+    assert delivery_state(row)[3].startswith("not sent: ")
 
 
-def test_taking_the_permission_back_holds_for_what_is_waiting(house):
-    desk = inside(house.url())
-    row = letter(desk)
+def test_revoking_the_permission_applies_to_waiting_deliveries(receiver):
+    desk = private_hook(receiver.url())
+    row = delivery(desk)
     Webhook.objects.filter(pk=desk.pk).update(allow_private=False)
-    work_off()
-    assert house.got == []
-    assert stands(row)[0] == "pending"
+    send_due()
+    assert receiver.got == []
+    assert delivery_state(row)[0] == "pending"
 
 
-def test_the_name_is_asked_for_once_an_attempt_and_exactly_the_checked_address_is_used(house, monkeypatch):
+def test_a_name_is_resolved_once_per_attempt_and_only_the_checked_address_is_used(receiver, monkeypatch):
     asked, seen = [], []
 
     def rebinding(host, port):
@@ -82,48 +82,48 @@ def test_the_name_is_asked_for_once_an_attempt_and_exactly_the_checked_address_i
 
     real = AnyIOBackend.connect_tcp
     monkeypatch.setattr(AnyIOBackend, "connect_tcp", connecting)
-    row = letter(inside(house.url("rebinder.example.com")))
-    work_off(resolve=rebinding)
-    assert (asked, seen) == (["rebinder.example.com"], [("127.0.0.1", house.port)])
-    assert house.got[0].headers["host"] == f"rebinder.example.com:{house.port}"
-    assert stands(row)[0] == "delivered"
-    second = letter(row.webhook)
-    work_off(resolve=rebinding)
+    row = delivery(private_hook(receiver.url("rebinder.example.com")))
+    send_due(resolve=rebinding)
+    assert (asked, seen) == (["rebinder.example.com"], [("127.0.0.1", receiver.port)])
+    assert receiver.got[0].headers["host"] == f"rebinder.example.com:{receiver.port}"
+    assert delivery_state(row)[0] == "delivered"
+    second = delivery(row.webhook)
+    send_due(resolve=rebinding)
     assert len(seen) == 1
-    assert stands(second)[3].startswith("not sent: ")
+    assert delivery_state(second)[3].startswith("not sent: ")
 
 
-def test_the_next_address_of_a_name_is_tried_when_the_first_does_not_answer(house):
-    row = letter(inside(house.url("hooks.example.com")))
-    work_off(resolve=lambda host, port: ["127.0.0.77", "127.0.0.1"])
-    assert stands(row)[0] == "delivered"
+def test_the_next_address_of_a_name_is_used_if_the_first_does_not_answer(receiver):
+    row = delivery(private_hook(receiver.url("hooks.example.com")))
+    send_due(resolve=lambda host, port: ["127.0.0.77", "127.0.0.1"])
+    assert delivery_state(row)[0] == "delivered"
 
 
-def test_a_name_that_nobody_knows_and_a_name_service_that_hangs_are_told(house, quick):
+def test_an_unknown_name_and_a_hanging_name_service_are_reported(receiver, quick):
     def unknown(host, port):
         raise socket.gaierror(-2, "Name or service not known")
 
-    row, forever = letter(inside(house.url("nowhere.example.com"))), threading.Event()
-    work_off(resolve=unknown)
-    assert stands(row)[3] == "the host name was not found"
+    row, forever = delivery(private_hook(receiver.url("nowhere.example.com"))), threading.Event()
+    send_due(resolve=unknown)
+    assert delivery_state(row)[3] == "the host name was not found"
     due_now()
-    work_off(resolve=lambda host, port: forever.wait(at.SOON) and [])
+    send_due(resolve=lambda host, port: forever.wait(at.SOON) and [])
     forever.set()
-    assert stands(row)[3] == "no answer within 0 s"
+    assert delivery_state(row)[3] == "no answer within 0 s"
 
 
-def test_proxies_of_the_environment_are_not_asked(house, monkeypatch):
+def test_proxies_in_the_environment_are_not_used(receiver, monkeypatch):
     with at.receiver() as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url(path=""))
-        row = letter(inside(house.url()))
-        work_off()
-        assert stands(row)[0] == "delivered"
+        row = delivery(private_hook(receiver.url()))
+        send_due()
+        assert delivery_state(row)[0] == "delivered"
         assert proxy.got == []
 
 
 def certified(tmp_path, name):
-    """Make a certificate of this name that signs itself; give the server's context and one that trusts it."""
+    """Create a self-signed certificate for this name; return the server's context and one that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -158,32 +158,36 @@ def certified(tmp_path, name):
         ("hooks.example.com", "hooks.example.com", True),
         ("127.0.0.1", "127.0.0.1", True),
         ("evil.example.com", "hooks.example.com", False),
-        ("127.0.0.1", "hooks.example.com", False),  # the address it is reached at is not its name
+        ("127.0.0.1", "hooks.example.com", False),  # the IP address is not the name in the certificate
     ],
 )
-def test_the_certificate_must_be_the_names_though_the_address_is_what_is_connected_to(
-    tmp_path, certificate, host, taken
-):
+def test_the_certificate_must_match_the_name_and_not_the_ip_address(tmp_path, certificate, host, taken):
     server, trusting = certified(tmp_path, certificate)
-    with at.receiver(server) as house:
-        row = letter(inside(house.url(host, "https")))
-        work_off(resolve=lambda host, port: ["127.0.0.1"], tls=trusting)
-        assert len(house.got) == taken
+    with at.receiver(server) as receiver:
+        row = delivery(private_hook(receiver.url(host, "https")))
+        send_due(resolve=lambda host, port: ["127.0.0.1"], tls=trusting)
+        assert len(receiver.got) == taken
     if taken:
-        assert stands(row)[0] == "delivered"
+        assert delivery_state(row)[0] == "delivered"
     else:
-        assert stands(row)[3] == "not sent: no trusted certificate for this host name"
+        assert delivery_state(row)[3] == "not sent: no trusted certificate for this host name"
 
 
-def test_a_connection_for_one_name_never_serves_another_at_the_same_ip_address(tmp_path, monkeypatch):
-    monkeypatch.setattr(deliver, "AT_ONCE", 1)  # one after the other, so that it could be kept
+def test_a_connection_for_one_name_is_never_reused_for_another_at_the_same_ip_address(tmp_path, monkeypatch):
+    monkeypatch.setattr(deliver, "AT_ONCE", 1)  # one after the other, so that the connection could be reused
     server, trusting = certified(tmp_path, "good.example.com")
-    with at.receiver(server) as house:
-        good = inside(house.url("good.example.com", "https"))
-        first = letter(good)
-        second = letter(inside(house.url("other.example.com", "https")), next_at=timezone.now() - HOUR)
-        third = letter(good)
+    with at.receiver(server) as receiver:
+        good = private_hook(receiver.url("good.example.com", "https"))
+        first = delivery(good)
+        second = delivery(
+            private_hook(receiver.url("other.example.com", "https")), next_at=timezone.now() - HOUR
+        )
+        third = delivery(good)
         Delivery.objects.filter(pk=first.pk).update(next_at=timezone.now() - 2 * HOUR)
-        work_off(times=3, resolve=lambda host, port: ["127.0.0.1"], tls=trusting)
-        assert [stands(row)[0] for row in (first, second, third)] == ["delivered", "pending", "delivered"]
-        assert {got.headers["host"] for got in house.got} == {f"good.example.com:{house.port}"}
+        send_due(times=3, resolve=lambda host, port: ["127.0.0.1"], tls=trusting)
+        assert [delivery_state(row)[0] for row in (first, second, third)] == [
+            "delivered",
+            "pending",
+            "delivered",
+        ]
+        assert {got.headers["host"] for got in receiver.got} == {f"good.example.com:{receiver.port}"}

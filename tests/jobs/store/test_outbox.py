@@ -13,7 +13,7 @@ from jobs.models import Delivery, Job, WorkflowEvent
 from jobs.store import feed, outbox
 from jobs.worker import leases
 from tests.jobs import acting, story
-from tests.jobs.hooks import hook, told
+from tests.jobs.hooks import hook, in_outbox
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 UNKNOWN = ev.CallUnknown(**story.CALL, attempt=2, reason="no answer within 30 s")
@@ -74,7 +74,7 @@ def test_one_end_is_notified_once_per_webhook_with_its_most_specific_kind(status
     job = story.job()
     feed.append(job.pk, story.end(status))
     kind = partial if status == "partial" else other
-    assert told() == ([(kind, "ended:3")] if kind else [])
+    assert in_outbox() == ([(kind, "ended:3")] if kind else [])
     assert [row.payload["type"] for row in Delivery.objects.all()] == ([f"job.{kind}"] if kind else [])
 
 
@@ -125,7 +125,7 @@ def test_inactive_webhooks_and_unsubscribed_events_add_nothing_to_the_outbox():
     hook("ended", active=False)
     hook("unknown", "stuck")
     story.ended_job()
-    assert told() == []
+    assert in_outbox() == []
 
 
 def test_a_rolled_back_event_is_not_notified():
@@ -137,12 +137,12 @@ def test_a_rolled_back_event_is_not_notified():
 
     with pytest.raises(Undone), transaction.atomic():
         feed.append(job.pk, [UNKNOWN, *story.end()])
-        assert len(told()) == 2
+        assert len(in_outbox()) == 2
         raise Undone
-    assert told() == []
+    assert in_outbox() == []
     with pytest.raises(feed.LeaseLost):
         feed.append(job.pk, story.end(), epoch=99)
-    assert told() == []
+    assert in_outbox() == []
 
 
 def test_an_event_is_rolled_back_if_its_notification_cannot_be_written(monkeypatch):
@@ -175,7 +175,7 @@ def test_a_stuck_job_is_notified_once_for_its_last_event(settings, status):
     silent_since(job, 301, status=status)
     silent_since(lively, 299, status=status)
     assert outbox.notify_of_stuck(timezone.now()) == 2
-    assert told(desk) == told(other) == [("stuck", "stuck:1")]
+    assert in_outbox(desk) == in_outbox(other) == [("stuck", "stuck:1")]
     payload = Delivery.objects.filter(webhook=desk).get().payload
     assert (payload["type"], payload["status"], payload["lastEventId"]) == ("job.stuck", status, 1)
     assert payload["lastEventAt"] == ev.iso(WorkflowEvent.objects.get(job=job).at)
@@ -184,7 +184,7 @@ def test_a_stuck_job_is_notified_once_for_its_last_event(settings, status):
     assert outbox.notify_of_stuck(timezone.now()) == 0
     silent_since(job, 400)
     assert outbox.notify_of_stuck(timezone.now()) == 2
-    assert told(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
+    assert in_outbox(desk) == [("stuck", "stuck:1"), ("stuck", "stuck:2")]
 
 
 def test_a_job_whose_log_only_gets_new_estimates_is_stuck():
@@ -193,7 +193,7 @@ def test_a_job_whose_log_only_gets_new_estimates_is_stuck():
     for _ in range(2):  # its worker lives, and its calls hang
         feed.append(job.pk, [ev.JobExpected(seconds=5.0)])
         outbox.notify_of_stuck(timezone.now())
-    assert told(desk) == [("stuck", "stuck:1")]
+    assert in_outbox(desk) == [("stuck", "stuck:1")]
     assert Delivery.objects.get().payload["lastEventId"] == 1
 
 
@@ -218,7 +218,7 @@ def test_two_workers_that_look_at_once_send_one_notification_of_a_stuck_job(monk
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert told(desk) == [("stuck", "stuck:1")]
+    assert in_outbox(desk) == [("stuck", "stuck:1")]
 
 
 def test_a_job_that_has_ended_is_never_stuck(settings):

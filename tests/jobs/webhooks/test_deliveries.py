@@ -8,9 +8,9 @@ from django.db import connection
 from django.utils import timezone
 
 from jobs.models import Delivery
-from jobs.webhooks import deliveries as letters
+from jobs.webhooks import deliveries as deliveries
 from jobs.webhooks.deliveries import DELAYS, HELD_SECONDS, DeliveryResponse, claim, claim_next, settle
-from tests.jobs.hooks import hook, letter
+from tests.jobs.hooks import delivery, hook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 NOW = timezone.now()
@@ -23,12 +23,12 @@ def after(seconds):
 @pytest.fixture(autouse=True)
 def steady(monkeypatch):
     """Remove the random part of the delays."""
-    monkeypatch.setattr(letters, "JITTER", 0.0)
+    monkeypatch.setattr(deliveries, "JITTER", 0.0)
 
 
 def test_a_claim_holds_and_counts_a_delivery_and_uses_the_current_webhook():
     desk = hook(secret_version=3)
-    row = letter(desk, next_at=NOW)
+    row = delivery(desk, next_at=NOW)
     (mine,) = claim((), 5, NOW)
     assert (mine.id, mine.url, mine.version, mine.attempt) == (row.pk, desk.url, 3, 1)
     assert mine.payload == row.payload
@@ -38,10 +38,10 @@ def test_a_claim_holds_and_counts_a_delivery_and_uses_the_current_webhook():
 
 
 def test_only_due_pending_deliveries_of_active_webhooks_are_claimed():
-    letter(hook(), next_at=after(1))
-    letter(hook(), next_at=NOW, state="delivered")
-    letter(hook(), next_at=NOW, state="given up")
-    letter(hook(active=False), next_at=NOW)
+    delivery(hook(), next_at=after(1))
+    delivery(hook(), next_at=NOW, state="delivered")
+    delivery(hook(), next_at=NOW, state="given up")
+    delivery(hook(active=False), next_at=NOW)
     assert claim((), 5, NOW) == []
 
 
@@ -49,7 +49,7 @@ def test_each_webhook_gets_one_delivery_at_a_time_oldest_first():
     hooks = [hook() for _ in range(3)]
     for place, one in enumerate(hooks):
         for number in range(2):
-            letter(one, next_at=after(-100 * (3 - place) + number))
+            delivery(one, next_at=after(-100 * (3 - place) + number))
     assert [one.webhook for one in claim((), 2, NOW)] == [hooks[0].pk, hooks[1].pk]
     assert [one.webhook for one in claim({hooks[0].pk}, 5, NOW)] == [hooks[1].pk, hooks[2].pk]
     assert claim_next(hooks[2].pk, NOW).attempt == 1
@@ -57,7 +57,7 @@ def test_each_webhook_gets_one_delivery_at_a_time_oldest_first():
 
 
 def test_two_workers_that_claim_at_once_never_get_the_same_delivery():
-    rows = {letter(hook(), next_at=NOW).pk for _ in range(12)}
+    rows = {delivery(hook(), next_at=NOW).pk for _ in range(12)}
     start, got = threading.Barrier(4), []
 
     def work():
@@ -79,7 +79,7 @@ def test_two_workers_that_claim_at_once_never_get_the_same_delivery():
 
 
 def test_an_accepted_delivery_is_delivered():
-    row = letter(hook(), next_at=NOW)
+    row = delivery(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(204), after(2))
     row.refresh_from_db()
@@ -87,7 +87,7 @@ def test_an_accepted_delivery_is_delivered():
 
 
 def test_a_failing_delivery_is_sent_eight_times_with_growing_delays_over_most_of_a_day():
-    row, now, waits = letter(hook(), next_at=NOW), NOW, []
+    row, now, waits = delivery(hook(), next_at=NOW), NOW, []
     while True:
         (mine,) = claim((), 1, now)
         settle(mine, DeliveryResponse(503), now)
@@ -104,19 +104,19 @@ def test_a_failing_delivery_is_sent_eight_times_with_growing_delays_over_most_of
 
 
 def test_delays_vary_so_that_retries_do_not_all_come_at_once(monkeypatch):
-    monkeypatch.setattr(letters, "JITTER", 0.1)
-    waits = {letters.delay(3, None) for _ in range(200)}
+    monkeypatch.setattr(deliveries, "JITTER", 0.1)
+    waits = {deliveries.delay(3, None) for _ in range(200)}
     assert len(waits) > 100
     assert 270 <= min(waits) <= max(waits) <= 330
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 10), (1.0, 10), (77.0, 77), (1e9, 86400)])
 def test_a_receiver_that_asks_for_a_longer_wait_gets_it_up_to_a_day(asked, given):
-    assert letters.delay(1, asked) == given
+    assert deliveries.delay(1, asked) == given
 
 
 def test_a_receiver_that_answers_410_gets_no_retry():
-    row = letter(hook(), next_at=NOW)
+    row = delivery(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(410), NOW)
     row.refresh_from_db()
@@ -126,7 +126,7 @@ def test_a_receiver_that_answers_410_gets_no_retry():
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
 def test_a_redirect_is_recorded_as_a_failure(status):
-    row = letter(hook(), next_at=NOW)
+    row = delivery(hook(), next_at=NOW)
     (mine,) = claim((), 1, NOW)
     settle(mine, DeliveryResponse(status), NOW)
     row.refresh_from_db()
@@ -134,7 +134,7 @@ def test_a_redirect_is_recorded_as_a_failure(status):
 
 
 def test_a_delivery_is_due_again_with_its_id_if_its_worker_died():
-    row = letter(hook(), next_at=NOW)
+    row = delivery(hook(), next_at=NOW)
     (lost,) = claim((), 1, NOW)
     assert claim((), 1, after(HELD_SECONDS - 1)) == []
     (again,) = claim((), 1, after(HELD_SECONDS))
@@ -144,7 +144,7 @@ def test_a_delivery_is_due_again_with_its_id_if_its_worker_died():
 
 
 def test_a_delivery_whose_worker_died_at_the_last_attempt_is_not_lost():
-    row = letter(hook(), next_at=NOW, attempts=7)
+    row = delivery(hook(), next_at=NOW, attempts=7)
     claim((), 1, NOW)
     (again,) = claim((), 1, after(HELD_SECONDS))
     settle(again, DeliveryResponse(500), after(HELD_SECONDS))
@@ -153,7 +153,7 @@ def test_a_delivery_whose_worker_died_at_the_last_attempt_is_not_lost():
 
 
 def test_a_late_success_of_a_slow_worker_counts_and_a_late_failure_does_not():
-    row = letter(hook(), next_at=NOW)
+    row = delivery(hook(), next_at=NOW)
     (slow,) = claim((), 1, NOW)
     (quick,) = claim((), 1, after(HELD_SECONDS))
     settle(slow, DeliveryResponse(500), after(HELD_SECONDS + 1))
