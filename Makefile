@@ -1,9 +1,9 @@
-# Everything a person or a machine does with Flightplan. Needs make and Python 3.11 or later, nothing else.
+# The commands for users, developers and the build machine. Needs make and Python 3.11 or later, nothing else.
 #   make demo          set up, start, launch the sample campaign (PORT=8000, LOCAL_LATENCY=realistic)
-#   make test          set up and pass the tests            make unit      the quick tests only
-#   make trust         kill it at every call and every commit, and print what that did (about an hour; SEEDS=3)
-#   make cover         every branch of journal, lease and reconcile is taken by its tests
-#   make long          workers that die or sleep, hostile and faulty servers, acts in a browser: whole installations
+#   make test          set up and run the tests             make unit      the quick tests only
+#   make trust         kill a campaign at every call and every commit, and print the results (about an hour; SEEDS=3)
+#   make cover         check that tests cover every branch of the modules in SURE
+#   make long          workers that die or sleep, hostile and faulty servers, browser actions: whole installations
 #   make lint          ruff, mypy and plain English         make format    let ruff rewrite the code
 #   make lock          pin the dependencies again           make screenshots  docs/pictures, from a running demo
 
@@ -18,19 +18,19 @@ PIP := $(PY) -m pip -q --disable-pip-version-check --no-input
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   if $$name -c '$(RECENT)' >/dev/null 2>&1; then echo $$name; break; fi; done)
-# tests meet no setting of the person who runs them
+# tests ignore the user's settings
 CLEAN := env -u PYTHONDONTWRITEBYTECODE -u TOOL_SERVERS -u DATABASE_URL -u SECRET_KEY -u ADMIN_PASSWORD -u LOCAL_LATENCY -u DEBUG \
   -u ALLOWED_HOSTS -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u LEASE_SECONDS -u JOBS_AT_ONCE -u RETRY_BACKOFF -u RETENTION_DAYS \
   -u PUBLIC_URL -u STUCK_SECONDS -u TRUSTED_PROXIES
-# each process of a test run has a folder of its own, xdist hands it down; a file stays together, so that
-# no installation is started twice, and in the order of names, so that the long ones do not come last
+# each test process has its own DATA_DIR, passed by xdist; the tests of one file run in one process, so that
+# no installation starts twice, and files run in order of name, so that the long ones are not last
 PROCESSES = --dist loadfile --no-loadscope-reorder $(foreach one,$(shell seq $(WORKERS)),--tx popen//env:DATA_DIR=$$data/$(one))
 
 .PHONY: demo test unit long trust cover lint format lock screenshots
 .NOTPARALLEL:
 .DEFAULT_GOAL := demo
 
-# exec: whoever ends make by a signal ends Flightplan too, and nothing is left behind
+# exec: a signal that ends make ends Flightplan too, so that no process is left behind
 demo: $(VENV)/.runtime
 	@LOCAL_LATENCY=$(LOCAL_LATENCY) exec $(PY) manage.py demo --port $(PORT)
 
@@ -50,7 +50,7 @@ trust: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && \
 	DATA_DIR=$$data $(CLEAN) $(PY) -m tests.trust --seeds $(SEEDS)
 
-# what nothing may slip through: every branch of it is taken by its own tests
+# code that needs full branch coverage by its own tests
 SURE := jobs/acts/answers.py,jobs/worker/journal.py,jobs/store/calls.py,jobs/worker/leases.py,jobs/tools/wire/fence.py,jobs/tools/lookup.py,jobs/tools/reconcile.py
 cover: $(VENV)/.develop
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && export COVERAGE_FILE=$$data/coverage && \
@@ -73,7 +73,7 @@ format: $(VENV)/.develop
 screenshots: $(VENV)/.develop
 	@$(PY) docs/screenshots.py
 
-# a stamp tells that what stands in a lock is installed; it is made last, so an interrupted install is done again
+# a stamp file records that the packages of a lock are installed; it is written last, so an interrupted install is repeated
 define install
 @echo "Installing the $$(grep -c '^[a-z].*==' $<) packages of $< into $(VENV); this takes a minute or two ..."
 @log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
@@ -102,7 +102,7 @@ $(PY):
 	@echo "Creating a virtual environment in $(VENV) with $$($(PYTHON) --version 2>&1) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-# pip-tools in an environment that is thrown away; the locks name no index
+# pip-tools runs in a temporary environment; the locks name no index
 LOCK := -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock: | $(PY)

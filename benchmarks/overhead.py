@@ -16,7 +16,7 @@ SERVER, SERVER_SECONDS = "ttd", 0.25
 JITTER = 0.5  # without it all sixteen jobs would call in the same moment, again and again
 #: What the document promises, in seconds.
 MEDIAN, P99 = 0.010, 0.030
-HEAD = ("a call costs", "calls", "p50", "p99", "most", "calls a second")
+HEAD = ("a call costs", "calls", "p50", "p99", "max", "calls a second")
 
 
 def main() -> None:

@@ -288,6 +288,12 @@ def test_the_worker_has_time_to_release_its_jobs() -> None:
     assert "TimeoutStopSec=75" in unit and "KillMode=mixed" in unit
 
 
+@pytest.mark.parametrize(("name", "other"), [("web", "worker"), ("worker", "web")])
+def test_the_units_share_one_writable_temporary_folder(name: str, other: str) -> None:
+    unit = (DEPLOY / f"flightplan-{name}.service").read_text()
+    assert "\nPrivateTmp=yes\n" in unit and f"\nJoinsNamespaceOf=flightplan-{other}.service\n" in unit
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_systemd_unit_runs_a_command_that_exists(unit: Path) -> None:
     line = re.search(r"^ExecStart=\S+/\.venv/bin/python manage\.py (.+)$", unit.read_text(), re.MULTILINE)

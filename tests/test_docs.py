@@ -33,7 +33,7 @@ INDEX_HOSTS = (
 MACHINE_PATHS = r"(?<![\w./~$}-])/(home|root|work|Users|tmp|opt|mnt|srv)(/|\b)|[A-Z]:\\\\"
 OURS = {"jobs", "campaigns"}
 # read outside config/settings.py
-HEADINGS = ["Context", "Decision", "Measured", "Turned down", "Consequences"]
+HEADINGS = ["Context", "Decision", "Measured", "Alternatives rejected", "Consequences"]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 # options that Django adds to every command
 COMMON = {

@@ -15,8 +15,8 @@ from tests.trust.driver import ROOT, Template
 from tests.trust.judge import Verdict
 from tests.trust.kills import COMMIT_MODES, MODES, Kill
 
-HEAD = ("promise held while", "runs", "lost", "twice", "money", "false", "person", "left")
-WIDTHS = (68, 5, 5, 6, 6, 6, 7, 5)
+HEAD = ("kill point", "runs", "lost", "twice", "money", "false", "needs a user", "processes left")
+WIDTHS = (68, 5, 5, 6, 6, 6, 14, 16)
 
 
 def line(cells: tuple) -> str:
@@ -45,7 +45,7 @@ def table(results: list[tuple[Kill, Verdict]]) -> str:
     for kill, verdict in results:
         by_mode[kill.mode].append(verdict)
     lines = [line(row(words, by_mode[mode])) for mode, words in MODES.items() if mode in by_mode]
-    whole = line(row("all together", [verdict for _, verdict in results]))
+    whole = line(row("total", [verdict for _, verdict in results]))
     rule = "-" * sum(WIDTHS)
     return "\n".join([rule, *lines, rule, whole])
 
@@ -101,7 +101,7 @@ def main() -> int:
     results = runs.play(template, kills, reporter)
     cases = 0 if asked.only else asked.cases or (30 if asked.subset else 500)
     found = machine(cases) if cases else ""
-    print(f"\n{line(HEAD)}\n{line(row('shown to fail first: the reconcile switched off', naive))}")
+    print(f"\n{line(HEAD)}\n{line(row('control: reconciliation switched off', naive))}")
     print(table(results))
     if cases:
         words = "FAULT" if found else "0 faults"
@@ -114,7 +114,7 @@ def main() -> int:
     )
     seen = sum(one.money for one in naive)
     if not seen:
-        print("FAULT with the reconcile off no duplicate with money was found: the harness detects nothing")
+        print("FAULT with reconciliation off no duplicate with money was found: the harness detects nothing")
     if reporter.faults:
         print(f"The runs with faults are kept in {folder}")
     else:

@@ -13,9 +13,9 @@ PLAN, MARK = "kill.json", "hurt"
 #: Mode -> its name in the table. The first four kill the worker at one call of one server.
 WORKER_MODES = {
     "before": "worker killed before the effect",
-    "after": "worker killed after the effect, before its answer",
+    "after": "worker killed after the effect, before its reply",
     "late": "worker killed, its orphaned server acts later",
-    "replied": "worker killed with the answer in its pipe",
+    "replied": "worker killed with the reply in its pipe",
 }
 SERVER_MODES = {
     "crash-before": "server dies before the effect",
