@@ -31,7 +31,9 @@ def workflow(id: str) -> Workflow:
     try:
         return workflows()[ALIASES.get(id, id)]
     except KeyError:
-        raise UnknownWorkflow(f"there is no workflow {id}; there are: {', '.join(workflows())}") from None
+        raise UnknownWorkflow(
+            f"there is no workflow {id}; the workflows are: {', '.join(workflows())}"
+        ) from None
 
 
 def tool_servers() -> dict[str, ServerSpec]:

@@ -78,7 +78,7 @@
     if (ended()) return ["ended", "Finished"];
     if (up) return ["live", "Live"];
     if (signedOut) return ["signed-out", "Signed out"];
-    if (gone) return ["gone", "Not there any more"];
+    if (gone) return ["gone", "No longer available"];
     if (offline) return ["offline", `Offline since ${clock(offline)}`];
     if (polled) return ["polling", "Polling"];
     return lost ? ["lost", `No answer since ${clock(heard)}`] : ["connecting", "Connecting"];
@@ -89,7 +89,7 @@
     box.dataset.state = name;
     if (byId("link-word").textContent !== text) byId("link-word").textContent = text;
     const quiet = name === "ended" || name === "connecting" || name === "signed-out" || name === "gone";
-    byId("link-heard").textContent = quiet ? "" : `last heard ${words(Date.now() - heard)} ago`;
+    byId("link-heard").textContent = quiet ? "" : `last update ${words(Date.now() - heard)} ago`;
     byId("link-again").hidden = name !== "signed-out";
   }
   function hear() {

@@ -99,7 +99,7 @@ def _dates(brief: Brief, today: date) -> Iterator[Finding]:
     if brief.flight_start < today:
         yield _error("flight_start", f"must not be in the past: today is {today}")
     if brief.year is not None and not brief.flight_start.year <= brief.year <= brief.flight_end.year:
-        yield _warning("year", f"{brief.year} is not a year of the flight")
+        yield _warning("year", f"the flight does not include {brief.year}")
     for index, task in enumerate(brief.tasks):
         if (due := task.due(brief.flight_start)) < today:
             yield _warning(f"tasks.{index}", f"is due on {due}, before today")
@@ -118,7 +118,7 @@ def _money(brief: Brief, include_search: bool) -> Iterator[Finding]:
     tier = next((who for amount, who in APPROVAL_TIERS if budget + search >= amount), None)
     if tier:
         total = money(budget + search, brief.currency) + (", search included," if search else "")
-        yield _warning("budget", f"a total of {total} asks for the approval of a {tier}")
+        yield _warning("budget", f"a total of {total} requires approval by a {tier}")
 
 
 def _line(brief: Brief, line: Line, field: str) -> Iterator[Finding]:

@@ -46,14 +46,18 @@ def _public_texts(brief: Brief, include_search: bool) -> Iterator[Finding]:
     }
     if include_search and brief.search:
         ads = [ad for group in search_plan(brief).ad_groups for ad in group.ads]
-        texts["the search ads"] = "\n".join(text for ad in ads for text in (*ad.headlines, *ad.descriptions))
+        texts["the text of the search ads"] = "\n".join(
+            text for ad in ads for text in (*ad.headlines, *ad.descriptions)
+        )
         for fault in dict.fromkeys(fault for ad in ads for fault in check_ad(ad)):
-            yield Finding("error", "search", f"the ad for this brief is refused: {fault}")
+            yield Finding("error", "search", f"the ad generated from this brief is invalid: {fault}")
     for where, text in texts.items():
         for word in found_words(text, words):
             if word not in own:
                 field = f"brief.compliance.words_to_avoid.{words.index(word)}"
-                yield Finding("error", field, f'"{word}" cannot be avoided: {where} needs it')
+                yield Finding(
+                    "error", field, f'{where} always contains "{word}", so remove it from the words to avoid'
+                )
 
 
 def _disclosures(brief: Brief) -> Iterator[Finding]:

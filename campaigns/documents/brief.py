@@ -113,7 +113,7 @@ def _creatives(brief: Brief) -> str:
     rows = [[md(c.name), c.size, c.format, md(_used_by(brief, c)) or "no line"] for c in brief.creative_sizes]
     ask = (
         f"Every creative shows the name {md(brief.brand)}, one message and one call to action; "
-        "it has exactly its size and stays within the file size limit of its format."
+        "it is exactly the size listed and stays within the file size limit of its format."
     )
     return f"{table(['Creative', 'Pixels', 'Format', 'Used by'], rows)}\n\n{ask}"
 
@@ -133,7 +133,7 @@ def _plan(brief: Brief) -> str:
         parts.append(
             f"If search is included, it spends {daily} a day over {brief.flight_days} days: "
             f"{spend} on top of this total, "
-            f"{md(money(brief.lines_total + brief.search_spend, brief.currency))} in all."
+            f"{md(money(brief.lines_total + brief.search_spend, brief.currency))} in total."
         )
     return "\n\n".join(parts)
 

@@ -38,7 +38,7 @@ def _composition(size: CreativeSize) -> str:
     if ratio >= 3:
         return "a very wide strip with the subject to one side and calm space beside it"
     if ratio >= 1.2:
-        return "landscape, the subject off centre"
+        return "landscape, the subject off center"
     if ratio > 0.8:
         return "square, the subject in the middle"
     if ratio > 0.4:

@@ -139,7 +139,7 @@ def _summary(brief: Brief, facts: ReportFacts) -> str:
     if failed:
         said.append(f"Failed: {failed}; each is listed below with its fallback.")
     if facts.unknown:
-        said.append(f"Unknown, please check: {md(', '.join(facts.unknown))}.")
+        said.append(f"Unknown; check: {md(', '.join(facts.unknown))}.")
     table_of_stages = table(
         ["Stage", "Status", _would("Made", "Would be made", facts)],
         [[md(stage.name), md(stage.status), f"{stage.made} of {stage.total}"] for stage in facts.stages],

@@ -36,7 +36,7 @@ _AFTER = (
         "Upload the creatives; check dimensions, file sizes, click URLs with UTM parameters, and the tags.",
     ),
     ("Pre-launch tease", -3, "Prepare the audience for the launch on {start}{event}."),
-    ("Launch", 0, "Set the lines live after the approval; monitor delivery through the first day."),
+    ("Launch", 0, "Set the lines live after approval; monitor delivery through the first day."),
     (
         "Week-1 review",
         7,

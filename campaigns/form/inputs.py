@@ -24,33 +24,33 @@ def text(
     label: str, width: int = 4, help: str = "", *, needed: bool = False, **attrs: Any
 ) -> forms.CharField:
     """Return a one-line field; `width` is in twelfths of the form's width."""
-    return _labelled(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
+    return _labeled(forms.CharField(widget=forms.TextInput(attrs=attrs)), label, width, help, needed)
 
 
 def area(label: str, width: int = 6, help: str = "", *, rows: int = 3) -> forms.CharField:
     """Return a field for longer text."""
-    return _labelled(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
+    return _labeled(forms.CharField(widget=forms.Textarea(attrs={"rows": rows})), label, width, help, False)
 
 
 def lines(label: str, width: int = 6, help: str = "One per line.") -> Lines:
     """Return a field for a list, one entry per line."""
-    return _labelled(Lines(), label, width, help, False)
+    return _labeled(Lines(), label, width, help, False)
 
 
 def choice(
     label: str, options: Iterable[tuple[str, str]], width: int = 4, help: str = "", *, needed: bool = False
 ) -> forms.CharField:
     """Return a field with a fixed list of options."""
-    return _labelled(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
+    return _labeled(forms.CharField(widget=forms.Select(choices=list(options))), label, width, help, needed)
 
 
 def day(label: str, width: int = 3, help: str = "", *, needed: bool = False) -> forms.CharField:
     """Return a field for a date."""
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    return _labelled(forms.CharField(widget=widget), label, width, help, needed)
+    return _labeled(forms.CharField(widget=widget), label, width, help, needed)
 
 
-def _labelled(field: Chars, label: str, width: int, help: str, needed: bool) -> Chars:
+def _labeled(field: Chars, label: str, width: int, help: str, needed: bool) -> Chars:
     """Set what the templates read from a field; `width` and `needed` are attributes of our own."""
     field.label, field.help_text, field.required = label, help, False
     field.__dict__ |= {"width": f"w{width}", "needed": needed}
@@ -144,7 +144,7 @@ class SearchForm(DottedForm):
     daily_budget = text("Daily budget", 3, "On top of the media plan.", inputmode="decimal")
     bidding_strategy = choice(
         "Bidding strategy",
-        [("", "Default (maximise conversions)"), *((name, name) for name in sorted(BIDDING_STRATEGIES))],
+        [("", "Default (maximize conversions)"), *((name, name) for name in sorted(BIDDING_STRATEGIES))],
         6,
     )
     target_cpa = text("Target CPA", 3, "For TARGET_CPA.", inputmode="decimal")

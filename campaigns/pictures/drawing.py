@@ -10,7 +10,7 @@ from typing import Protocol
 from PIL import Image, ImageDraw
 
 from campaigns.pictures.lettering import Block, fit
-from campaigns.pictures.palette import Colour, Palette, dice, mix, palette_of
+from campaigns.pictures.palette import Color, Palette, dice, mix, palette_of
 
 
 class Words(Protocol):
@@ -48,31 +48,29 @@ class Plan:
 
     shape: str
     text: Box
-    centre: tuple[float, float]
+    center: tuple[float, float]
     fade: str
     strength: float
 
 
 def paint(words: Words, width: int, height: int, action: str, *, video: bool = False) -> Image.Image:
     """Draw the picture, exactly width x height, RGB. The same words make the same picture."""
-    colours = palette_of(words.brand)
+    colors = palette_of(words.brand)
     plan = _plan(width, height)
     scale = 2 if width * height <= 3_000_000 else 1
     # In a strip, only the button may stand out behind the words.
-    quiet = (
-        replace(colours, accent=mix(colours.glow, colours.tint, 0.9)) if plan.shape == "strip" else colours
-    )
+    quiet = replace(colors, accent=mix(colors.glow, colors.tint, 0.9)) if plan.shape == "strip" else colors
     picture = _scene(words, quiet, plan, width * scale, height * scale)
     if video:
-        _play(picture, colours, plan, scale)
+        _play(picture, colors, plan, scale)
     stack = _strip if plan.shape == "strip" else _stack
     pieces = stack(words, action, plan)
     if pieces.button:
-        _pill(picture, pieces.button, colours, scale)
+        _pill(picture, pieces.button, colors, scale)
     picture = picture.resize((width, height), Image.Resampling.BOX) if scale > 1 else picture
     canvas = ImageDraw.Draw(picture)
     for block, x, y, role in pieces.texts:
-        block.draw(canvas, x, y, getattr(colours, role))
+        block.draw(canvas, x, y, getattr(colors, role))
     return picture
 
 
@@ -92,25 +90,25 @@ def _plan(width: int, height: int) -> Plan:
 # The background and the motif: drawn at twice the size and scaled down, for smooth edges.
 
 
-def _scene(words: Words, colours: Palette, plan: Plan, width: int, height: int) -> Image.Image:
-    ground = _ground(colours, width, height)
+def _scene(words: Words, colors: Palette, plan: Plan, width: int, height: int) -> Image.Image:
+    ground = _ground(colors, width, height)
     motif = ground.copy()
     scale = width / max(plan.text.right + plan.text.left, 1) if plan.shape != "wide" else 0
     factor = scale or height / (plan.text.bottom + plan.text.top)
-    centre = (plan.centre[0] * factor, plan.centre[1] * factor)
+    center = (plan.center[0] * factor, plan.center[1] * factor)
     motifs: tuple[Callable[..., None], ...] = (_sun, _hills, _bands, _tiles, _orbits)
     name = f"{words.brand} {words.product}"
-    motifs[dice(name, len(motifs), "motif")](ImageDraw.Draw(motif), colours, centre, width, height)
+    motifs[dice(name, len(motifs), "motif")](ImageDraw.Draw(motif), colors, center, width, height)
     return Image.composite(motif, ground, _fade(plan, width, height))
 
 
-def _ground(colours: Palette, width: int, height: int) -> Image.Image:
+def _ground(colors: Palette, width: int, height: int) -> Image.Image:
     down = Image.linear_gradient("L").resize((width, height), Image.Resampling.BILINEAR)
     across = Image.linear_gradient("L").rotate(90).resize((width, height), Image.Resampling.BILINEAR)
     slope = Image.blend(down, across, 0.62)
     return Image.composite(
-        Image.new("RGB", (width, height), colours.glow),
-        Image.new("RGB", (width, height), colours.ground),
+        Image.new("RGB", (width, height), colors.glow),
+        Image.new("RGB", (width, height), colors.ground),
         slope,
     )
 
@@ -127,19 +125,19 @@ def _fade(plan: Plan, width: int, height: int) -> Image.Image:
     return line.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _sun(draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int) -> None:
+def _sun(draw: ImageDraw.ImageDraw, c: Palette, center: tuple[float, float], width: int, height: int) -> None:
     reach = _reach(width, height)
     for step, share in enumerate((0.20, 0.38, 0.58, 0.80)):
         radius = reach * (1.02 - step * 0.21)
-        _disc(draw, centre, radius, mix(c.glow, c.tint, share))
-    _disc(draw, centre, reach * 0.24, c.accent)
+        _disc(draw, center, radius, mix(c.glow, c.tint, share))
+    _disc(draw, center, reach * 0.24, c.accent)
 
 
 def _hills(
-    draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
+    draw: ImageDraw.ImageDraw, c: Palette, center: tuple[float, float], width: int, height: int
 ) -> None:
     reach = _reach(width, height)
-    rising = centre[0] + reach * 0.12
+    rising = center[0] + reach * 0.12
     for layer, share in enumerate((0.25, 0.55, 0.95)):
         base = height * (0.62 + 0.13 * layer) if width > height else height * (0.74 + 0.085 * layer)
         swing, wave = min(width, height) * (0.10 - 0.015 * layer), width * (0.52 + 0.17 * layer)
@@ -154,25 +152,25 @@ def _hills(
 
 
 def _bands(
-    draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
+    draw: ImageDraw.ImageDraw, c: Palette, center: tuple[float, float], width: int, height: int
 ) -> None:
     reach = _reach(width, height)
     thick = max(2, round(reach * 0.17))
     for number in range(-4, 5):
-        colour = c.accent if number == 1 else mix(c.glow, c.tint, 0.22 + 0.18 * ((number + 4) % 4))
-        x, y = centre[0] + number * thick * 1.62, centre[1] + (number % 3 - 1) * reach * 0.22
+        color = c.accent if number == 1 else mix(c.glow, c.tint, 0.22 + 0.18 * ((number + 4) % 4))
+        x, y = center[0] + number * thick * 1.62, center[1] + (number % 3 - 1) * reach * 0.22
         half = reach * (0.62 if number == 1 else 0.95 - 0.05 * abs(number))
         start, end = (x - half * 0.6, y + half * 0.8), (x + half * 0.6, y - half * 0.8)
-        draw.line([start, end], fill=colour, width=thick)
+        draw.line([start, end], fill=color, width=thick)
         for end_point in (start, end):
-            _disc(draw, end_point, thick / 2 - 0.5, colour)
+            _disc(draw, end_point, thick / 2 - 0.5, color)
 
 
 def _tiles(
-    draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
+    draw: ImageDraw.ImageDraw, c: Palette, center: tuple[float, float], width: int, height: int
 ) -> None:
     side = max(6.0, _reach(width, height) * 0.44)
-    left, top = centre[0] - side * 4, centre[1] - side * 2
+    left, top = center[0] - side * 4, center[1] - side * 2
     fills = (c.shade, c.tint, mix(c.glow, c.tint, 0.5), c.tint, c.shade)
     for row in range(7):
         for column in range(math.ceil((width - left) / side) + 1):
@@ -188,16 +186,16 @@ def _tiles(
 
 
 def _orbits(
-    draw: ImageDraw.ImageDraw, c: Palette, centre: tuple[float, float], width: int, height: int
+    draw: ImageDraw.ImageDraw, c: Palette, center: tuple[float, float], width: int, height: int
 ) -> None:
     reach = _reach(width, height)
-    _disc(draw, centre, reach * 0.30, c.tint)
+    _disc(draw, center, reach * 0.30, c.tint)
     for ring in range(5):
         radius, line = reach * (0.46 + 0.21 * ring), max(2, round(reach * 0.014))
-        frame = [centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius]
+        frame = [center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius]
         draw.ellipse(frame, outline=mix(c.tint, c.glow, 0.14 * ring), width=line)
         angle = math.radians(205 + ring * 77)
-        spot = (centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle))
+        spot = (center[0] + radius * math.cos(angle), center[1] + radius * math.sin(angle))
         _disc(draw, spot, reach * (0.085 - 0.009 * ring), c.accent if ring in (0, 2) else c.soft)
 
 
@@ -207,13 +205,13 @@ def _reach(width: int, height: int) -> float:
     return min(short * 0.62, long * 0.40) if long < short * 2.6 else short * 0.62
 
 
-def _disc(draw: ImageDraw.ImageDraw, centre: tuple[float, float], radius: float, fill: Colour | int) -> None:
-    x, y = centre
+def _disc(draw: ImageDraw.ImageDraw, center: tuple[float, float], radius: float, fill: Color | int) -> None:
+    x, y = center
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
 
 
 def _play(picture: Image.Image, c: Palette, plan: Plan, scale: int) -> None:
-    x, y = plan.centre[0] * scale, plan.centre[1] * scale
+    x, y = plan.center[0] * scale, plan.center[1] * scale
     radius = min(picture.size) * 0.105
     layer = Image.new("L", picture.size, 0)
     _disc(ImageDraw.Draw(layer), (x, y), radius, 225)

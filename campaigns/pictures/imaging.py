@@ -130,9 +130,9 @@ def _attempts(picture: Image.Image, mime: str) -> Iterator[tuple[str, bytes]]:
         yield "image/png", _png(picture)
     if mime == "image/png":
         yield "image/png", _png(picture.quantize(256))
-        for colours in (128, 48, 16):
+        for colors in (128, 48, 16):
             # Without dithering: its grain takes more bytes than more colors would.
-            yield "image/png", _png(picture.quantize(colours, dither=Image.Dither.NONE))
+            yield "image/png", _png(picture.quantize(colors, dither=Image.Dither.NONE))
         return
     for quality in (92, 85, 76, 66, 55, 42, 30, 20):
         yield "image/jpeg", _jpeg(picture, quality)

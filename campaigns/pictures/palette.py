@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Palette:
     `accent` is for the button and `ink` for text.
     """
 
-    ground: Colour
-    glow: Colour
-    tint: Colour
-    shade: Colour
-    accent: Colour
-    on_accent: Colour
-    ink: Colour
-    soft: Colour
+    ground: Color
+    glow: Color
+    tint: Color
+    shade: Color
+    accent: Color
+    on_accent: Color
+    ink: Color
+    soft: Color
 
 
 def dice(name: str, sides: int, throw: str = "") -> int:
@@ -44,31 +44,31 @@ def palette_of(name: str) -> Palette:
 
 def _dark(hue: int, other: int) -> Palette:
     return Palette(
-        ground=colour(0.24, 0.055, hue),
-        glow=colour(0.42, 0.115, hue + 24),
-        tint=colour(0.56, 0.125, hue + 34),
-        shade=colour(0.33, 0.09, hue + 8),
-        accent=colour(0.82, 0.14, other),
-        on_accent=colour(0.22, 0.04, hue),
-        ink=colour(0.985, 0.006, hue),
-        soft=colour(0.86, 0.03, hue + 20),
+        ground=color(0.24, 0.055, hue),
+        glow=color(0.42, 0.115, hue + 24),
+        tint=color(0.56, 0.125, hue + 34),
+        shade=color(0.33, 0.09, hue + 8),
+        accent=color(0.82, 0.14, other),
+        on_accent=color(0.22, 0.04, hue),
+        ink=color(0.985, 0.006, hue),
+        soft=color(0.86, 0.03, hue + 20),
     )
 
 
 def _light(hue: int, other: int) -> Palette:
     return Palette(
-        ground=colour(0.97, 0.014, hue),
-        glow=colour(0.90, 0.045, hue + 20),
-        tint=colour(0.78, 0.10, hue + 10),
-        shade=colour(0.86, 0.065, hue + 30),
-        accent=colour(0.50, 0.16, other),
-        on_accent=colour(0.985, 0.006, other),
-        ink=colour(0.24, 0.045, hue),
-        soft=colour(0.43, 0.04, hue),
+        ground=color(0.97, 0.014, hue),
+        glow=color(0.90, 0.045, hue + 20),
+        tint=color(0.78, 0.10, hue + 10),
+        shade=color(0.86, 0.065, hue + 30),
+        accent=color(0.50, 0.16, other),
+        on_accent=color(0.985, 0.006, other),
+        ink=color(0.24, 0.045, hue),
+        soft=color(0.43, 0.04, hue),
     )
 
 
-def colour(lightness: float, chroma: float, hue: float) -> Colour:
+def color(lightness: float, chroma: float, hue: float) -> Color:
     """Convert an OKLCH color to sRGB, with less chroma if sRGB has no such color."""
     while True:
         linear = _linear(lightness, chroma, math.radians(hue % 360))
@@ -77,7 +77,7 @@ def colour(lightness: float, chroma: float, hue: float) -> Colour:
         chroma -= 0.005
 
 
-def mix(first: Colour, second: Colour, share: float) -> Colour:
+def mix(first: Color, second: Color, share: float) -> Color:
     """Return the color at a position (0 to 1) between the first and the second."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return (red, green, blue)

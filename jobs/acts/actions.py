@@ -169,7 +169,7 @@ def retry(job: Job | uuid.UUID | str, by: User, *, stage: str = "", step: str = 
         standing = Standing.of(job)
         if stage and stage not in standing.stages:
             there = ", ".join(standing.stages)
-            raise InvalidInput([Fault("stage", f"this job has no stage {stage}; there are: {there}")])
+            raise InvalidInput([Fault("stage", f"this job has no stage {stage}; its stages are: {there}")])
         row = standing.step(step, stage) if step else None
         if not job.ended:
             raise ActionRefused("the job is still running; you can retry what failed when it has ended")
@@ -259,7 +259,7 @@ def finish(job_id: uuid.UUID, epoch: int, event: ev.WorkflowComplete) -> Job:
         if again and job.status != JobStatus.CANCELLED and job.cancel_asked_at is None:
             last = job.audit.filter(act=Act.RESOLVE).select_related("by").last()
             by = last.by.get_username() if last else "Flightplan"
-            reopen(Standing.of(job), again, [], by=by, what="what was resolved meanwhile")
+            reopen(Standing.of(job), again, [], by=by, what="calls resolved in the meantime")
             _notify_after_commit(job)
         job.refresh_from_db()
     return job

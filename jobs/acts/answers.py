@@ -23,7 +23,7 @@ def faults(outcome: str, remote_id: str) -> list[Fault]:
     if outcome == "exists" and not (0 < len(remote_id) <= longest and remote_id.isprintable()):
         return [Fault("remoteId", f"must be the id of what exists: 1 to {longest} printable characters")]
     if outcome != "exists" and remote_id:
-        return [Fault("remoteId", "goes with exists only")]
+        return [Fault("remoteId", "is allowed only with the outcome exists")]
     return []
 
 

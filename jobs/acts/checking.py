@@ -1,4 +1,4 @@
-"""How a person finds out whether an unknown call took effect: where to look, and how to recognise it."""
+"""How a person finds out whether an unknown call took effect: where to look, and how to recognize it."""
 
 from collections.abc import Mapping
 
@@ -41,16 +41,16 @@ def _call(row: ToolCall) -> Call:
 
 
 def _mark(row: ToolCall, policy: ToolPolicy) -> list[str]:
-    """Return how the effect can be recognised by its key."""
+    """Return how the effect can be recognized by its key."""
     if policy.note_argument:
         return [f"The last line of its {policy.note_argument} is “ref {marker(row.key)}”."]
     if policy.key_argument:
         return [f"Its {policy.key_argument} is {row.key}."]
     if policy.name_argument:
-        return [f"Nothing else ends with “({marker(row.key)})”."]
+        return [f"Only its name ends with “({marker(row.key)})”."]
     if folder := row.args.get("parentFolderId"):
         return [f"It would be in the job's folder ({folder}) and nowhere else."]
-    return ["It carries no mark: go by its name, time and content."]
+    return ["It has no marker: identify it by its name, time and content."]
 
 
 def _lookup(call: Call, policy: ToolPolicy | None) -> str:
@@ -60,6 +60,6 @@ def _lookup(call: Call, policy: ToolPolicy | None) -> str:
     except Undecided as why:
         return f"Flightplan could not look it up: {why}."
     if lookup is None or asked is None:
-        return "The service offers no look-up for it, so Flightplan could not check automatically."
+        return "The service has no way to look it up, so Flightplan could not check automatically."
     words = ", ".join(f"{name}={value}" for name, value in asked.items())
     return f"Flightplan looked it up with {lookup.tool}({words}) but got no conclusive answer."

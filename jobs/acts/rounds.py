@@ -113,8 +113,8 @@ class Standing:
             raise ActionRefused(AGAIN)
         where = f" in {self.stages[next(iter(stages))]}" if len(stages) == 1 else ""
         if unknown := len(self.rows(stages, State.UNKNOWN)):
-            these = "a call is" if unknown == 1 else f"{unknown} calls are"
-            raise ActionRefused(f"nothing failed{where}, but {these} unknown: resolve that first")
+            these, them = ("a call is", "it") if unknown == 1 else (f"{unknown} calls are", "them")
+            raise ActionRefused(f"nothing failed{where}, but {these} unknown: resolve {them} first")
         if self.rows(stages, State.SKIPPED):
             raise ActionRefused(f"nothing failed{where}; to retry a skipped step, name it")
         if left := self.rows(stages, State.FAILED):
@@ -168,8 +168,8 @@ def _policy(row: ToolCall) -> ToolPolicy | None:
 
 def _twice(row: ToolCall) -> str:
     return (
-        f"{row.step} left something behind ({row.remote_id}); "
-        "retrying would create a duplicate. Fix it in the service instead"
+        f"{row.step} created something at the service ({row.remote_id}); "
+        "retrying would create a duplicate. Complete or remove it there"
     )
 
 

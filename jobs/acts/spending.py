@@ -83,7 +83,7 @@ class Offer:
         """Return why there is nothing to set live now, or "" if there is."""
         if self.refusal or self.todo:
             return self.refusal
-        return f"{counted(len(self.lines))} {'is' if len(self.lines) == 1 else 'are'} live already"
+        return f"{counted(len(self.lines))} {'is' if len(self.lines) == 1 else 'are'} already live"
 
     @property
     def what(self) -> str:

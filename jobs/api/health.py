@@ -29,7 +29,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         return _not_ready("no worker has started yet")
     silent = timezone.now() - beat.seen_at
     if silent > FRESH:
-        return _not_ready(f"the last sign of a worker was {silent.total_seconds():.0f} s ago")
+        return _not_ready(f"the last worker heartbeat was {silent.total_seconds():.0f} s ago")
     return JsonResponse({"status": "ready"})
 
 

@@ -14,7 +14,7 @@ from jobs.engine import events as ev
 from jobs.engine.progress import CallView, Progress, StageView
 from jobs.engine.results import Status
 
-COLOURS = {"good": "green", "bad": "red", "warn": "yellow", "plain": ""}
+COLORS = {"good": "green", "bad": "red", "warn": "yellow", "plain": ""}
 STATUSES = {
     Status.COMPLETED: "green",
     Status.PARTIAL: "yellow",
@@ -60,7 +60,7 @@ class Board:
             return
         for line in self.progress.log:
             if line.seq > self._printed:
-                self.say(line.text, COLOURS[line.level])
+                self.say(line.text, COLORS[line.level])
                 self._printed = line.seq
         self.banners = [banner(server, why) for server, why in self.progress.down.items()]
         self.footer = footer(self.progress)
@@ -126,7 +126,7 @@ class _Words(ProgressColumn):
         super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=ratio))
 
     def render(self, task: Task) -> Text:
-        """Return the field's text; a state has the colour of its status."""
+        """Return the field's text; a state has the color of its status."""
         style = task.fields.get("style", "") if self._name == "state" else ""
         return _line(task.fields.get(self._name, ""), style)
 

@@ -53,9 +53,7 @@ class Reading:
             kind = str(payload.get("type", "")) if isinstance(payload, dict) else ""
             if kind not in self._strange:
                 self._strange.add(kind)
-                self._say(
-                    f"this version does not know events {kind or 'without a type'} and does not show them"
-                )
+                self._say(f"this version does not recognize {kind or 'untyped'} events and ignores them")
             return EventLine(line, None)
         return EventLine(line, recorded)
 

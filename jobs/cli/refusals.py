@@ -61,7 +61,7 @@ class Refusals:
             )
         if chain:
             why = getattr(chain, "reason", "") or chain
-            return self._trouble(f"{self._server} does not speak TLS correctly ({why}): is it http://?")
+            return self._trouble(f"{self._server}: TLS failed ({why}); did you mean http://?")
         if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
             return self._trouble(f"{self._server} cannot be used: {error}")
         return None
@@ -85,7 +85,8 @@ class Refusals:
 
     def _stranger(self, answer: httpx2.Response) -> Trouble:
         return self._trouble(
-            f"{self._server} returned {answer.status_code}, but not from Flightplan: check the address"
+            f"{self._server} returned {answer.status_code}, but the response didn't come from Flightplan: "
+            "check the address"
         )
 
     def _trouble(self, message: str) -> Trouble:

@@ -94,7 +94,7 @@ class Remote:
                     yield line
                 if self._ended(job_id, reading):
                     return
-                why, after = "the stream ended before the campaign", None
+                why, after = "the stream ended before the campaign did", None
             except _Cut as error:
                 why, after = str(error), error.after
                 if not cut:

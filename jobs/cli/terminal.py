@@ -25,7 +25,7 @@ def add_place(parser: CommandParser) -> None:
     parser.add_argument(
         "--token",
         metavar="T",
-        help=f"its API token; better set {TOKEN}, which is not visible in the list of processes",
+        help=f"its API token; prefer {TOKEN}, which is not visible in the list of processes",
     )
 
 

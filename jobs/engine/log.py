@@ -40,11 +40,11 @@ LINES: dict[type[ev.Event], Callable[..., tuple[str, str] | None]] = {
     ev.StageComplete: _end,
     ev.StageError: _end,
     ev.WorkflowComplete: lambda e: ("good" if e.status == "completed" else "bad", f"Campaign {e.status}"),
-    ev.CallRetry: lambda e: ("warn", f"{_what(e)}: {e.reason}; next try in {e.delay:g} s"),
+    ev.CallRetry: lambda e: ("warn", f"{_what(e)}: {e.reason}; next attempt in {e.delay:g} s"),
     ev.CallComplete: _call_end,
     ev.CallUnknown: lambda e: ("warn", f"{_what(e)} unknown: {e.reason}"),
     ev.CallPlanned: lambda e: ("plain", f"{_what(e)} would be sent, about {span(e.seconds)}"),
-    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: a fallback is used, {e.reason}"),
+    ev.CallFallback: lambda e: ("warn", f"{_what(e)}: using a fallback ({e.reason})"),
 }
 
 

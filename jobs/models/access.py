@@ -21,7 +21,7 @@ class WorkerBeat(models.Model):
     pid = models.PositiveIntegerField()
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
-    servers = models.JSONField(default=dict, help_text="How each tool server stood at the last beat")
+    servers = models.JSONField(default=dict, help_text="State of each tool server at the last heartbeat")
 
     def __str__(self) -> str:
         return self.worker

@@ -54,14 +54,14 @@ class Job(models.Model):
     leased_by = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_asked_at = models.DateTimeField(null=True, blank=True)
-    round = models.PositiveSmallIntegerField(default=1, help_text="1 for the launch, one more a retry")
+    round = models.PositiveSmallIntegerField(default=1, help_text="1 for the launch, plus 1 for each retry")
     again = models.JSONField(
         default=list, blank=True, help_text="Stages to run once more when this round ends: [id, ...]"
     )
     crashes = models.PositiveSmallIntegerField(
-        default=0, help_text="Workers that died in a row with the same thing of this job under way"
+        default=0, help_text="Consecutive worker deaths during the same step of this job"
     )
-    suspects = models.JSONField(default=list, blank=True, help_text="What was under way at those deaths")
+    suspects = models.JSONField(default=list, blank=True, help_text="What was in progress when they died")
     spend_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
@@ -70,7 +70,9 @@ class Job(models.Model):
         related_name="+",
         help_text="Who allowed this job to commit spend; nobody by default",
     )
-    dry_run = models.BooleanField(default=False, help_text="All is checked and listed, nothing is sent")
+    dry_run = models.BooleanField(
+        default=False, help_text="Everything is checked and listed; nothing is sent"
+    )
     confirmed = models.JSONField(
         null=True,
         blank=True,

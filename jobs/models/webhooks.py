@@ -20,22 +20,24 @@ class Webhook(models.Model):
 
         ENDED = "ended", "a campaign has ended, with any status"
         PARTIAL = "partial", "a campaign has ended with something missing or in doubt"
-        UNKNOWN = "unknown", "it is unknown whether a call took effect; a person must resolve it"
+        UNKNOWN = "unknown", "it is unknown whether a call took effect; a user must resolve it"
         STUCK = "stuck", "a campaign has not moved for a while"
 
-    name = models.CharField(max_length=80, unique=True, help_text="What people call it")
+    name = models.CharField(max_length=80, unique=True, help_text="Display name")
     # not a URLField: the names of internal hosts may lack a dot. `jobs/webhooks/addresses.py` checks the URL
-    url = models.CharField(max_length=500, help_text="Where the POST goes: https, or http inside the house")
+    url = models.CharField(
+        max_length=500, help_text="Where the POST goes: https, or http on a private network"
+    )
     kinds = models.JSONField(
-        default=list, help_text="What it is told of: some of ended, partial, unknown, stuck"
+        default=list, help_text="Kinds of notification it receives: some of ended, partial, unknown, stuck"
     )
     active = models.BooleanField(default=True, help_text="Whether anything is sent")
     allow_private = models.BooleanField(
-        "may be inside the house",
+        "allow private addresses",
         default=False,
-        help_text="Allow an address that is not on the public internet; a superuser's decision",
+        help_text="Allow an address that is not on the public internet. Only a superuser can change this.",
     )
-    secret_version = models.PositiveIntegerField(default=1, help_text="One more makes another secret")
+    secret_version = models.PositiveIntegerField(default=1, help_text="Increase it to create a new secret")
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
@@ -73,8 +75,10 @@ class Delivery(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     next_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
-    status_code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Of the last answer")
-    detail = models.CharField(max_length=300, blank=True, help_text="Why the last attempt did not work")
+    status_code = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Status of the last response"
+    )
+    detail = models.CharField(max_length=300, blank=True, help_text="Why the last attempt failed")
 
     class Meta:
         ordering = ("-created_at",)

@@ -73,7 +73,7 @@ MOMENTS, IDS, SEQS = Order(("created_at", "id")), Order(("id",)), Order(("seq",)
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list, newest first, and where the neighbouring pages continue, None at an end.
+    """Some rows of a list, newest first, and where the neighboring pages continue, None at an end.
 
     `cut_short`: LOOKED_THROUGH rows were read before the page was full, and there are more.
     """

@@ -166,7 +166,7 @@ class Gateway:
             error = last.error
             self._servers[call.server].attempts_exhausted(error)
             if error.ambiguous and policy.writes:
-                error = Unknown(f"{error.message}; it is not known whether it was done")
+                error = Unknown(f"{error.message}; it is unknown whether it took effect")
             error = final(error, attempts)
             await journal.result(call, attempts.number, ended(error, attempts))
             raise error from None
@@ -220,14 +220,14 @@ class Gateway:
             # setting the same status twice is harmless, but a late one could undo what a user has done since
             await stop()
         if isinstance(verdict, Reply):
-            attempts.note = f"{sent.why}; looked up: it was done"
+            attempts.note = f"{sent.why}; a look-up found its effect"
             await journal.result(call, attempts.number, done(verdict, attempts))
             return verdict
         if verdict is None:
             error = Unknown(f"{sent.why}; it may have taken effect")
             await journal.result(call, attempts.number, ended(error, attempts))
             raise error
-        how = "it is sent again" if repeatable else "looked up: it was not done"
+        how = "it is sent again" if repeatable else "a look-up found no effect"
         attempts.doubt = sent.why if repeatable and policy.writes else ""
         retry = Outcome("retry", f"{sent.why}; {how}", doubt=bool(attempts.doubt))
         await journal.result(call, attempts.number, retry)
@@ -300,11 +300,11 @@ class Gateway:
         doubt = Doubt(error.message, stop, until)
         found = await self._reconciler(call, journal).settle(call, policy, doubt)
         if isinstance(found, Reply):
-            attempts.note = f"{error.message}; looked up: it was done"
+            attempts.note = f"{error.message}; a look-up found its effect"
             return found
         if found == "absent":
-            raise Retry(ToolFailed(f"{error.message}; looked up: it was not done"))
-        raise Unknown(f"{error.message}; it is not known whether it was done") from error
+            raise Retry(ToolFailed(f"{error.message}; a look-up found no effect"))
+        raise Unknown(f"{error.message}; it is unknown whether it took effect") from error
 
     def _reconciler(self, call: Call, journal: Journal) -> Reconciler:
         server = self._servers[call.server]

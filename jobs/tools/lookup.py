@@ -32,7 +32,7 @@ def _argument(call: Call, source: str | int) -> Any:
         return source
     sent = call.args.get(source[1:])
     if sent in (None, ""):
-        raise Undecided(f"the call was sent without {source[1:]}, by which it could be looked up")
+        raise Undecided(f"the call was sent without {source[1:]}, which the look-up needs")
     return re.escape(str(sent)) if source[0] == "~" else sent
 
 

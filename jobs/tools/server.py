@@ -160,7 +160,10 @@ class Server:
         policy, made_by = self.role.tools[call.tool], connection.tools.get(call.tool)
         for name in (policy.key_argument, policy.note_argument):
             if name and made_by is not None and not made_by.declares(name):
-                raise ToolError(f"{self.spec.name} {call.tool} takes no {name}, by which it could be found")
+                raise ToolError(
+                    f"{self.spec.name} {call.tool} has no argument {name}, "
+                    "so its effect couldn't be looked up"
+                )
 
     async def may_repeat(self, tool: str) -> bool:
         """Return False if the server states that a tool must not be called twice, True in all other cases."""

@@ -33,7 +33,7 @@ from jobs.tools.contract.errors import CircuitOpen, SpendRefused, ToolError, Too
 from jobs.tools.contract.reply import Reply
 
 LONGEST_TEXT = 20_000
-OTHER_ARGUMENTS = "sent before with other arguments"
+OTHER_ARGUMENTS = "already sent with different arguments"
 State = ToolCall.State
 
 

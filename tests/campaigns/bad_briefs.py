@@ -27,5 +27,5 @@ BAD: dict[str, tuple[Any, str, str]] = {
     "no lines": (brief(media_plan=[]), "media_plan", "empty"),
     "unknown time zone": (brief(timezone="Mars/Olympus"), "timezone", "zone"),
     "address without https": (brief(landing_url="http://tessel.example"), "landing_url", "https"),
-    "unknown key": (brief(colour="red"), "colour", "not a field"),
+    "unknown key": (brief(color="red"), "color", "not a field"),
 }

@@ -116,11 +116,11 @@ def test_the_same_words_give_the_same_picture_and_another_brand_another_one():
 
 def test_text_contrasts_with_its_background_for_every_brand():
     for number in range(200):
-        colours = palette_of(f"brand {number}")
+        colors = palette_of(f"brand {number}")
         for text, ground in [
-            (colours.ink, colours.ground),
-            (colours.ink, colours.glow),
-            (colours.on_accent, colours.accent),
+            (colors.ink, colors.ground),
+            (colors.ink, colors.glow),
+            (colors.on_accent, colors.accent),
         ]:
             assert _contrast(text, ground) >= 4.5
 
@@ -128,8 +128,8 @@ def test_text_contrasts_with_its_background_for_every_brand():
 def _contrast(one, other):
     """WCAG 2: 4.5 is readable."""
 
-    def luminance(colour):
-        parts = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    def luminance(color):
+        parts = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
     dark, light = sorted([luminance(one), luminance(other)])

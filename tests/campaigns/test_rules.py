@@ -87,7 +87,7 @@ def test_what_a_planner_doubts_is_a_warning(change: dict[str, Any], field: str, 
 )
 def test_the_approval_tier_follows_the_amount(budget: int, who: str | None) -> None:
     said = found("warning", budget=budget, media_plan=[line(budget=budget)]).get("budget", "")
-    assert (f"approval of a {who}" in said) if who else not said
+    assert (f"approval by a {who}" in said) if who else not said
 
 
 def test_search_spend_is_shown_beside_the_total_and_counts_for_the_approval() -> None:
@@ -145,7 +145,7 @@ def test_our_own_phrases_give_way_to_words_to_avoid(word: str) -> None:
 
 def test_a_word_that_cannot_be_avoided_is_an_error_at_the_word() -> None:
     errors = found("error", brief=text_with(["zebra", "photograph"]))
-    assert "cannot be avoided" in errors["brief.compliance.words_to_avoid.1"]
+    assert "so remove it from the words to avoid" in errors["brief.compliance.words_to_avoid.1"]
 
 
 def test_a_claim_with_a_note_needs_its_disclosure() -> None:

@@ -64,7 +64,7 @@ def test_the_empty_form_shows_every_section_and_no_error():
 def test_a_preset_fills_the_form_and_shows_its_warnings(name: str):
     html = text(browser().get(reverse("campaign-new"), {"preset": name}))
     assert "ready</span>" in html
-    assert "asks for the approval of a" in html
+    assert "requires approval by a" in html
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -108,7 +108,7 @@ def test_a_form_that_was_changed_after_its_launch_asks_before_it_makes_another()
     response = post(client, body(tagline="New words"))
     assert response.status_code == 409
     html = response.content.decode()
-    assert "has launched a campaign already" in html
+    assert "has already launched a campaign" in html
     assert Job.objects.count() == 1
     token = re.search(r'name="token" value="([^"]+)"', html)[1]
     assert token != TOKEN
@@ -152,7 +152,7 @@ def test_what_was_typed_is_escaped_where_it_is_shown_again():
 
 def test_checking_shows_the_warnings_and_launches_nothing():
     html = text(post(data=body(check="yes")))
-    assert "asks for the approval of a manager" in html
+    assert "requires approval by a manager" in html
     assert "ready</span>" in html
     assert Job.objects.count() == 0
 

@@ -22,7 +22,7 @@ class Painter(fakes.Server):
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a grey picture."""
+    """Return a gray picture."""
     rows = (b"\0" + bytes([200]) * width) * height
     parts = (
         (b"IHDR", struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0)),

@@ -94,7 +94,7 @@ def test_each_line_is_set_live_once_by_a_permitted_user_and_only_as_shown(start:
     site.ended(id)
     assert set_live(world) == Counter((role, line, "ACTIVE") for line, role in made(world).items())
     assert sum(set_live(world).values()) == 5
-    assert offered(spender, id)["reason"] == "5 lines are live already"
+    assert offered(spender, id)["reason"] == "5 lines are already live"
     for client in (spender, other):
         client.close()
 

@@ -41,14 +41,14 @@ def kill_worker(site: Installation) -> None:
 def test_a_job_that_kills_its_worker_is_quarantined_at_the_third_death_and_other_jobs_finish(tmp_path: Path):
     world = deadly_world(tmp_path, {"ttd": ["create_campaign:kill-worker?Arsenic"]})
     with Installation(tmp_path, TOOL_SERVERS=str(world.file), **HURRIED) as site:
-        neighbours = [site.launch()]
+        neighbors = [site.launch()]
         poison = site.launch(little(brand="Arsenic"), search=False)
-        neighbours.append(site.launch(little(brand="Honey"), search=False))
+        neighbors.append(site.launch(little(brand="Honey"), search=False))
         job = site.ended(poison)
         assert job["status"] == "failed"
         assert job["error"].startswith("quarantined: its worker died three times while activate.")
         assert job["error"].endswith("was in progress")
-        assert [site.ended(id)["status"] for id in neighbours] == ["completed"] * 2
+        assert [site.ended(id)["status"] for id in neighbors] == ["completed"] * 2
         assert len(world.entries("ttd", "kill")) == 3
         assert site.log.read_text().count("worker ended with exit code -9") == 3
         assert made_twice(world) == {}

@@ -78,7 +78,7 @@ async def test_a_page_recovers_automatically_when_the_web_process_restarts(
         await expect(page.locator("#link-word")).to_have_text(
             re.compile(r"^(No answer|Offline) since \d\d:\d\d:\d\d$"), timeout=SOON_MS
         )
-        await expect(page.locator("#link-heard")).to_have_text(re.compile(r"^last heard \d+ s ago$"))
+        await expect(page.locator("#link-heard")).to_have_text(re.compile(r"^last update \d+ s ago$"))
         await expect(link).to_have_attribute("data-state", "live", timeout=SOON_MS)
         assert (await shown(page))["status"] == "running"
         await expect(page.locator("#link-word")).to_have_text("Finished", timeout=END_MS)

@@ -21,7 +21,7 @@ def at_calls(
         for number in range((place + seed) % stride, len(steps), stride):
             role, tool, key, what = steps[number]
             commit = 1 + (number * 7 + seed) % 40 if mode in TWICE else 0
-            # neighbouring calls get different latencies and different times for late effects
+            # neighboring calls get different latencies and different times for late effects
             yield Kill(mode, seed * 1000 + number, role, key, tool, what[:60], commit)
 
 

@@ -51,14 +51,14 @@ class Size:
 
 def words_of(prompt: str) -> Words:
     """Return the words to draw: labels such as `Brand: X`, or the subject, a quotation, the first words."""
-    named = {part: _labelled(prompt, label) for part, label in _LABELS.items()}
+    named = {part: _labeled(prompt, label) for part, label in _LABELS.items()}
     quoted = iter(_QUOTED.findall(prompt))
     brand = named["brand"] or _upto_end(_SUBJECT, prompt) or next(quoted, "") or " ".join(prompt.split()[:4])
     tagline = named["tagline"] or next(quoted, "")
     return Words(brand.strip(), named["product"], tagline if tagline != brand else "", named["action"])
 
 
-def _labelled(prompt: str, label: str) -> str:
+def _labeled(prompt: str, label: str) -> str:
     return _upto_end(rf"(?:^|[\s.;])(?i:{label})\s*:\s*(.{{1,200}}?)", prompt)
 
 

@@ -18,7 +18,7 @@ from jobs.tools.contract.reply import Reply
 #     SpendRefused          definitely not done: no user has confirmed this spend
 #     RateLimited           definitely not done: too many calls                   retry, after retry_after
 #     ToolFailed            failed: the tool says so
-#     Ambiguous             sent; it is not known whether it took effect         never sent again blindly
+#     Ambiguous             sent; it is unknown whether it took effect           never sent again blindly
 #       TimedOut ConnectionLost ServerFault BadReply
 #     Unknown               an ambiguous effect that could not be resolved
 # Stopped (of the engine)   not an error: the job may start no more calls

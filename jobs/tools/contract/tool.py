@@ -66,7 +66,7 @@ class Tool:
         if self.output_schema is None:
             return ""
         if structured is None:
-            return "no structured content, which the tool promises"
+            return "no structured content, although its output schema requires it"
         return _finding(self._output, structured)
 
     @property

@@ -273,6 +273,6 @@ def send_signal(how: Callable[[int, int], None], target: int, number: int) -> bo
         how(target, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # there is one, which may not be signalled
+    except PermissionError:  # there is one, which may not be signaled
         return True
     return True

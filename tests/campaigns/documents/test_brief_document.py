@@ -43,7 +43,7 @@ def test_the_plan_shows_its_total_its_implications_and_search_beside_it() -> Non
     text = render_brief(preset("aurora-one"))
     assert "| **TOTAL** | – | – | **$750,000** |" in text
     assert "impressions 20,000,000, CPC $2.14" in text
-    assert "$450 a day over 42 days: $18,900 on top of this total, $768,900 in all" in text
+    assert "$450 a day over 42 days: $18,900 on top of this total, $768,900 in total" in text
     assert "these targets imply CPM $12, CPC $1.67, CPA $125" in text
 
 

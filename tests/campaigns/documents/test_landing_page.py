@@ -40,7 +40,7 @@ def test_its_own_links_never_carry_utm_parameters() -> None:
     assert 'href="https://a.example/p?q=1#z"' in page
 
 
-def test_two_brands_do_not_wear_the_same_colour_and_one_always_wears_its_own() -> None:
+def test_two_brands_do_not_wear_the_same_color_and_one_always_wears_its_own() -> None:
     hues = {re.search(r"--accent: hsl\((\d+)", render_landing(preset(name)))[1] for name in preset_names()}
     assert len(hues) == len(preset_names())
     assert render_landing(brief_of()) == render_landing(brief_of())

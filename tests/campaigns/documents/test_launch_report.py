@@ -66,7 +66,7 @@ def test_lines_failures_and_unknowns_are_listed() -> None:
     assert "| Display | TTD | paused | simulated | c-1 |" in text
     assert "| Creatives | no images | local designs |" in text
     assert "| Search | refused | nothing |" in text
-    assert "Unknown, please check: image 300x250." in text
+    assert "Unknown; check: image 300x250." in text
     assert "Simulated lines spend nothing" in text
 
 
@@ -94,7 +94,7 @@ def test_files_are_linked_where_the_reader_finds_them_and_not_for_one_outside() 
 
 def test_what_is_unknown_is_not_counted_as_failed() -> None:
     text = report(failures=[FailureFact("Tasks: Kick-off", "no answer", "", True)], unknown=["Kick-off"])
-    assert "Failed:" not in text and "Unknown, please check: Kick-off" in text
+    assert "Failed:" not in text and "Unknown; check: Kick-off" in text
 
 
 def test_what_a_person_skipped_is_named_and_not_counted_as_failed() -> None:

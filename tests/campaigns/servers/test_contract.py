@@ -89,8 +89,8 @@ async def test_an_unknown_tool_is_a_protocol_error(tmp_path):
 
 async def test_wrong_arguments_are_named_and_nothing_is_made(tmp_path):
     async with playing("google-docs", tmp_path) as player:
-        refused = await player.refusal("createDocument", title=7, colour="red")
-        assert "unknown argument 'colour'" in refused and "title must be string" in refused
+        refused = await player.refusal("createDocument", title=7, color="red")
+        assert "unknown argument 'color'" in refused and "title must be string" in refused
         assert "missing argument 'name'" in await player.refusal("createFolder")
         assert await player.do("listFolderContents", folderId="root") == {"files": []}
 

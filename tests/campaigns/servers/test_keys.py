@@ -35,7 +35,7 @@ async def test_a_key_belongs_to_its_tool(tmp_path):
         assert (await player.do("createDocument", "k", **DOCUMENT))["name"] == "Brief"
 
 
-async def test_a_key_is_honoured_after_a_restart(tmp_path):
+async def test_a_key_is_honored_after_a_restart(tmp_path):
     async with playing("google-docs", tmp_path) as player:
         first = await player.do("createDocument", "k", **DOCUMENT)
     async with playing("google-docs", tmp_path) as player:

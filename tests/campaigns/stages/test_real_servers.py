@@ -30,7 +30,7 @@ from tests.memory import MemoryJournal
 pytestmark = pytest.mark.slow
 
 #: A server that cannot be started.
-ABSENT = {"command": sys.executable, "args": ["-c", "raise SystemExit('no licence')"]}
+ABSENT = {"command": sys.executable, "args": ["-c", "raise SystemExit('no license')"]}
 
 
 class GatewayTools:

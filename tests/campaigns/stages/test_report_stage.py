@@ -27,7 +27,7 @@ async def test_a_whole_job_completes_and_its_report_names_all_that_was_made(brie
     assert "Nothing failed." in text
     assert "The launch took" in text
     (document,) = [sent for sent in tools.of("createDocument") if sent.stage == "report"]
-    # the bundled document, read on this site, links our files by address; our own copy links its neighbours
+    # the bundled document, read on this site, links our files by address; our own copy links its neighbors
     linked = re.sub(r"\.\./\.\./\.\./api/jobs/[0-9a-f-]{36}/artifacts/", "", document.args["initialContent"])
     assert linked == text != document.args["initialContent"]
 
@@ -115,7 +115,7 @@ async def test_the_report_lists_each_missed_item_with_its_reason_and_what_is_unk
     text = files.read("report.md")
     assert "Setup Project Management: Launch | the project is full | project-tasks.md" in text
     assert "Activate on DSPs: DV360 CTV" in text and "the answer was lost" in text
-    assert "Unknown, please check: DV360 CTV" in text
+    assert "Unknown; check: DV360 CTV" in text
 
 
 async def test_the_local_report_is_the_fallback_when_only_the_last_document_fails(aurora, tools, files):

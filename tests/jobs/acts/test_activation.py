@@ -59,7 +59,7 @@ def test_each_confirmed_line_is_set_live_once_by_its_id_and_a_repeat_does_nothin
     assert sent(file) == []
     job = run(one, confirm(job))
     assert (job.status, sorted(sent(file))) == ("completed", wanted(job))
-    assert actions.activation(job).reason == "3 lines are live already"
+    assert actions.activation(job).reason == "3 lines are already live"
     run(one, confirm(job))
     assert len(sent(file)) == 3
     row = Artifact.objects.get(job=job, name="note.md")

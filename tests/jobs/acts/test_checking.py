@@ -37,13 +37,13 @@ def test_a_folder_is_identified_by_its_name_and_a_document_by_its_folder():
 
 def test_a_document_without_a_folder_has_the_reason_why_it_was_not_looked_up():
     guide = guide_for("google-docs", "createDocument", {"title": "Brief"})
-    assert "carries no mark" in guide
+    assert "has no marker" in guide
     assert "could not look it up: the call was sent without parentFolderId" in guide
 
 
 def test_a_tool_without_a_look_up_is_named_with_the_earlier_answer():
     guide = guide_for("ttd", "set_campaign_status", {"id": "c-1"}, remote_id="c-1")
-    assert "offers no look-up" in guide
+    assert "has no way to look it up" in guide
     assert "An earlier response gave its id as c-1." in guide
 
 

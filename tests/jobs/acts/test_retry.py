@@ -82,7 +82,7 @@ def test_a_failed_call_that_left_something_behind_is_not_retried(job):
     empty = {"server": "google-docs", "tool": "createDocument", "remote_id": "doc-1"}
     ToolCall.objects.filter(job=half).update(**empty)
     for what in ({}, {"stage": "brief"}, {"step": "brief.document"}):
-        with pytest.raises(actions.ActionRefused, match=r"left something behind \(doc-1\)"):
+        with pytest.raises(actions.ActionRefused, match=r"created something at the service \(doc-1\)"):
             actions.retry(half, story.user(), **what)
     ToolCall.objects.filter(job=job, step="creative.image.a").update(**empty)
     actions.retry(job, story.user())
@@ -137,7 +137,7 @@ def test_an_unknown_stage_or_step_is_an_error_in_its_field(job, what, field):
 @pytest.mark.parametrize(
     ("calls", "why"),
     [
-        ({"creative.image.a": "unknown"}, "but a call is unknown: resolve that first"),
+        ({"creative.image.a": "unknown"}, "but a call is unknown: resolve it first"),
         ({"creative.image.a": "unknown", "creative.image.b": "unknown"}, "but 2 calls are unknown"),
         ({"creative.image.a": "skipped"}, "to retry a skipped step, name it"),
         ({"creative.image.a": "done"}, "^nothing failed$"),

@@ -171,7 +171,7 @@ def test_repeating_an_activation_changes_nothing_once_all_lines_are_live(worker_
         spend.called(job, item, "done")
     spend.over(job, *spend.BUDGETS)
     offer = actions.activation(job)
-    assert offer.reason == "3 lines are live already"
+    assert offer.reason == "3 lines are already live"
     assert actions.activate(job, spend.spender(), offer.digest).round == 2
     assert (len(worker_messages), AuditEntry.objects.count()) == (1, 1)
 

@@ -75,7 +75,7 @@ def test_a_retry_is_shown_with_its_reason_and_the_next_attempt():
     retry = ev.CallRetry(**call(), attempt=1, delay=2.5, reason="too many requests")
     text = shown(ev.StageStart(**PLACE), ev.CallStart(**call(), attempt=1), retry, width=170)
     assert "1 to be retried: too many requests, next attempt in 2.5 s, 1 retry" in row(text)
-    assert "asana-v2 create_task (kickoff): too many requests; next try in 2.5 s" in text
+    assert "asana-v2 create_task (kickoff): too many requests; next attempt in 2.5 s" in text
 
 
 def test_calls_in_progress_are_counted_before_the_first_result():

@@ -75,8 +75,8 @@ def test_unknown_types_unknown_fields_and_missing_fields_are_refused(type, paylo
 
 def test_an_artifact_with_an_unknown_field_or_source_is_refused():
     payload = ev.artifact_payload(PICTURE)
-    with pytest.raises(TypeError, match="colour"):
-        ev.artifact_from(payload | {"colour": "red"})
+    with pytest.raises(TypeError, match="color"):
+        ev.artifact_from(payload | {"color": "red"})
     with pytest.raises(ValueError, match="guessed"):
         ev.artifact_from(payload | {"source": "guessed"})
 

@@ -176,7 +176,7 @@ def test_a_fallback_for_a_step_without_a_call_adds_no_waiting_call():
     fallback = ev.CallFallback(**where, reason="refused")
     unasked = Progress.from_events([ev.Recorded(1, T0, queued), ev.Recorded(2, T0, fallback)])
     assert unasked.calls == {}
-    assert "a fallback is used" in unasked.log[-1].text
+    assert "using a fallback" in unasked.log[-1].text
     story = [queued, ev.CallStart(**where, attempt=1), fallback]
     asked = Progress.from_events([ev.Recorded(i, T0, event) for i, event in enumerate(story, 1)])
     assert asked.calls["brief.document"].fallback

@@ -102,7 +102,7 @@ async def test_a_page_whose_job_is_removed_says_so_rather_than_offline(context: 
     page, job = await opened(context)
     await expect(page.locator("#link")).to_have_attribute("data-state", "live")
     await sync_to_async(job.delete)()
-    await expect(page.locator("#link-word")).to_have_text("Not there any more")
+    await expect(page.locator("#link-word")).to_have_text("No longer available")
 
 
 @pytest.mark.parametrize("script", ["", NO_SOCKETS], ids=["socket", "poll"])

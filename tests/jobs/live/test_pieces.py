@@ -340,7 +340,7 @@ def test_many_unknown_calls_take_a_few_lines_at_the_top():
     events = [event for n in range(13) for event in outcome(f"task.{n}", "unknown")]
     header = rendered(ev.StageStart(**where(1)), *events)["job-header"]
     assert header.count("Resolve…") == 5
-    assert "and 8 more, listed at their stages" in header
+    assert "and 8 more, listed under their stages" in header
 
 
 def test_a_server_with_paused_calls_has_one_banner():

@@ -102,7 +102,7 @@ def test_calls_that_would_fail_are_counted_and_show_their_reasons():
     nothing = ev.JobPlanned(calls=0, seconds=0.0, bound=0.0, servers={})
     parts = rendered(failed("image.a", "image-gen has no tool generate_image"), nothing, *story.end("failed"))
     assert "1 call would fail:" in parts["job-header"]
-    assert "A launch could not make any call at the moment." in parts["job-header"]
+    assert "Right now, a launch could not make any calls." in parts["job-header"]
     assert "image-gen has no tool generate_image" in parts["calls-creative"]
 
 

@@ -21,7 +21,7 @@ def test_htmx_and_its_extension_load_before_the_document_is_parsed_and_ours_afte
     assert all(finders.find(name) for name, _ in scripts)
 
 
-def test_htmx_is_kept_with_its_licence():
+def test_htmx_is_kept_with_its_license():
     assert "Zero-Clause BSD" in (STATIC / "vendor/htmx-4.0.1/LICENSE").read_text(encoding="utf-8")
 
 

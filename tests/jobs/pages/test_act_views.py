@@ -253,7 +253,7 @@ def test_resolving_a_call_redirects_to_the_job(form: dict, state: str, make: Any
     assert call.state == state
     assert call.remote_id == ("t-77" if state == "done" else "")
     told = text(client.get(at("step", job, call.step)))
-    assert "What users did" in told
+    assert "User actions" in told
     assert "mara, resolve" in told
 
 

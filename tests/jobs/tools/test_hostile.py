@@ -1,4 +1,4 @@
-"""Hostile servers: each misbehaviour has its own error class, affects no other call, leaves no process."""
+"""Hostile servers: each misbehavior has its own error class, affects no other call, leaves no process."""
 
 import asyncio
 import os

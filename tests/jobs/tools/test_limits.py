@@ -129,7 +129,7 @@ async def test_the_rate_of_a_server_holds_in_every_sliding_minute():
     await crowd.end()
 
 
-async def test_a_call_counts_towards_the_rate_until_a_minute_after_its_end():
+async def test_a_call_counts_toward_the_rate_until_a_minute_after_its_end():
     clock = Clock()
     crowd = Crowd(Permits(10, 1, clock=clock))
     await crowd.add("a")

@@ -37,7 +37,7 @@ async def test_an_effect_whose_answer_cannot_be_processed_is_looked_up_and_not_r
     reply = await gateway().call(task(), journal)
     [made] = ledger(tmp_path / "asana-v2.jsonl", "effect")
     assert reply.remote_id == made["gid"] and history(journal) == ["intent 1", "done"]
-    assert "internal error (ZeroDivisionError); looked up: it was done" in journal.outcomes()[0].reason
+    assert "internal error (ZeroDivisionError); a look-up found its effect" in journal.outcomes()[0].reason
 
 
 async def test_a_crashing_look_up_leaves_the_effect_unknown_and_sends_nothing_again(
@@ -46,7 +46,7 @@ async def test_a_crashing_look_up_leaves_the_effect_unknown_and_sends_nothing_ag
     journal, breaks = MemoryJournal(), breaking(FileNotFoundError("/proc"), times=9)
     monkeypatch.setattr(lookup, "ours", breaks(lookup.ours))
     monkeypatch.setattr(server, "read_result", breaks(server.read_result))
-    with pytest.raises(Unknown, match="it is not known whether it was done"):
+    with pytest.raises(Unknown, match="it is unknown whether it took effect"):
         await gateway("asana_create_task:die-after@1").call(task(), journal)
     assert len(ledger(tmp_path / "asana-v2.jsonl", "effect")) == 1
     assert history(journal) == ["intent 1", "unknown"]

@@ -33,14 +33,14 @@ async def test_an_effect_that_was_made_before_its_server_died_is_adopted(gateway
     [made] = effects(tmp_path)
     assert reply.remote_id == made["gid"]
     assert history(journal) == ["intent 1", "done"]
-    assert "looked up: it was done" in journal.outcomes()[0].reason
+    assert "a look-up found its effect" in journal.outcomes()[0].reason
 
 
 async def test_an_effect_not_made_before_its_server_died_is_made_once(gateway, tmp_path):
     journal = MemoryJournal()
     await gateway("asana_create_task:die-before@1").call(task(), journal)
     assert history(journal) == ["intent 1", "retry", "intent 2", "done"]
-    assert "looked up: it was not done" in journal.outcomes()[0].reason
+    assert "a look-up found no effect" in journal.outcomes()[0].reason
     assert len(effects(tmp_path)) == 1
 
 

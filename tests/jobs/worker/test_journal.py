@@ -198,7 +198,7 @@ def test_a_sent_call_with_other_arguments_becomes_unknown(journal, job, writer, 
     asyncio.run(sent())
     other = replace(call(), args={"prompt": "moon"})
     for _ in range(2):
-        with pytest.raises(Unknown, match="other arguments"):
+        with pytest.raises(Unknown, match="different arguments"):
             asyncio.run(taken_over(job, writer).recorded(other))
     row = ToolCall.objects.get()
     assert (row.state, row.args, row.remote_id) == ("unknown", {"prompt": "sun"}, "c-1" if done else "")
@@ -271,7 +271,7 @@ def test_a_retried_skipped_call_is_looked_up_before_it_is_sent(journal):
     assert earlier.sent.at == row.tries.get().sent_at
     assert "never settled" in earlier.sent.why
     assert journal.in_flight("creative.image.a")
-    with pytest.raises(Unknown, match="other arguments"):
+    with pytest.raises(Unknown, match="different arguments"):
         asyncio.run(journal.recorded(replace(call(), args={"prompt": "moon"})))
 
 

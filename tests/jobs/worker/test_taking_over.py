@@ -104,19 +104,19 @@ def test_a_retried_round_is_not_recorded_as_resumed(world, worker):
 
 def test_a_job_whose_worker_died_twice_runs_alone(world, worker):
     world(latency=0.2)
-    suspect, neighbour = launch("Suspect"), launch("Neighbour")
+    suspect, neighbor = launch("Suspect"), launch("Neighbor")
     Job.objects.filter(pk=suspect.pk).update(crashes=1, suspects=["job"], leased_by="dead")
     one = worker()
-    threads = [threading.Thread(target=one.run, args=(str(job.pk),)) for job in (suspect, neighbour)]
+    threads = [threading.Thread(target=one.run, args=(str(job.pk),)) for job in (suspect, neighbor)]
     threads[0].start()
     until(lambda: suspect.pk in one.running)
     threads[1].start()
     for thread in threads:
         thread.join(SOON)
     suspect.refresh_from_db()
-    neighbour.refresh_from_db()
-    assert (suspect.status, suspect.crashes, neighbour.status) == ("completed", 2, "completed")
-    assert neighbour.started_at >= suspect.ended_at
+    neighbor.refresh_from_db()
+    assert (suspect.status, suspect.crashes, neighbor.status) == ("completed", 2, "completed")
+    assert neighbor.started_at >= suspect.ended_at
 
 
 def test_a_job_of_an_older_version_finishes_by_the_plan_that_it_recorded(world, worker):

@@ -132,7 +132,7 @@ async def test_a_group_with_a_member_older_than_the_process_is_not_killed(start)
     assert alive(orphan)
 
 
-async def test_our_own_group_is_never_signalled():
+async def test_our_own_group_is_never_signaled():
     group = os.getpgrp()
     oldest = min(one.started for one in module._members(group))
     leader = stat(group)

@@ -92,7 +92,7 @@ def test_an_image_that_cannot_be_decoded_is_ambiguous():
         ('{"error": "Rate limit. Retry-After: 4"}', False, 4.0),
     ],
 )
-def test_a_rate_limit_is_recognised_in_every_wording(text, is_error, seconds):
+def test_a_rate_limit_is_recognized_in_every_wording(text, is_error, seconds):
     with pytest.raises(errors.RateLimited) as limited:
         read(text, error=is_error)
     assert limited.value.retry_after == seconds
