@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 CONSUMER_SECONDS = GRACE_SECONDS + 8  # its threads end once their jobs are released
 
 
-class HouseConsumer(Consumer):  # type: ignore[misc]  # huey has no types
+class WorkerConsumer(Consumer):  # type: ignore[misc]  # huey has no types
     """Huey's consumer, which signals a shutdown to the runtime before it waits for its threads.
 
     A thread ends only when its job has ended or was released. Without the signal it would wait for whole
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         gc.collect()
         gc.freeze()  # imported objects stay: a collection that scans them delays every call by 0.1 s
         handle_with(runtime.run)
-        consumer = HouseConsumer(
+        consumer = WorkerConsumer(
             HUEY,
             workers=settings.JOBS_AT_ONCE,
             periodic=False,
